@@ -1,0 +1,405 @@
+//! The configuration once checked: plain data that names no station and cannot hold a wrong value.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::call::Class;
+
+/// The whole file, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `[listen]`.
+    pub listen: Listen,
+    /// `[runtime]`.
+    pub runtime: Runtime,
+    /// `[state]`.
+    pub state: State,
+    /// `[tasks]`: checked now, used once tasks exist.
+    pub tasks: Tasks,
+    /// `[headers]`.
+    pub headers: Headers,
+    /// `[admin]`.
+    pub admin: Admin,
+    /// `[log]`.
+    pub log: Log,
+    /// `[[upstream]]`, at least one, names unique.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// `[listen]`: the sockets that clients meet, their deadlines and sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Plain listeners.
+    pub http: Vec<SocketAddr>,
+    /// TLS listeners.
+    pub https: Vec<SocketAddr>,
+    /// The operator's door.
+    pub admin: SocketAddr,
+    /// Certificate chain and key of the TLS listeners; present when `https` is not empty.
+    pub certificate: Option<Certificate>,
+    /// Bundle that client certificates must chain to (PEM).
+    pub client_ca: Option<PathBuf>,
+    /// Most sockets open at plain listeners (limit `connections_http`).
+    pub max_connections_http: u32,
+    /// Most sockets open at TLS listeners (limit `connections_https`).
+    pub max_connections_https: u32,
+    /// Longest TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Longest request head: from accept (TLS: end of handshake), or the head's first byte on a reused connection, to its end.
+    pub header_timeout: Duration,
+    /// Longest silence between requests of one connection.
+    pub idle_timeout: Duration,
+    /// Longest pause inside a request body.
+    pub body_timeout: Duration,
+    /// Longest whole request body of a call that is no transfer.
+    pub body_deadline: Duration,
+    /// Largest request head, bytes.
+    pub max_header_bytes: u64,
+    /// Largest request body of a call that is no transfer, bytes.
+    pub max_body_bytes: u64,
+    /// Networks whose `Forwarded` and `X-Forwarded-For` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Listeners (of `http` and `https`) that expect the PROXY protocol from a trusted proxy.
+    pub proxy_protocol: Vec<SocketAddr>,
+}
+
+/// A certificate chain and its key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, leaf first.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// `[runtime]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// Worker threads; 0: one per core.
+    pub threads: usize,
+    /// After SIGTERM: how long calls in flight may finish.
+    pub drain: Duration,
+}
+
+/// `[state]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Where durable state lives.
+    pub store: Store,
+    /// The key that encrypts tokens and credentials at rest.
+    pub key_file: PathBuf,
+}
+
+/// Where durable state lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// Nothing survives the process: tests and benches.
+    Memory,
+    /// An SQLite database at this path.
+    Sqlite(PathBuf),
+}
+
+/// `[tasks]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tasks {
+    /// Path prefix of the task API on the proxy listeners.
+    pub prefix: String,
+    /// Longest `Prefer: wait`.
+    pub wait_max: Duration,
+    /// How long results and idempotency keys are kept.
+    pub retention: Duration,
+    /// A dead gate's call holds its seat no longer than this.
+    pub max_blocking: Duration,
+    /// How long an in-doubt task may be probed.
+    pub reconcile: Duration,
+    /// Shortest interval between polls of the upstream.
+    pub poll_min: Duration,
+    /// Allowed URL prefixes of webhooks.
+    pub webhooks: Vec<String>,
+    /// Key that signs webhooks.
+    pub webhook_secret: Option<Secret>,
+}
+
+/// `[headers]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headers {
+    /// Send `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
+    pub ratelimit: bool,
+    /// Honour `Idempotency-Key`.
+    pub idempotency_key: bool,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// What every POST and DELETE needs; without one they answer 403.
+    pub token: Option<Secret>,
+    /// TLS on the admin listener.
+    pub certificate: Option<Certificate>,
+    /// Users with a reserved share, normalised names.
+    pub break_glass_users: Vec<String>,
+    /// Their share of sessions, logins and seats, in millionths (0.05 is 50 000).
+    pub break_glass_share_ppm: u32,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `json` or `text`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+    /// Where the access log goes.
+    pub access: AccessLog,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Least severity that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs a person.
+    Error,
+    /// And what may come to need one.
+    Warn,
+    /// And changes of state.
+    Info,
+    /// And each step.
+    Debug,
+    /// And what libraries say.
+    Trace,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// A secret read from a `file:` reference. Never shown: `Debug` prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps the text of a secret.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The text itself, for comparing and signing only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One `[[upstream]]`, with its profile merged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name, unique: label `upstream` of metrics.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: Address,
+    /// The profile it was built from, a built-in name or a path.
+    pub profile: String,
+    /// Requests for these hosts go here (lower case, no port); empty: all.
+    pub hosts: Vec<String>,
+    /// What `Host` is sent up.
+    pub host: HostHeader,
+    /// How its certificate is verified.
+    pub verify: Verify,
+    /// Ride on the upstream's own async forms.
+    pub native: bool,
+    /// Longest time to connect, TLS included.
+    pub connect_timeout: Duration,
+    /// Longest silence of the upstream on an ordinary call.
+    pub response_timeout: Duration,
+    /// How long a pooled socket may idle.
+    pub idle_timeout: Duration,
+    /// Its limits, profile and overlay merged, in the order of their names.
+    pub limits: Vec<Limit>,
+    /// Its routes: its own first, then the profile's.
+    pub routes: Vec<Route>,
+}
+
+/// Where an upstream listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `https` rather than `http`.
+    pub tls: bool,
+    /// Name or IP address, no brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// What `Host` is sent up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The upstream's own authority.
+    Upstream,
+    /// What the client sent.
+    Client,
+    /// This name.
+    Name(String),
+}
+
+/// How an upstream's certificate is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verify {
+    /// By the roots of the operating system.
+    System,
+    /// By the authorities in this PEM file.
+    Ca(PathBuf),
+    /// By the SHA-256 of the leaf certificate, self-signed or not.
+    Fingerprint([u8; 32]),
+    /// Not at all (`insecure = { skip_verify = true }`).
+    Insecure,
+}
+
+/// One limit of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name, `[a-z0-9_]+`: the same word in log, metric label, response and README.
+    pub name: Arc<str>,
+    /// What is counted.
+    pub counts: Counts,
+    /// For whom.
+    pub key: Key,
+    /// Which calls; everything when empty.
+    pub matches: Match,
+    /// The ceiling: requests, sockets, sessions, or bytes. 0 blocks.
+    pub limit: u64,
+    /// Rates: at most `limit` in any window of this length.
+    pub window: Duration,
+    /// Rates: at most this many back to back; `limit` when absent from the file.
+    pub burst: u64,
+    /// Enforce, or only count and report. A limit that is `off` is not in the list.
+    pub mode: Mode,
+    /// Status of a refusal: 429 or 503.
+    pub full_status: u16,
+    /// Who may wait, and how long. This version refuses at once.
+    pub wait: Wait,
+    /// Why this version does not enforce the limit; `None` when it does.
+    pub not_enforced: Option<&'static str>,
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// Open sockets to the upstream, idle pooled ones too.
+    UpstreamConnections,
+    /// Calls in flight.
+    RequestsInFlight,
+    /// Calls per sliding window.
+    Requests,
+    /// Live login sessions.
+    Sessions,
+    /// Logins in flight.
+    SessionCreations,
+    /// Bytes of one response.
+    ResponseBytes,
+}
+
+/// For whom a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Everybody together.
+    All,
+    /// Each user apart.
+    User,
+    /// Each client address apart.
+    Address,
+    /// Each login session apart.
+    Session,
+}
+
+/// Whether a limit refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Refuses.
+    Enforce,
+    /// Counts and reports what it would have refused.
+    Shadow,
+}
+
+/// Which calls a limit or route speaks of. An empty list or `None` leaves that side open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Match {
+    /// Classes, any of them.
+    pub class: Vec<Class>,
+    /// Names of routes, any of them.
+    pub route: Vec<String>,
+    /// Method, upper case.
+    pub method: Option<String>,
+    /// Path pattern: `*` is one segment, `**` any number, at the end only.
+    pub path: Option<String>,
+    /// Query parameters that must be there with these values.
+    pub query: Vec<(String, String)>,
+    /// Header fields that must be there with these values.
+    pub header: Vec<(String, String)>,
+    /// JSON-RPC service pattern: `*` at the end matches the rest.
+    pub service: Option<String>,
+    /// JSON-RPC or SOAP operation.
+    pub operation: Option<String>,
+}
+
+/// Who may wait for a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// Most calls in line; 0: refuse at once.
+    pub line: u64,
+    /// Most calls of one user in line.
+    pub per_user: u64,
+    /// Longest wait.
+    pub at_most: Duration,
+}
+
+/// One route: which calls are what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// Which calls.
+    pub matches: Match,
+    /// What they are.
+    pub class: Class,
+    /// Whether a blocking call becomes a task.
+    pub convert: Convert,
+    /// Longest the work may take.
+    pub deadline: Option<Duration>,
+}
+
+/// When a blocking call becomes a task (`async = …`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Convert {
+    /// Never.
+    Never,
+    /// When the client asks.
+    Prefer,
+    /// Always.
+    Always,
+}

@@ -1,0 +1,39 @@
+//! Tidegate: a rate-limiting reverse proxy for infrastructure management APIs.
+//!
+//! A request meets the stations in this order; each consumes what the one before it proved:
+//!
+//! ```text
+//!   socket ─▶ listen ─▶ classify ─▶ admit ─▶ forward ─▶ answer ─▶ observe
+//!             accept,   class of    claim    own pool,  refusal   one record,
+//!             count,    the call    of the   exact cap  in words, metrics,
+//!             guard     and who     whole    on sockets size cap  access log
+//!             the head  makes it    stack
+//! ```
+//!
+//! The modules below stand in the order of the arrows: a room uses only rooms listed above it
+//! (`tests/architecture.rs` reads this list and holds the tree to it).
+
+/// Words everyone shares: class, principal, call, refusal. No I/O, lock or clock.
+pub mod call;
+/// Ways to count: sliding-log rate, keyed rate, seats. No HTTP, no configuration; time is an argument.
+pub mod limit;
+/// The operator's file: text → checked → plain data, every fault at once.
+pub mod config;
+/// Station 1, sockets: accept, connection limits, TLS, PROXY protocol, head guard, deadlines.
+pub mod listen;
+/// Station 2, what is asked: the class of a call, by its path in both its spellings.
+pub mod classify;
+/// Station 3, may it pass now: one claim over every limit of the call.
+pub mod admit;
+/// Station 4, the way up: exact caps on open sockets, idle pool, TLS, names, headers.
+pub mod forward;
+/// Station 5, what comes back: refusals and the cap on response size.
+pub mod answer;
+/// Station 6, what happened: one record per request becomes metrics and the access log.
+pub mod observe;
+/// The stations hung on Pingora's phases.
+pub mod proxy;
+/// The operator's door: health, metrics, limits, connections, configuration.
+pub mod admin;
+/// The one room that knows all others: build, command line, signals, shutdown.
+pub mod app;
