@@ -1,1 +1,25 @@
-//! placeholder
+//! Station 6, what happened: one record per request becomes metrics and the access log.
+//!
+//! A worker hands each finished request to [`Meters::record`] and [`AccessLog::write`]; neither
+//! blocks. What other rooms count themselves (units held, sockets open) is pulled as plain rows
+//! when somebody looks: [`Snapshot`].
+
+mod access;
+mod ending;
+mod line;
+mod meters;
+mod pulled;
+mod record;
+mod redact;
+mod rows;
+mod tally;
+mod throttle;
+
+pub use access::{AccessLog, LINES_WAITING};
+pub use ending::{Ending, Phase, Who};
+pub use meters::{Meters, UpstreamFault};
+pub use record::{Destination, Record};
+pub use rows::{Build, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
+#[cfg(test)]
+pub(crate) use rows::sample as sample_snapshot;
+pub use throttle::Throttle;

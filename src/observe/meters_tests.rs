@@ -1,0 +1,196 @@
+//! The metrics page: names and labels of the contract, and every line of a small snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::observe::record::sample as request;
+use crate::observe::rows::sample as snapshot;
+use crate::observe::{Destination, Record};
+
+/// Names and labels of the contract, as far as this version has something to count.
+const CONTRACT: [(&str, &str, &[&str]); 19] = [
+    ("limit_max", "gauge", &["upstream", "limit"]),
+    ("limit_in_use", "gauge", &["upstream", "limit"]),
+    ("limit_waiting", "gauge", &["upstream", "limit"]),
+    ("limit_admitted_total", "counter", &["upstream", "limit"]),
+    ("limit_refused_total", "counter", &["upstream", "limit", "reason"]),
+    ("limit_shadow_refused_total", "counter", &["upstream", "limit"]),
+    ("limit_wait_seconds", "histogram", &["upstream", "limit"]),
+    ("requests_total", "counter", &["upstream", "class", "method", "status"]),
+    ("request_duration_seconds", "histogram", &["upstream", "class"]),
+    ("upstream_duration_seconds", "histogram", &["upstream", "class"]),
+    ("downstream_connections", "gauge", &["listener"]),
+    ("downstream_connections_refused_total", "counter", &["listener", "reason"]),
+    ("upstream_connections", "gauge", &["upstream"]),
+    ("upstream_connections_idle", "gauge", &["upstream"]),
+    ("upstream_errors_total", "counter", &["upstream", "reason"]),
+    ("audit_mismatch", "gauge", &["upstream", "limit"]),
+    ("config_last_reload_success_timestamp_seconds", "gauge", &[]),
+    ("build_info", "gauge", &["version", "revision"]),
+    // Beside the contract: the access log must not lose lines in silence.
+    ("access_lines_dropped_total", "counter", &[]),
+];
+
+fn page(meters: &Meters, snapshot: &Snapshot) -> String {
+    String::from_utf8(meters.render(snapshot).unwrap()).unwrap()
+}
+
+/// The samples that begin with one of these names, in order.
+fn samples<'a>(page: &'a str, names: &[&str]) -> Vec<&'a str> {
+    let named = |line: &&str| {
+        let end = line.find(['{', ' ']).unwrap_or(line.len());
+        names.contains(&&line[..end])
+    };
+    page.lines().filter(|line| !line.starts_with('#')).filter(named).collect()
+}
+
+#[test]
+fn names_types_and_labels_are_those_of_the_contract() {
+    let meters = Meters::new(["vc1"]).unwrap();
+    meters.record(&request());
+    let text = page(&meters, &snapshot());
+    let types: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE tidegate_")?.split_once(' '))
+        .collect();
+    let wanted: BTreeMap<&str, &str> =
+        CONTRACT.iter().map(|(name, kind, _)| (*name, *kind)).collect();
+    assert_eq!(types, wanted);
+    for (name, kind, labels) in CONTRACT {
+        let suffix = if kind == "histogram" { "_count" } else { "" };
+        let full = format!("tidegate_{name}{suffix}");
+        let line = samples(&text, &[&full])[0];
+        let seen: BTreeSet<&str> = line
+            .split_once('{')
+            .map_or("", |(_, rest)| rest)
+            .split(',')
+            .filter_map(|pair| pair.split_once('=').map(|(label, _)| label))
+            .collect();
+        assert_eq!(seen, labels.iter().copied().collect(), "{name}");
+        assert!(text.contains(&format!("# HELP tidegate_{name} ")), "{name} has no help");
+    }
+    for name in ["process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"] {
+        assert_eq!(samples(&text, &[name]).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_small_snapshot_line_by_line() {
+    let meters = Meters::new(["vc1"]).unwrap();
+    meters.upstream_error(0, UpstreamFault::Reset);
+    let text = page(&meters, &snapshot());
+    let pulled: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("tidegate_") && !line.contains("_wait_seconds"))
+        .collect();
+    assert_eq!(pulled, SMALL.lines().collect::<Vec<_>>());
+}
+
+const SMALL: &str = r#"tidegate_access_lines_dropped_total 6
+tidegate_audit_mismatch{limit="connections_http",upstream=""} 0
+tidegate_audit_mismatch{limit="tagging_per_user",upstream="vc1"} -1
+tidegate_build_info{revision="abc",version="0.1.0"} 1
+tidegate_config_last_reload_success_timestamp_seconds 1.5
+tidegate_downstream_connections{listener="http"} 12
+tidegate_downstream_connections_refused_total{listener="http",reason="dropped"} 1
+tidegate_downstream_connections_refused_total{listener="http",reason="full"} 4
+tidegate_limit_admitted_total{limit="connections_http",upstream=""} 100
+tidegate_limit_admitted_total{limit="tagging_per_user",upstream="vc1"} 100
+tidegate_limit_in_use{limit="connections_http",upstream=""} 12
+tidegate_limit_in_use{limit="tagging_per_user",upstream="vc1"} 5
+tidegate_limit_max{limit="connections_http",upstream=""} 2048
+tidegate_limit_max{limit="tagging_per_user",upstream="vc1"} 200
+tidegate_limit_refused_total{limit="connections_http",reason="full",upstream=""} 7
+tidegate_limit_refused_total{limit="connections_http",reason="hopeless",upstream=""} 1
+tidegate_limit_refused_total{limit="connections_http",reason="line_full",upstream=""} 0
+tidegate_limit_refused_total{limit="connections_http",reason="timeout",upstream=""} 2
+tidegate_limit_refused_total{limit="tagging_per_user",reason="full",upstream="vc1"} 7
+tidegate_limit_refused_total{limit="tagging_per_user",reason="hopeless",upstream="vc1"} 1
+tidegate_limit_refused_total{limit="tagging_per_user",reason="line_full",upstream="vc1"} 0
+tidegate_limit_refused_total{limit="tagging_per_user",reason="timeout",upstream="vc1"} 2
+tidegate_limit_shadow_refused_total{limit="connections_http",upstream=""} 3
+tidegate_limit_shadow_refused_total{limit="tagging_per_user",upstream="vc1"} 3
+tidegate_limit_waiting{limit="connections_http",upstream=""} 0
+tidegate_limit_waiting{limit="tagging_per_user",upstream="vc1"} 0
+tidegate_upstream_connections{upstream="vc1"} 9
+tidegate_upstream_connections_idle{upstream="vc1"} 4
+tidegate_upstream_errors_total{reason="connect_refused",upstream="vc1"} 2
+tidegate_upstream_errors_total{reason="malformed",upstream="vc1"} 0
+tidegate_upstream_errors_total{reason="other",upstream="vc1"} 0
+tidegate_upstream_errors_total{reason="reset",upstream="vc1"} 1
+tidegate_upstream_errors_total{reason="response_timeout",upstream="vc1"} 0
+tidegate_upstream_errors_total{reason="too_large",upstream="vc1"} 0"#;
+
+#[test]
+fn requests_are_counted_under_bounded_labels() {
+    let meters = Meters::new(["vc1", "vc2"]).unwrap();
+    let second = Some(Destination { index: 1, name: "vc2" });
+    meters.record(&request());
+    meters.record(&request());
+    meters.record(&Record { upstream: second, class: Class::Soap, status: 503, ..request() });
+    for odd in ["BREW", "brew", "", "X"] {
+        meters.record(&Record { upstream: None, method: odd, status: 0, ..request() });
+    }
+    for status in [1, 99, 600, 999, u16::MAX] {
+        meters.record(&Record { upstream: None, status, ..request() });
+    }
+    for status in [100, 599] {
+        meters.record(&Record { upstream: second, status, ..request() });
+    }
+    let stranger = Some(Destination { index: 7, name: "?" });
+    meters.record(&Record { upstream: stranger, ..request() });
+    let text = page(&meters, &Snapshot::default());
+    assert_eq!(
+        samples(&text, &["tidegate_requests_total"]),
+        [
+            r#"tidegate_requests_total{class="rest",method="GET",status="0",upstream=""} 5"#,
+            r#"tidegate_requests_total{class="rest",method="GET",status="200",upstream=""} 1"#,
+            r#"tidegate_requests_total{class="rest",method="GET",status="200",upstream="vc1"} 2"#,
+            r#"tidegate_requests_total{class="rest",method="GET",status="100",upstream="vc2"} 1"#,
+            r#"tidegate_requests_total{class="rest",method="GET",status="599",upstream="vc2"} 1"#,
+            r#"tidegate_requests_total{class="rest",method="other",status="0",upstream=""} 4"#,
+            r#"tidegate_requests_total{class="soap",method="GET",status="503",upstream="vc2"} 1"#,
+        ]
+        .into_iter()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn durations_and_waits_fall_into_their_buckets() {
+    let meters = Meters::new(["vc1"]).unwrap();
+    meters.record(&Record { duration: Duration::from_secs(4000), ..request() });
+    meters.record(&Record { duration: Duration::from_micros(999), ..request() });
+    meters.record(&Record { upstream_duration: None, ..request() });
+    meters.waited("vc1", "request_rate", Duration::from_secs(600));
+    let text = page(&meters, &Snapshot::default());
+    for line in [
+        r#"tidegate_request_duration_seconds_bucket{class="rest",upstream="vc1",le="0.001"} 1"#,
+        r#"tidegate_request_duration_seconds_bucket{class="rest",upstream="vc1",le="0.025"} 2"#,
+        r#"tidegate_request_duration_seconds_bucket{class="rest",upstream="vc1",le="3600"} 2"#,
+        r#"tidegate_request_duration_seconds_bucket{class="rest",upstream="vc1",le="+Inf"} 3"#,
+        r#"tidegate_upstream_duration_seconds_count{class="rest",upstream="vc1"} 2"#,
+        r#"tidegate_limit_wait_seconds_bucket{limit="request_rate",upstream="vc1",le="300"} 0"#,
+        r#"tidegate_limit_wait_seconds_bucket{limit="request_rate",upstream="vc1",le="600"} 1"#,
+    ] {
+        assert!(text.lines().any(|seen| seen == line), "{line} not in\n{text}");
+    }
+}
+
+#[test]
+fn a_limit_nobody_waited_for_reads_zero() {
+    let meters = Meters::new(["vc1"]).unwrap();
+    let text = page(&meters, &snapshot());
+    let line = r#"tidegate_limit_wait_seconds_count{limit="connections_http",upstream=""} 0"#;
+    assert!(text.lines().any(|seen| seen == line), "{text}");
+}
+
+#[test]
+fn an_odd_name_is_escaped() {
+    let meters = Meters::new(["a\"b\\c\nd"]).unwrap();
+    meters.record(&request());
+    let text = page(&meters, &Snapshot::default());
+    assert!(text.contains(r#"upstream="a\"b\\c\nd""#), "{text}");
+}
