@@ -1,1 +1,171 @@
-//! placeholder
+//! The operator's door: health, metrics, limits, connections, configuration, and a page that shows them live.
+//!
+//! It is no proxy and knows no other room's types but the rows of [`crate::observe`]; what it shows
+//! comes in through [`Sources`]. Wrap a [`Door`] in Pingora's `HttpServer::new_app` to serve it.
+
+mod answer;
+mod page;
+mod token;
+
+pub use token::Locks;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode};
+use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::protocols::http::ServerSession;
+
+use crate::observe::{Meters, Snapshot, Throttle};
+use token::Entry;
+
+/// Largest request body that is read and thrown away; no path takes one.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// Where the door finds what it shows.
+#[derive(Clone)]
+pub struct Sources {
+    /// What the rooms hold at this moment.
+    pub snapshot: Arc<dyn Fn() -> Snapshot + Send + Sync>,
+    /// Whether traffic should come here.
+    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// The effective configuration as a JSON object, secrets replaced by `"***"`.
+    pub config: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Loads the configuration again, as SIGHUP does.
+    pub reload: Arc<dyn Fn() -> Reloaded + Send + Sync>,
+    /// The metrics of the process.
+    pub meters: Arc<Meters>,
+}
+
+/// Whether traffic should come here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// All listeners are bound and the store answers.
+    Ready,
+    /// Not now, and why: starting, draining, or the store is lost.
+    NotReady(String),
+}
+
+/// What became of a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The new configuration is in force; these things changed.
+    Changed(Vec<String>),
+    /// Nothing was changed; all the faults.
+    Refused(Vec<String>),
+}
+
+impl Reloaded {
+    /// What a version that cannot reload says.
+    #[must_use]
+    pub fn unsupported() -> Self {
+        Self::Refused(vec![
+            "this version cannot reload its configuration: nothing was changed; restart it to load the file again"
+                .to_owned(),
+        ])
+    }
+}
+
+/// What a path answers with.
+type Show = fn(&Sources) -> Response<Vec<u8>>;
+
+/// The operator's door as an application.
+pub struct Door {
+    sources: Sources,
+    locks: Locks,
+    knocks: Throttle,
+}
+
+impl Door {
+    /// A door that shows `sources` and opens as `locks` say.
+    #[must_use]
+    pub fn new(sources: Sources, locks: Locks) -> Self {
+        Self { sources, locks, knocks: Throttle::new(NonZeroU32::MIN) }
+    }
+
+    fn answer(&self, method: &Method, path: &str, credentials: Option<&[u8]>) -> Response<Vec<u8>> {
+        match self.locks.entry(method, path, credentials) {
+            Entry::Free => self.route(method, path),
+            Entry::NoToken => answer::no_token(),
+            Entry::Denied => {
+                if let Some(suppressed) = self.knocks.pass() {
+                    tracing::warn!(%method, suppressed, "a call to the admin listener came without the right token");
+                }
+                answer::denied()
+            }
+        }
+    }
+
+    fn route(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
+        let (allowed, show): (&str, Show) = match path {
+            "/healthz" => (answer::READ, |_| answer::text(StatusCode::OK, "ok")),
+            "/readyz" => (answer::READ, |sources| readyz(&(sources.ready)())),
+            "/metrics" => (answer::READ, |sources| {
+                answer::metrics(sources.meters.render(&(sources.snapshot)()))
+            }),
+            "/limits" => (answer::READ, |sources| answer::json((sources.snapshot)().limits_json())),
+            "/connections" => {
+                (answer::READ, |sources| answer::json((sources.snapshot)().connections_json()))
+            }
+            "/config" => (answer::READ, |sources| answer::json(Ok((sources.config)().into_bytes()))),
+            "/" => (answer::READ, |_| page::page()),
+            "/reload" => (answer::POST, |sources| answer::reloaded(&(sources.reload)())),
+            _ if is_later(path) => return answer::later(path),
+            _ => return answer::problem(StatusCode::NOT_FOUND, "There is nothing under this path.", &[]),
+        };
+        if allowed.split(", ").any(|one| one == method.as_str()) {
+            show(&self.sources)
+        } else {
+            answer::wrong_method(allowed)
+        }
+    }
+}
+
+/// Paths of the contract that a later version answers.
+fn is_later(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    matches!(first, "sessions" | "tasks") || path == "/explain"
+}
+
+fn readyz(readiness: &Readiness) -> Response<Vec<u8>> {
+    match readiness {
+        Readiness::Ready => answer::text(StatusCode::OK, "ready"),
+        Readiness::NotReady(reason) => answer::text(StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Door {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let method = head.method.clone();
+        let credentials = head.headers.get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        let mut response = self.answer(&method, head.uri.path(), credentials);
+        if method == Method::HEAD {
+            response.body_mut().clear();
+        }
+        if !swallow_body(session).await {
+            session.set_keepalive(None);
+        }
+        response
+    }
+}
+
+/// Reads what the client sends although nobody asked for it; `false` when that is too much or breaks off.
+async fn swallow_body(session: &mut ServerSession) -> bool {
+    let mut seen = 0;
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(chunk)) => seen += chunk.len(),
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+        if seen > LARGEST_BODY {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
