@@ -1,0 +1,65 @@
+//! The architecture, held to what it says of itself: the order of rooms is read from `src/lib.rs`, the rules are in
+//! `architecture/rules.rs`, and `architecture/broken.rs` breaks each of them on purpose.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+#[path = "architecture/broken.rs"]
+mod broken;
+#[path = "architecture/rules.rs"]
+mod rules;
+#[path = "architecture/source.rs"]
+mod source;
+
+/// What is not ours or is made anew by tools. Folders that begin with a dot are left out too, but for the two of ours.
+const NOT_OURS: [&str; 4] = ["target", "node_modules", "__pycache__", "Cargo.lock"];
+
+/// Every text file of the project, by its path from the project's root.
+fn tree() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the project can be listed") {
+            let entry = entry.expect("an entry of a folder can be read");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = matches!(
+                name.as_str(),
+                ".ci" | ".config" | ".clippy.toml" | ".gitignore"
+            );
+            if NOT_OURS.contains(&name.as_str()) || (name.starts_with('.') && !ours) {
+                continue;
+            }
+            let path = entry.path();
+            if entry.file_type().expect("its type is known").is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                let from_root = path
+                    .strip_prefix(root)
+                    .expect("the walk starts at the root");
+                files.insert(from_root.to_string_lossy().into_owned(), text);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn the_tree_keeps_its_rules() {
+    let tree = tree();
+    assert!(
+        tree.contains_key("src/lib.rs"),
+        "the walk finds the map of rooms"
+    );
+    let rooms = rules::rooms(&tree);
+    assert!(rooms.len() > 1, "the map lists rooms, found {rooms:?}");
+    let faults = rules::faults(&tree);
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        lines.join("\n")
+    );
+}
