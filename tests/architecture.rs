@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 #[path = "architecture/broken.rs"]
@@ -12,42 +13,46 @@ mod rules;
 #[path = "architecture/source.rs"]
 mod source;
 
-/// What is not ours or is made anew by tools. Folders that begin with a dot are left out too, but for the two of ours.
+/// What is not ours, or is made anew by tools.
 const NOT_OURS: [&str; 4] = ["target", "node_modules", "__pycache__", "Cargo.lock"];
 
+/// Files and folders that begin with a dot are the tools' own, but for these.
+const OURS_THOUGH_HIDDEN: [&str; 5] = [
+    ".ci",
+    ".config",
+    ".clippy.toml",
+    ".rustfmt.toml",
+    ".gitignore",
+];
+
 /// Every text file of the project, by its path from the project's root.
-fn tree() -> BTreeMap<String, String> {
+fn tree() -> io::Result<BTreeMap<String, String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = BTreeMap::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of the project can be listed") {
-            let entry = entry.expect("an entry of a folder can be read");
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = matches!(
-                name.as_str(),
-                ".ci" | ".config" | ".clippy.toml" | ".gitignore"
-            );
-            if NOT_OURS.contains(&name.as_str()) || (name.starts_with('.') && !ours) {
+            let hidden = name.starts_with('.') && !OURS_THOUGH_HIDDEN.contains(&name.as_str());
+            if hidden || NOT_OURS.contains(&name.as_str()) {
                 continue;
             }
             let path = entry.path();
-            if entry.file_type().expect("its type is known").is_dir() {
+            if entry.file_type()?.is_dir() {
                 folders.push(path);
             } else if let Ok(text) = fs::read_to_string(&path) {
-                let from_root = path
-                    .strip_prefix(root)
-                    .expect("the walk starts at the root");
+                let from_root = path.strip_prefix(root).unwrap_or(&path);
                 files.insert(from_root.to_string_lossy().into_owned(), text);
             }
         }
     }
-    files
+    Ok(files)
 }
 
 #[test]
 fn the_tree_keeps_its_rules() {
-    let tree = tree();
+    let tree = tree().expect("the project can be read");
     assert!(
         tree.contains_key("src/lib.rs"),
         "the walk finds the map of rooms"

@@ -63,7 +63,11 @@ def memory_bytes(pids):
 
 
 def seconds(text):
-    """wrk's "1.23ms" in seconds."""
+    """wrk's times in seconds.
+
+    >>> seconds("250.00us"), seconds("1.50ms"), seconds("2.00s")
+    (0.00025, 0.0015, 2.0)
+    """
     number, unit = re.fullmatch(r"([\d.]+)([a-z]+)", text).groups()
     return float(number) * UNITS[unit]
 

@@ -212,7 +212,7 @@ backend origin
     http-reuse always
     server origin 127.0.0.1:{origin} maxconn {UPSTREAM} pool-max-conn {UPSTREAM}
 """)
-    return Proxy("haproxy", [tool("haproxy"), "-db", "-q", "-f", str(path)], port, folder)
+    return Proxy("haproxy", [tool("haproxy"), "-db", "-f", str(path)], port, folder)
 
 
 def start_envoy(folder, origin, log, binary):

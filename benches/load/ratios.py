@@ -27,7 +27,16 @@ class Ratio:
 
 
 def ratio(ours, theirs):
-    """The geometric mean of `ours[i] / theirs[i]`: rounds are paired, so what slowed both cancels."""
+    """The geometric mean of `ours[i] / theirs[i]`: rounds are paired, so what slowed both cancels.
+
+    >>> ratio([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])
+    Ratio(mean=2.0, low=2.0, high=2.0)
+    >>> one = ratio([1.0, 4.0], [1.0, 1.0])   # logs 0 and 2 ln 2: deviation sqrt(2) ln 2, reach 12.706 ln 2
+    >>> round(one.mean, 6), round(math.log2(one.high), 3), round(math.log2(one.low), 3)
+    (2.0, 13.706, -11.706)
+    >>> ratio([3.0], [2.0]).high
+    inf
+    """
     logs = [math.log(a / b) for a, b in zip(ours, theirs, strict=True)]
     count = len(logs)
     mean = sum(logs) / count
@@ -39,7 +48,11 @@ def ratio(ours, theirs):
 
 
 def median(values):
-    """The middle value."""
+    """The middle value.
+
+    >>> median([3, 1, 2]), median([4, 1, 2, 3])
+    (2, 2.5)
+    """
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

