@@ -1,5 +1,124 @@
 //! The operator's file: text → checked → plain data, every fault at once.
+//!
+//! ```text
+//!   text ─▶ node ─▶ reader ─▶ door, gate, upstream ─▶ Config ─▶ describe   (tidegate check)
+//!           tree,   values    one function a table    plain  └▶ effective  (GET /config)
+//!           lines   by key,        ▲                  data
+//!                   faults      profile, laid under
+//! ```
+//!
+//! [`load`] and [`parse`] are the only ways to a [`Config`] from outside; what they return holds no wrong value.
 
+/// What `tidegate check` prints: the configuration in plain words.
+mod describe;
+/// Every key is documented, and nothing else.
+#[cfg(test)]
+mod documented;
+/// `[listen]`.
+mod door;
+/// What `GET /config` answers.
+mod effective;
+/// Which limits this version enforces.
+mod enforced;
+/// What is wrong, and where.
+mod fault;
+/// Files that have to be there.
+mod files;
+/// What one check has found so far.
+mod findings;
+/// The gate's other tables.
+mod gate;
+/// `[upstream.limits.*]`.
+mod limits;
+/// Durations and sizes.
+mod measure;
+/// The word that was probably meant.
+mod nearest;
+/// Addresses, networks, hosts.
+mod net;
+/// The text as a tree.
+mod node;
+/// Patterns inside `match`.
+mod pattern;
+/// Limits and routes once checked.
+mod policy;
+/// What is known of a product and version.
+mod profile;
+/// Typed values by key.
+mod reader;
+/// `[[upstream.route]]` and `match`.
+mod route;
+/// One limit in plain words.
+mod say_limit;
+/// The configuration once checked.
 pub mod types;
+/// `[[upstream]]`.
+mod upstream;
+/// Single values.
+mod value;
+/// Words that stand for one of a few things.
+mod words;
 
+pub use describe::describe;
+pub use effective::effective;
+pub use fault::{Fault, Faults, Place};
 pub use types::*;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use findings::Findings;
+use node::Table;
+use reader::Reader;
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong with it; a file that cannot be read is one fault.
+pub fn load(path: &Path) -> Result<Config, Faults> {
+    let text = files::read(path).map_err(|problem| Fault::new("file", "", &problem))?;
+    let base = path
+        .parent()
+        .filter(|base| !base.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    parse(&text, base)
+}
+
+/// Checks `text`; relative paths in it start from `base`.
+///
+/// Certificates, keys and secrets that it names are read now, so that a missing one is a fault here and not later.
+///
+/// # Errors
+/// Everything that is wrong with it; an error of syntax is one fault, with line and column.
+pub fn parse(text: &str, base: &Path) -> Result<Config, Faults> {
+    if text.len() as u64 > files::LARGEST {
+        return Err(Fault::new("file", "", "holds more than 1 MiB of text").into());
+    }
+    let table = node::parse(text, None)?;
+    let (config, _, faults) = check(&table, base);
+    Faults::check(faults).map(|()| config)
+}
+
+/// The configuration, every key that was asked for, and the faults. With faults, the configuration is of no use.
+fn check(table: &Table, base: &Path) -> (Config, BTreeSet<String>, Vec<Fault>) {
+    let findings = Findings::new(base);
+    let config = build(&Reader::top(&findings, table));
+    let (asked, faults) = findings.into_parts();
+    (config, asked, faults)
+}
+
+fn build(top: &Reader<'_>) -> Config {
+    let config = Config {
+        listen: door::listen(top),
+        runtime: gate::runtime(top),
+        state: gate::state(top),
+        tasks: gate::tasks(top),
+        headers: gate::headers(top),
+        admin: gate::admin(top),
+        log: gate::log(top),
+        upstreams: upstream::upstreams(top),
+    };
+    door::check_operators_door(top, &config.listen, &config.admin);
+    top.finish();
+    config
+}

@@ -1,0 +1,104 @@
+//! `config/tidegate.toml` documents every key there is, shows its default, and documents nothing else.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::node::{self, Table, Value};
+use super::{check, parse};
+
+const FILE: &str = include_str!("../../config/tidegate.toml");
+
+/// Tables whose keys are names the operator chooses.
+const FREE: [&str; 3] = ["limits", "query", "header"];
+
+#[test]
+fn every_key_is_documented_and_nothing_else() {
+    let one_of_each = "[[upstream]]\n[upstream.limits.any]\n[[upstream.route]]\n";
+    let (_, mut known, _) = check(&node::parse(one_of_each, None).unwrap(), Path::new("."));
+    // These stand in the files of profiles, not in this one.
+    known.retain(|key| !key.starts_with("profile."));
+    let mut documented = BTreeSet::new();
+    collect(
+        &node::parse(&uncommented(), None).unwrap(),
+        "",
+        &mut documented,
+    );
+    let missing: Vec<_> = known.difference(&documented).collect();
+    let unknown: Vec<_> = documented.difference(&known).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "not documented: {missing:?}; documented but unknown: {unknown:?}"
+    );
+    assert!(known.len() > 70, "only {} keys were asked for", known.len());
+}
+
+#[test]
+fn what_it_shows_are_the_defaults() {
+    let here = Path::new("config");
+    let defaults = parse(
+        "[[upstream]]\naddress = \"https://vcenter.example:443\"",
+        here,
+    )
+    .unwrap();
+    assert_eq!(parse(FILE, here).unwrap(), defaults);
+}
+
+#[test]
+fn what_is_commented_out_is_valid_but_for_files_that_are_not_here() {
+    let faults = parse(&uncommented(), Path::new("config")).unwrap_err();
+    let mut keys: Vec<_> = faults
+        .as_slice()
+        .iter()
+        .map(|fault| fault.key.as_str())
+        .collect();
+    keys.dedup();
+    let files = [
+        "listen.certificate",
+        "listen.private_key",
+        "listen.client_ca",
+        "tasks.webhook_secret",
+    ];
+    let admin = ["admin.token", "admin.certificate", "admin.private_key"];
+    // It excludes `verify`, and says so.
+    let insecure = ["upstream[0].insecure.skip_verify"];
+    assert_eq!(keys, [&files[..], &admin, &insecure].concat(), "{faults}");
+}
+
+/// The file with every example in force: "#key" without a blank is an example, "# text" explains.
+fn uncommented() -> String {
+    let mut text = String::new();
+    for line in FILE.lines() {
+        let example = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
+        text.push_str(example.unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+fn collect(table: &Table, path: &str, keys: &mut BTreeSet<String>) {
+    let is_free = FREE
+        .iter()
+        .any(|free| path.rsplit('.').next() == Some(free));
+    for (key, node) in table {
+        let key = if is_free { "*" } else { key };
+        let path = if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        };
+        keys.insert(path.clone());
+        match &node.value {
+            Value::Table(inner) => collect(inner, &path, keys),
+            Value::List(list) => {
+                for item in list {
+                    if let Value::Table(inner) = &item.value {
+                        collect(inner, &format!("{path}[]"), keys);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

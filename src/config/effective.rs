@@ -1,0 +1,234 @@
+//! What `GET /config` answers: the configuration in force, by the names of the file, secrets as `***`.
+
+use serde_json::{Map, Value, json};
+
+use super::describe::authority;
+use super::measure::{show_duration, show_size};
+use super::types::{
+    AccessLog, Admin, Certificate, Config, Counts, HostHeader, Limit, Listen, Log, Match, Mode,
+    Route, Secret, State, Store, Tasks, Upstream, Verify,
+};
+use super::words::{CONVERT, COUNTS, KEY, LOG_FORMAT, LOG_LEVEL, MODE, of};
+use crate::call::Class;
+
+/// The effective configuration: profiles merged in, defaults filled in, keys as in the file.
+#[must_use]
+pub fn effective(config: &Config) -> Value {
+    json!({
+        "listen": listen(&config.listen),
+        "runtime": { "threads": config.runtime.threads, "drain": show_duration(config.runtime.drain) },
+        "state": state(&config.state),
+        "tasks": tasks(&config.tasks),
+        "headers": { "ratelimit": config.headers.ratelimit, "idempotency_key": config.headers.idempotency_key },
+        "admin": admin(&config.admin),
+        "log": log(&config.log),
+        "upstream": config.upstreams.iter().map(upstream).collect::<Vec<_>>(),
+    })
+}
+
+fn listen(listen: &Listen) -> Value {
+    let mut table = object(json!({
+        "http": listen.http,
+        "https": listen.https,
+        "admin": listen.admin,
+        "max_connections": { "http": listen.max_connections_http, "https": listen.max_connections_https },
+        "handshake_timeout": show_duration(listen.handshake_timeout),
+        "header_timeout": show_duration(listen.header_timeout),
+        "idle_timeout": show_duration(listen.idle_timeout),
+        "body_timeout": show_duration(listen.body_timeout),
+        "body_deadline": show_duration(listen.body_deadline),
+        "max_header_bytes": show_size(listen.max_header_bytes),
+        "max_body_bytes": show_size(listen.max_body_bytes),
+        "trusted_proxies": listen.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "proxy_protocol": listen.proxy_protocol,
+    }));
+    certificate(&mut table, listen.certificate.as_ref());
+    put(
+        &mut table,
+        "client_ca",
+        listen.client_ca.as_ref().map(|path| path.to_string_lossy()),
+    );
+    Value::Object(table)
+}
+
+fn state(state: &State) -> Value {
+    let url = match &state.store {
+        Store::Memory => "memory".to_owned(),
+        Store::Sqlite(path) => format!("sqlite://{}", path.display()),
+    };
+    json!({ "url": url, "key_file": state.key_file.to_string_lossy() })
+}
+
+fn tasks(tasks: &Tasks) -> Value {
+    let mut table = object(json!({
+        "prefix": tasks.prefix,
+        "wait_max": show_duration(tasks.wait_max),
+        "retention": show_duration(tasks.retention),
+        "max_blocking": show_duration(tasks.max_blocking),
+        "reconcile": show_duration(tasks.reconcile),
+        "poll_min": show_duration(tasks.poll_min),
+        "webhooks": tasks.webhooks,
+    }));
+    secret(&mut table, "webhook_secret", tasks.webhook_secret.as_ref());
+    Value::Object(table)
+}
+
+fn admin(admin: &Admin) -> Value {
+    let share = f64::from(admin.break_glass_share_ppm) / 1e6;
+    let mut table =
+        object(json!({ "break_glass": { "users": admin.break_glass_users, "share": share } }));
+    secret(&mut table, "token", admin.token.as_ref());
+    certificate(&mut table, admin.certificate.as_ref());
+    Value::Object(table)
+}
+
+fn log(log: &Log) -> Value {
+    let access = match &log.access {
+        AccessLog::Off => "off".into(),
+        AccessLog::Stdout => "stdout".into(),
+        AccessLog::File(path) => path.to_string_lossy(),
+    };
+    json!({ "format": of(&LOG_FORMAT, &log.format), "level": of(&LOG_LEVEL, &log.level), "access": access })
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    let host = match &upstream.host {
+        HostHeader::Upstream => "upstream",
+        HostHeader::Client => "client",
+        HostHeader::Name(name) => name,
+    };
+    let mut table = object(json!({
+        "name": &*upstream.name,
+        "address": authority(upstream),
+        "profile": upstream.profile,
+        "hosts": upstream.hosts,
+        "host": host,
+        "native": upstream.native,
+        "connect_timeout": show_duration(upstream.connect_timeout),
+        "response_timeout": show_duration(upstream.response_timeout),
+        "idle_timeout": show_duration(upstream.idle_timeout),
+        "limits": upstream.limits.iter().map(|one| (one.name.to_string(), limit(one))).collect::<Map<_, _>>(),
+        "route": upstream.routes.iter().map(route).collect::<Vec<_>>(),
+    }));
+    match &upstream.verify {
+        Verify::System => put(&mut table, "verify", Some("system")),
+        Verify::Ca(path) => put(&mut table, "verify", Some(format!("ca:{}", path.display()))),
+        Verify::Fingerprint(bytes) => {
+            let pairs: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            put(
+                &mut table,
+                "verify",
+                Some(format!("fingerprint:sha256:{}", pairs.join(":"))),
+            );
+        }
+        Verify::Insecure => put(&mut table, "insecure", Some(json!({ "skip_verify": true }))),
+    }
+    Value::Object(table)
+}
+
+fn limit(limit: &Limit) -> Value {
+    let mode: Option<Mode> = Some(limit.mode);
+    let mut table = object(json!({
+        "counts": of(&COUNTS, &limit.counts),
+        "key": of(&KEY, &limit.key),
+        "match": matches(&limit.matches),
+        "mode": of(&MODE, &mode),
+    }));
+    if limit.counts == Counts::ResponseBytes {
+        put(&mut table, "limit", Some(show_size(limit.limit)));
+        return Value::Object(table);
+    }
+    put(&mut table, "limit", Some(limit.limit));
+    put(
+        &mut table,
+        "full",
+        Some(json!({ "status": limit.full_status })),
+    );
+    if limit.counts == Counts::Requests {
+        put(&mut table, "window", Some(show_duration(limit.window)));
+        // A limit of 0 blocks: there is no burst to speak of.
+        put(
+            &mut table,
+            "burst",
+            Some(limit.burst).filter(|burst| *burst > 0),
+        );
+    }
+    let wait = &limit.wait;
+    let line = json!({ "line": wait.line, "per_user": wait.per_user, "at_most": show_duration(wait.at_most) });
+    put(&mut table, "wait", Some(line).filter(|_| wait.line > 0));
+    Value::Object(table)
+}
+
+fn route(route: &Route) -> Value {
+    let mut table = object(
+        json!({ "name": route.name, "match": matches(&route.matches), "class": route.class.as_str() }),
+    );
+    put(
+        &mut table,
+        "async",
+        Some(of(&CONVERT, &route.convert)).filter(|_| route.class == Class::Blocking),
+    );
+    put(&mut table, "deadline", route.deadline.map(show_duration));
+    Value::Object(table)
+}
+
+fn matches(matches: &Match) -> Value {
+    let mut table = Map::new();
+    let classes: Vec<_> = matches.class.iter().map(|class| class.as_str()).collect();
+    put(
+        &mut table,
+        "class",
+        Some(classes).filter(|list| !list.is_empty()),
+    );
+    put(
+        &mut table,
+        "route",
+        Some(&matches.route).filter(|list| !list.is_empty()),
+    );
+    put(&mut table, "method", matches.method.as_ref());
+    put(&mut table, "path", matches.path.as_ref());
+    put(&mut table, "query", pairs(&matches.query));
+    put(&mut table, "header", pairs(&matches.header));
+    put(&mut table, "service", matches.service.as_ref());
+    put(&mut table, "operation", matches.operation.as_ref());
+    Value::Object(table)
+}
+
+fn pairs(pairs: &[(String, String)]) -> Option<Value> {
+    let table: Map<_, _> = pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    Some(Value::Object(table)).filter(|_| !pairs.is_empty())
+}
+
+fn certificate(table: &mut Map<String, Value>, certificate: Option<&Certificate>) {
+    put(
+        table,
+        "certificate",
+        certificate.map(|pair| pair.chain.to_string_lossy()),
+    );
+    put(
+        table,
+        "private_key",
+        certificate.map(|pair| pair.key.to_string_lossy()),
+    );
+}
+
+fn secret(table: &mut Map<String, Value>, key: &str, secret: Option<&Secret>) {
+    put(table, key, secret.map(|_| "***"));
+}
+
+/// Sets `key`, unless there is nothing to set it to.
+fn put(table: &mut Map<String, Value>, key: &str, value: Option<impl serde::Serialize>) {
+    if let Some(value) = value {
+        table.insert(key.to_owned(), json!(value));
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(table) => table,
+        _ => Map::new(),
+    }
+}

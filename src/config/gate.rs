@@ -1,0 +1,188 @@
+//! The gate's own tables: `[runtime]`, `[state]`, `[tasks]`, `[headers]`, `[admin]`, `[log]`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::door::certificate;
+use super::files::{path, secret};
+use super::nearest::nearest;
+use super::net::webhook;
+use super::node::Node;
+use super::reader::Reader;
+use super::types::{
+    AccessLog, Admin, Headers, Log, LogFormat, LogLevel, Runtime, State, Store, Tasks,
+};
+use super::value::{duration, flag, share, text, whole, word};
+use super::words::{LOG_FORMAT, LOG_LEVEL};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+const LEAST: Duration = Duration::from_millis(1);
+
+/// Reads `[runtime]`.
+pub(super) fn runtime(top: &Reader<'_>) -> Runtime {
+    let r = top.table("runtime");
+    let threads = r.get("threads", whole(0..=1024)).unwrap_or(0);
+    let runtime = Runtime {
+        threads: usize::try_from(threads).unwrap_or(0),
+        drain: r
+            .get("drain", duration(Duration::ZERO..=DAY))
+            .unwrap_or(Duration::from_secs(30)),
+    };
+    r.finish();
+    runtime
+}
+
+/// Reads `[state]`.
+pub(super) fn state(top: &Reader<'_>) -> State {
+    let r = top.table("state");
+    let state = State {
+        store: r
+            .get("url", store)
+            .unwrap_or_else(|| Store::Sqlite(PathBuf::from("/var/lib/tidegate/tidegate.db"))),
+        key_file: r
+            .get("key_file", path(r.base()))
+            .unwrap_or_else(|| PathBuf::from("/var/lib/tidegate/state.key")),
+    };
+    r.finish();
+    state
+}
+
+/// Reads `[tasks]`.
+pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
+    let r = top.table("tasks");
+    let time = |key, default: u64, most| {
+        r.get(key, duration(LEAST..=most))
+            .unwrap_or(Duration::from_secs(default))
+    };
+    let tasks = Tasks {
+        prefix: r
+            .get("prefix", prefix)
+            .unwrap_or_else(|| "/-/tasks".to_owned()),
+        wait_max: r
+            .get("wait_max", duration(Duration::ZERO..=HOUR))
+            .unwrap_or(Duration::from_mins(1)),
+        retention: time("retention", 86_400, YEAR),
+        max_blocking: time("max_blocking", 3600, DAY * 7),
+        reconcile: time("reconcile", 300, DAY),
+        poll_min: time("poll_min", 1, HOUR),
+        webhooks: r.list("webhooks", webhook).unwrap_or_default(),
+        webhook_secret: r.get_hidden("webhook_secret", secret(r.base())),
+    };
+    r.finish();
+    tasks
+}
+
+/// Reads `[headers]`.
+pub(super) fn headers(top: &Reader<'_>) -> Headers {
+    let r = top.table("headers");
+    let headers = Headers {
+        ratelimit: r.get("ratelimit", flag).unwrap_or(true),
+        idempotency_key: r.get("idempotency_key", flag).unwrap_or(true),
+    };
+    r.finish();
+    headers
+}
+
+/// Reads `[admin]`.
+pub(super) fn admin(top: &Reader<'_>) -> Admin {
+    let r = top.table("admin");
+    let glass = r.table("break_glass");
+    let admin = Admin {
+        token: r.get_hidden("token", secret(r.base())),
+        certificate: certificate(&r),
+        break_glass_users: glass.list("users", user).unwrap_or_default(),
+        break_glass_share_ppm: glass.get("share", share).unwrap_or(50_000),
+    };
+    glass.finish();
+    r.finish();
+    admin
+}
+
+/// Reads `[log]`.
+pub(super) fn log(top: &Reader<'_>) -> Log {
+    let r = top.table("log");
+    let log = Log {
+        format: r
+            .get("format", word(&LOG_FORMAT))
+            .unwrap_or(LogFormat::Json),
+        level: r.get("level", word(&LOG_LEVEL)).unwrap_or(LogLevel::Info),
+        access: r
+            .get("access", access(r.base()))
+            .unwrap_or(AccessLog::Stdout),
+    };
+    r.finish();
+    log
+}
+
+fn store(node: &Node) -> Result<Store, String> {
+    let url = text(node)?;
+    let wanted =
+        "write \"sqlite:///var/lib/tidegate/tidegate.db\", or \"memory\" for tests and benches";
+    if url == "memory" {
+        return Ok(Store::Memory);
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Err(format!(
+            "names PostgreSQL, which this version does not have yet; {wanted}"
+        ));
+    }
+    match url.strip_prefix("sqlite://") {
+        Some(path)
+            if path.starts_with('/')
+                && !path.ends_with('/')
+                && !path.contains(['?', '#', '\0']) =>
+        {
+            Ok(Store::Sqlite(PathBuf::from(path)))
+        }
+        Some(_) => Err(format!(
+            "needs the whole path of a file after sqlite://, three slashes in all; {wanted}"
+        )),
+        None => Err(format!("is no store; {wanted}")),
+    }
+}
+
+fn prefix(node: &Node) -> Result<String, String> {
+    let prefix = text(node)?;
+    let is_segment = |segment: &str| {
+        !segment.is_empty()
+            && segment != "."
+            && segment != ".."
+            && segment
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    };
+    let fits = prefix
+        .strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(is_segment));
+    if fits {
+        Ok(prefix)
+    } else {
+        Err("is no prefix; a path of letters, digits and - . _ ~ is wanted, no slash at its end, as \"/-/tasks\"".to_owned())
+    }
+}
+
+/// A user, in the form users are compared in: without blanks around it, lower case.
+fn user(node: &Node) -> Result<String, String> {
+    let user = text(node)?.trim().to_lowercase();
+    if user.is_empty() || user.chars().any(char::is_control) {
+        return Err("is no user; a name is wanted, as \"administrator@vsphere.local\"".to_owned());
+    }
+    Ok(user)
+}
+
+fn access(base: &Path) -> impl Fn(&Node) -> Result<AccessLog, String> {
+    move |node| {
+        match text(node)?.as_str() {
+        "off" => Ok(AccessLog::Off),
+        "stdout" => Ok(AccessLog::Stdout),
+        // A mistyped word must not become a file of that name.
+        other if !other.contains('/') => Err(match nearest(other, ["off", "stdout"].into_iter()) {
+            Some(word) => format!("is unknown; did you mean {word:?}? A file is written with a slash, as \"./access.log\""),
+            None => "is unknown; \"stdout\", \"off\" or a file with a slash in it is wanted, as \"/var/log/tidegate/access.log\"".to_owned(),
+        }),
+        _ => path(base)(node).map(AccessLog::File),
+    }
+    }
+}

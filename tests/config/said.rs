@@ -1,0 +1,170 @@
+//! What `tidegate check` prints and what `GET /config` answers.
+
+use serde_json::Value;
+use tidegate::config::{Config, describe, effective};
+
+use crate::{MINIMAL, good};
+
+fn said(lines: &str) -> String {
+    describe(&good(&format!("{MINIMAL}{lines}")))
+}
+
+/// Holds that the limit with `lines` is said in exactly these words.
+#[track_caller]
+fn limit_is_said(lines: &str, words: &str) {
+    let said = said(&format!("[upstream.limits.x]\n{lines}"));
+    assert!(
+        said.contains(&format!("\n    x: {words}\n")),
+        "{words:?} is not in\n{said}"
+    );
+}
+
+#[test]
+fn rates() {
+    limit_is_said(
+        "counts = \"requests\"\nlimit = 1500\nburst = 150\nmatch = { class = [\"rest\", \"rpc\"] }",
+        "at most 1500 calls of class rest or rpc in any 1 s, wherever that starts, at most 150 back to back; over it 429. Gate-wide, exact.",
+    );
+    limit_is_said(
+        "counts = \"requests\"\nlimit = 6\nwindow = \"60s\"\nfull = { status = 503 }",
+        "at most 6 calls in any 60 s, wherever that starts, at most 6 back to back; over it 503. Gate-wide, exact.",
+    );
+    limit_is_said(
+        "counts = \"requests\"\nkey = \"address\"\nlimit = 6\nwindow = \"60s\"\nburst = 3",
+        "for each client address apart: 6 calls per 60 s on average, at most 3 back to back (GCRA: at most limit + burst = 9 in any 60 s); over it 429.",
+    );
+}
+
+#[test]
+fn what_is_held() {
+    limit_is_said(
+        "counts = \"upstream_connections\"\nlimit = 550\nmatch = { class = [\"rest\"] }",
+        "at most 550 open sockets to the upstream for calls of class rest, idle ones too; over it 503. Gate-wide, exact.",
+    );
+    limit_is_said(
+        "counts = \"requests_in_flight\"\nkey = \"address\"\nlimit = 4\nmatch = { path = \"/api/**\" }",
+        "for each client address apart: at most 4 calls to /api/** at a time; over it 503. Exact.",
+    );
+    limit_is_said(
+        "counts = \"response_bytes\"\nlimit = \"7MiB\"\nmatch = { class = [\"rest\", \"rpc\"] }",
+        "at most 7 MiB in one answer to calls of class rest or rpc; over it 502, without Retry-After.",
+    );
+    limit_is_said(
+        "counts = \"requests\"\nlimit = 0",
+        "blocks: none passes of all calls; over it 429.",
+    );
+}
+
+#[test]
+fn what_this_version_does_not_do() {
+    limit_is_said(
+        "counts = \"requests_in_flight\"\nlimit = 10\nwait = { line = 2000, per_user = 500, at_most = \"30s\" }",
+        "at most 10 calls at a time; over it 503. Gate-wide, exact. A call over it would wait up to 30 s in a line of 2000 (500 of one user); this version refuses at once.",
+    );
+    limit_is_said(
+        "counts = \"sessions\"\nkey = \"user\"\nlimit = 550",
+        "for each user apart: at most 550 live login sessions for all calls; over it 503. Exact. NOT ENFORCED by this version: it does not see login sessions yet.",
+    );
+    limit_is_said(
+        "counts = \"requests\"\nlimit = 5\nmode = \"shadow\"",
+        "at most 5 calls in any 1 s, wherever that starts, at most 5 back to back; over it 429. Gate-wide, exact. SHADOW: it counts and reports, and refuses nothing.",
+    );
+    let route = said(
+        "[[upstream.route]]\nname = \"a\"\nclass = \"blocking\"\nmatch = { method = \"POST\", path = \"/a\" }\ndeadline = \"1h\"",
+    );
+    assert!(
+        route.contains("routes (NOT USED by this version"),
+        "{route}"
+    );
+    assert!(
+        route.contains(
+            "\n    a: calls with method POST to /a are blocking, async prefer, at most 1 h\n"
+        ),
+        "{route}"
+    );
+}
+
+#[test]
+fn the_gate_itself() {
+    let said = said(
+        "[listen]\nmax_connections = { https = 0 }\n[runtime]\ndrain = \"5s\"\n[state]\nurl = \"memory\"\n",
+    );
+    for part in [
+        "  http                 127.0.0.1:8080\n",
+        "  admin                127.0.0.1:9900 (plain, no token: POST and DELETE answer 403)\n",
+        "  connections_http     at most 2048 open sockets at plain listeners, idle ones too; over it 503, then close. Gate-wide, exact.\n",
+        "  connections_https    blocks: every TLS socket is answered 503 and closed.\n",
+        "  header_timeout       at most 10 s for a request head",
+        "  drain                after SIGTERM calls in flight may take 5 s more\n",
+        "  state                in memory, gone with the process\n",
+        "\nUpstream u: https://api.example:443 (profile generic)\n",
+        "  certificate          verified by the roots of the operating system\n",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn every_profile_marks_what_is_not_enforced() {
+    let text = "[[upstream]]\naddress = \"https://a.example\"\nprofile = \"vcenter-7.0\"";
+    let said = describe(&good(text));
+    for name in [
+        "sessions",
+        "sessions_per_user",
+        "session_creations",
+        "blocking_tasks",
+        "content_library_per_user",
+        "tagging_per_user",
+        "soap_sessions",
+        "long_polls",
+    ] {
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(&format!("    {name}: ")))
+            .unwrap();
+        assert!(line.contains("NOT ENFORCED by this version: "), "{line}");
+    }
+    for name in [
+        "upstream_connections_total",
+        "upstream_connections",
+        "request_rate",
+        "response_bytes",
+        "soap_requests",
+        "provider_connections",
+    ] {
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(&format!("    {name}: ")))
+            .unwrap();
+        assert!(!line.contains("NOT ENFORCED"), "{line}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_reads_back_as_itself() {
+    for text in [
+        MINIMAL,
+        include_str!("../../config/examples/tuned.toml"),
+        include_str!("../../config/examples/vcenter.toml"),
+        include_str!("../../config/examples/two-vcenters.toml"),
+        include_str!("../../config/examples/behind-a-load-balancer.toml"),
+        include_str!("../../config/examples/bench.toml"),
+    ] {
+        let config = good(text);
+        let mut again = good(&as_file(&config));
+        for (one, before) in again.upstreams.iter_mut().zip(&config.upstreams) {
+            one.profile.clone_from(&before.profile);
+        }
+        assert_eq!(again, config);
+    }
+}
+
+/// The effective configuration as a file, over a profile that says nothing: everything has to come from the answer.
+fn as_file(config: &Config) -> String {
+    let profile = crate::folder("bare", &[("bare.toml", "name = \"bare\"")]).join("bare.toml");
+    let mut value = effective(config);
+    for upstream in value["upstream"].as_array_mut().unwrap() {
+        upstream["profile"] = Value::String(profile.to_string_lossy().into_owned());
+    }
+    toml::to_string(&value).unwrap()
+}
