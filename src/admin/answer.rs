@@ -1,6 +1,8 @@
 //! The answers of the operator's door: never cached, never sniffed, faults as problem+json (RFC 9457).
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -62,7 +64,11 @@ pub(super) fn reloaded(outcome: &Reloaded) -> Response<Vec<u8>> {
 }
 
 /// A problem of this status, with extension members.
-pub(super) fn problem(status: StatusCode, detail: &str, more: &[(&str, Value)]) -> Response<Vec<u8>> {
+pub(super) fn problem(
+    status: StatusCode,
+    detail: &str,
+    more: &[(&str, Value)],
+) -> Response<Vec<u8>> {
     let mut body = json!({
         "type": "about:blank",
         "title": status.canonical_reason().unwrap_or_default(),
@@ -70,7 +76,10 @@ pub(super) fn problem(status: StatusCode, detail: &str, more: &[(&str, Value)]) 
         "detail": detail,
     });
     if let Some(members) = body.as_object_mut() {
-        members.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        members.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
     }
     of(status, PROBLEM, body.to_string().into_bytes())
 }
@@ -85,7 +94,11 @@ pub(super) fn later(path: &str) -> Response<Vec<u8>> {
 /// 405 with what would be right.
 pub(super) fn wrong_method(allowed: &'static str) -> Response<Vec<u8>> {
     let detail = format!("This path answers {allowed}.");
-    with(problem(StatusCode::METHOD_NOT_ALLOWED, &detail, &[]), ALLOW, allowed)
+    with(
+        problem(StatusCode::METHOD_NOT_ALLOWED, &detail, &[]),
+        ALLOW,
+        allowed,
+    )
 }
 
 /// 403: nobody can have the token, because there is none.
@@ -107,12 +120,22 @@ pub(super) fn denied() -> Response<Vec<u8>> {
 }
 
 /// The answer with one header more.
-pub(super) fn with(mut response: Response<Vec<u8>>, name: HeaderName, value: &'static str) -> Response<Vec<u8>> {
-    response.headers_mut().insert(name, HeaderValue::from_static(value));
+pub(super) fn with(
+    mut response: Response<Vec<u8>>,
+    name: HeaderName,
+    value: &'static str,
+) -> Response<Vec<u8>> {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
     response
 }
 
 fn broken(error: &dyn std::error::Error) -> Response<Vec<u8>> {
     tracing::error!(%error, "an answer of the admin listener could not be written");
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be written; the log says why.", &[])
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The answer could not be written; the log says why.",
+        &[],
+    )
 }

@@ -81,7 +81,11 @@ impl Door {
     /// A door that shows `sources` and opens as `locks` say.
     #[must_use]
     pub fn new(sources: Sources, locks: Locks) -> Self {
-        Self { sources, locks, knocks: Throttle::new(NonZeroU32::MIN) }
+        Self {
+            sources,
+            locks,
+            knocks: Throttle::new(NonZeroU32::MIN),
+        }
     }
 
     fn answer(&self, method: &Method, path: &str, credentials: Option<&[u8]>) -> Response<Vec<u8>> {
@@ -104,15 +108,28 @@ impl Door {
             "/metrics" => (answer::READ, |sources| {
                 answer::metrics(sources.meters.render(&(sources.snapshot)()))
             }),
-            "/limits" => (answer::READ, |sources| answer::json((sources.snapshot)().limits_json())),
-            "/connections" => {
-                (answer::READ, |sources| answer::json((sources.snapshot)().connections_json()))
-            }
-            "/config" => (answer::READ, |sources| answer::json(Ok((sources.config)().into_bytes()))),
+            "/limits" => (answer::READ, |sources| {
+                answer::json((sources.snapshot)().limits_json())
+            }),
+            "/connections" => (answer::READ, |sources| {
+                answer::json((sources.snapshot)().connections_json())
+            }),
+            "/config" => (answer::READ, |sources| {
+                answer::json(Ok((sources.config)().into_bytes()))
+            }),
             "/" => (answer::READ, |_| page::page()),
-            "/reload" => (answer::POST, |sources| answer::reloaded(&(sources.reload)())),
+            "/reload" => (
+                answer::POST,
+                |sources| answer::reloaded(&(sources.reload)()),
+            ),
             _ if is_later(path) => return answer::later(path),
-            _ => return answer::problem(StatusCode::NOT_FOUND, "There is nothing under this path.", &[]),
+            _ => {
+                return answer::problem(
+                    StatusCode::NOT_FOUND,
+                    "There is nothing under this path.",
+                    &[],
+                );
+            }
         };
         if allowed.split(", ").any(|one| one == method.as_str()) {
             show(&self.sources)
@@ -140,7 +157,10 @@ impl ServeHttp for Door {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let method = head.method.clone();
-        let credentials = head.headers.get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        let credentials = head
+            .headers
+            .get(http::header::AUTHORIZATION)
+            .map(http::HeaderValue::as_bytes);
         let mut response = self.answer(&method, head.uri.path(), credentials);
         if method == Method::HEAD {
             response.body_mut().clear();

@@ -31,7 +31,10 @@ async fn open(locks: Locks, ready: Readiness, reloaded: Reloaded) -> SocketAddr 
         let (_stop, shutdown) = watch::channel(false);
         while let Ok((socket, _)) = listener.accept().await {
             let (app, shutdown) = (Arc::clone(&app), shutdown.clone());
-            tokio::spawn(async move { app.process_new(Box::new(Stream::from(socket)), &shutdown).await });
+            tokio::spawn(async move {
+                app.process_new(Box::new(Stream::from(socket)), &shutdown)
+                    .await
+            });
         }
     });
     address
@@ -64,16 +67,28 @@ async fn exchange(address: SocketAddr, requests: &str) -> String {
 }
 
 async fn call(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n{headers}\r\n");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n{headers}\r\n");
     let text = exchange(address, &request).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     let headers = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    Answer { status, headers, body: body.to_owned() }
+    Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    }
 }
 
 async fn here(token: Option<&str>) -> SocketAddr {
@@ -87,11 +102,31 @@ async fn each_path_answers_in_its_form() {
     for (path, kind, begins) in [
         ("/healthz", "text/plain; charset=utf-8", "ok"),
         ("/readyz", "text/plain; charset=utf-8", "ready"),
-        ("/metrics", "text/plain; version=0.0.4", "# HELP process_cpu_seconds_total"),
-        ("/limits", "application/json", r#"{"limits":[{"upstream":"","name":"connections_http","#),
-        ("/limits?x=1", "application/json", r#"{"limits":[{"upstream":"","name":"connections_http","#),
-        ("/connections", "application/json", r#"{"listeners":[{"name":"http","open":12,"limit":2048}]"#),
-        ("/config", "application/json", r#"{"admin":{"token":"***"}}"#),
+        (
+            "/metrics",
+            "text/plain; version=0.0.4",
+            "# HELP process_cpu_seconds_total",
+        ),
+        (
+            "/limits",
+            "application/json",
+            r#"{"limits":[{"upstream":"","name":"connections_http","#,
+        ),
+        (
+            "/limits?x=1",
+            "application/json",
+            r#"{"limits":[{"upstream":"","name":"connections_http","#,
+        ),
+        (
+            "/connections",
+            "application/json",
+            r#"{"listeners":[{"name":"http","open":12,"limit":2048}]"#,
+        ),
+        (
+            "/config",
+            "application/json",
+            r#"{"admin":{"token":"***"}}"#,
+        ),
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
     ] {
         let answer = call(door, "GET", path, "").await;
@@ -109,9 +144,16 @@ async fn each_path_answers_in_its_form() {
 async fn head_answers_the_head_alone() {
     let door = here(None).await;
     for path in ["/healthz", "/limits", "/"] {
-        let (head, whole) = (call(door, "HEAD", path, "").await, call(door, "GET", path, "").await);
+        let (head, whole) = (
+            call(door, "HEAD", path, "").await,
+            call(door, "GET", path, "").await,
+        );
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
-        assert_eq!(head.header("content-length"), whole.header("content-length"), "{path}");
+        assert_eq!(
+            head.header("content-length"),
+            whole.header("content-length"),
+            "{path}"
+        );
         assert!(!whole.body.is_empty(), "{path}");
     }
 }
@@ -121,16 +163,31 @@ async fn a_connection_carries_one_call_after_another() {
     let door = here(None).await;
     let mut socket = TcpStream::connect(door).await.unwrap();
     for method in ["HEAD", "GET", "POST", "GET"] {
-        let request = format!("{method} /healthz HTTP/1.1\r\nHost: gate\r\nContent-Length: 3\r\n\r\nxyz");
+        let request =
+            format!("{method} /healthz HTTP/1.1\r\nHost: gate\r\nContent-Length: 3\r\n\r\nxyz");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(socket.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let length: usize =
-            head.split_once("content-length: ").unwrap().1.lines().next().unwrap().parse().unwrap();
-        assert!(head.starts_with(if method == "POST" { "http/1.1 403" } else { "http/1.1 200" }), "{head}");
+        let length: usize = head
+            .split_once("content-length: ")
+            .unwrap()
+            .1
+            .lines()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(
+            head.starts_with(if method == "POST" {
+                "http/1.1 403"
+            } else {
+                "http/1.1 200"
+            }),
+            "{head}"
+        );
         let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
         socket.read_exact(&mut body).await.unwrap();
     }
@@ -148,11 +205,19 @@ async fn what_is_not_there_is_said_so() {
     for path in ["/sessions", "/tasks", "/tasks/1", "/explain?upstream=vc1"] {
         let answer = call(door, "GET", path, "").await;
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.json()["detail"].as_str().unwrap().contains("not in this version"), "{path}");
+        assert!(
+            answer.json()["detail"]
+                .as_str()
+                .unwrap()
+                .contains("not in this version"),
+            "{path}"
+        );
     }
-    for (method, path, allow) in
-        [("PUT", "/limits", "GET, HEAD"), ("OPTIONS", "/healthz", "GET, HEAD"), ("GET", "/reload", "POST")]
-    {
+    for (method, path, allow) in [
+        ("PUT", "/limits", "GET, HEAD"),
+        ("OPTIONS", "/healthz", "GET, HEAD"),
+        ("GET", "/reload", "POST"),
+    ] {
         let answer = call(door, method, path, "").await;
         assert_eq!(answer.status, 405, "{method} {path}");
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
@@ -167,25 +232,46 @@ async fn reload_is_behind_the_token_and_says_what_became_of_it() {
     let door = here(None).await;
     let answer = call(door, "POST", "/reload", "Authorization: Bearer s3cret\r\n").await;
     assert_eq!(answer.status, 403);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("under [admin]"));
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("under [admin]")
+    );
 
     let door = here(Some("s3cret")).await;
     let answer = call(door, "POST", "/reload", "Authorization: Bearer wrong\r\n").await;
     assert_eq!(answer.status, 401);
-    assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"tidegate admin\"");
+    assert_eq!(
+        answer.header("www-authenticate"),
+        "Bearer realm=\"tidegate admin\""
+    );
     assert!(!answer.body.contains("s3cret"));
     let answer = call(door, "POST", "/reload", "Authorization: Bearer s3cret\r\n").await;
     assert_eq!(answer.status, 422);
     let body = answer.json();
-    assert!(body["detail"].as_str().unwrap().contains("nothing was changed"));
-    assert!(body["faults"][0].as_str().unwrap().contains("cannot reload"));
+    assert!(
+        body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("nothing was changed")
+    );
+    assert!(
+        body["faults"][0]
+            .as_str()
+            .unwrap()
+            .contains("cannot reload")
+    );
 
     let changed = Reloaded::Changed(vec!["upstream.vc1.limits.request_rate".to_owned()]);
     let locks = Locks::new(Some(Secret::new("s3cret")), true);
     let door = open(locks, Readiness::Ready, changed).await;
     let answer = call(door, "POST", "/reload", "Authorization: Bearer s3cret\r\n").await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, r#"{"changed":["upstream.vc1.limits.request_rate"]}"#);
+    assert_eq!(
+        answer.body,
+        r#"{"changed":["upstream.vc1.limits.request_rate"]}"#
+    );
 }
 
 #[tokio::test]
@@ -200,7 +286,11 @@ async fn off_loopback_only_three_paths_are_open() {
     for path in ["/", "/limits", "/connections", "/config", "/nowhere"] {
         assert_eq!(call(door, "GET", path, "").await.status, 401, "{path}");
         let with = call(door, "GET", path, "Authorization: Bearer s3cret\r\n").await;
-        assert_eq!(with.status, if path == "/nowhere" { 404 } else { 200 }, "{path}");
+        assert_eq!(
+            with.status,
+            if path == "/nowhere" { 404 } else { 200 },
+            "{path}"
+        );
     }
 }
 
@@ -208,8 +298,18 @@ async fn off_loopback_only_three_paths_are_open() {
 async fn the_page_fetches_nothing_from_elsewhere() {
     let door = here(None).await;
     let page = call(door, "GET", "/", "").await;
-    assert!(page.header("content-security-policy").contains("default-src 'none'"));
-    for foreign in ["http://", "https://", "src=", "@import", "url(", "innerHTML"] {
+    assert!(
+        page.header("content-security-policy")
+            .contains("default-src 'none'")
+    );
+    for foreign in [
+        "http://",
+        "https://",
+        "src=",
+        "@import",
+        "url(",
+        "innerHTML",
+    ] {
         assert!(!page.body.contains(foreign), "{foreign}");
     }
     for asked in ["\"/limits\"", "\"/connections\""] {

@@ -42,7 +42,13 @@ impl Locks {
         }
         match &self.token {
             None => Entry::NoToken,
-            Some(token) if credentials.and_then(bearer).is_some_and(|given| same(given, token)) => Entry::Free,
+            Some(token)
+                if credentials
+                    .and_then(bearer)
+                    .is_some_and(|given| same(given, token)) =>
+            {
+                Entry::Free
+            }
             Some(_) => Entry::Denied,
         }
     }
@@ -51,14 +57,20 @@ impl Locks {
 /// The token of `Bearer TOKEN` (RFC 6750; the scheme's case does not matter).
 fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = credentials.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
 }
 
 /// Compares digests, all of their bytes: the time it takes tells nothing of the token.
 fn same(given: &[u8], token: &Secret) -> bool {
     let given = Sha256::digest(given);
     let wanted = Sha256::digest(token.expose().as_bytes());
-    given.iter().zip(wanted.iter()).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    given
+        .iter()
+        .zip(wanted.iter())
+        .fold(0, |differs, (a, b)| differs | (a ^ b))
+        == 0
 }
 
 #[cfg(test)]
@@ -90,11 +102,32 @@ mod tests {
         let locks = locks(Some("s3cret"), false);
         for path in OPEN {
             assert_eq!(locks.entry(&Method::GET, path, None), Entry::Free, "{path}");
-            assert_eq!(locks.entry(&Method::HEAD, path, None), Entry::Free, "{path}");
+            assert_eq!(
+                locks.entry(&Method::HEAD, path, None),
+                Entry::Free,
+                "{path}"
+            );
         }
-        for path in ["/", "/limits", "/connections", "/config", "/nowhere", "/healthz/", "//healthz", "/metrics/x"] {
-            assert_eq!(locks.entry(&Method::GET, path, None), Entry::Denied, "{path}");
-            assert_eq!(locks.entry(&Method::GET, path, RIGHT), Entry::Free, "{path}");
+        for path in [
+            "/",
+            "/limits",
+            "/connections",
+            "/config",
+            "/nowhere",
+            "/healthz/",
+            "//healthz",
+            "/metrics/x",
+        ] {
+            assert_eq!(
+                locks.entry(&Method::GET, path, None),
+                Entry::Denied,
+                "{path}"
+            );
+            assert_eq!(
+                locks.entry(&Method::GET, path, RIGHT),
+                Entry::Free,
+                "{path}"
+            );
         }
     }
 
@@ -104,7 +137,10 @@ mod tests {
         assert_eq!(here.entry(&Method::GET, "/limits", None), Entry::Free);
         assert_eq!(here.entry(&Method::POST, "/reload", RIGHT), Entry::NoToken);
         let anywhere = locks(None, false);
-        assert_eq!(anywhere.entry(&Method::GET, "/limits", RIGHT), Entry::NoToken);
+        assert_eq!(
+            anywhere.entry(&Method::GET, "/limits", RIGHT),
+            Entry::NoToken
+        );
         assert_eq!(anywhere.entry(&Method::GET, "/readyz", None), Entry::Free);
     }
 
@@ -114,10 +150,23 @@ mod tests {
         let entry = |credentials: &[u8]| locks.entry(&Method::POST, "/reload", Some(credentials));
         assert_eq!(entry(b"bearer s3cret"), Entry::Free);
         for wrong in [
-            &b"Bearer "[..], b"Bearer", b"", b"Bearer s3cre", b"Bearer s3crets", b"Bearer S3CRET",
-            b"Basic s3cret", b"s3cret", b"Bearer s3cret x", b"Bearers3cret",
+            &b"Bearer "[..],
+            b"Bearer",
+            b"",
+            b"Bearer s3cre",
+            b"Bearer s3crets",
+            b"Bearer S3CRET",
+            b"Basic s3cret",
+            b"s3cret",
+            b"Bearer s3cret x",
+            b"Bearers3cret",
         ] {
-            assert_eq!(entry(wrong), Entry::Denied, "{}", String::from_utf8_lossy(wrong));
+            assert_eq!(
+                entry(wrong),
+                Entry::Denied,
+                "{}",
+                String::from_utf8_lossy(wrong)
+            );
         }
     }
 }

@@ -1,1 +1,23 @@
-//! placeholder
+//! Station 3, may it pass now: one claim over every limit of the call.
+//!
+//! ```text
+//!   Call ─▶ rules of its class, narrowed by path
+//!             1. what can be given back: places at the upstream, seats, seats by key   ─┐ in this order,
+//!             2. what cannot: offers of each rate, taken only once all are had         ─┤ all or nothing
+//!                                                                                       ▼
+//!           Claim: held until dropped, whatever ends the call               or one Refusal
+//! ```
+
+mod claim;
+mod live;
+mod rule;
+mod stack;
+mod tally;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use claim::Claim;
+pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use view::LimitView;

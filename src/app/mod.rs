@@ -1,3 +1,14 @@
-//! placeholder
+//! The one room that knows all others: build, command line, signals, shutdown.
 
+mod background;
+mod cli;
 pub mod demo;
+mod early;
+mod files;
+mod gate;
+mod log;
+mod serve;
+mod view;
+
+pub use gate::{Drained, Options, Running, StartError, start};
+pub use serve::main;

@@ -1,1 +1,29 @@
-//! placeholder
+//! Station 4, the way up: exact caps on open sockets, idle pool, TLS, names, headers.
+//!
+//! ```text
+//!   claim ─▶ Upstream::dial ─▶ Dial (Pingora's connector) ─▶ Pool::checkout ─┬─ idle socket of this thread
+//!                                                                            ├─ new socket, if every cap has room
+//!                                                                            ├─ idle socket of another thread
+//!                                                                            └─ evict an idle one, dial anew
+//!   response complete ─▶ Wire dropped by Pingora ─▶ Pool::put, or closed
+//! ```
+//!
+//! Pingora's own idle pool is bypassed: it cannot count, cannot be asked to give a socket up for
+//! another group or thread, and pays two wake-ups of the other runtime and a `getpeername` a request.
+
+mod dial;
+mod fault;
+pub mod headers;
+mod io;
+mod pool;
+mod resolve;
+mod tls;
+mod upstream;
+mod wire;
+
+pub use dial::Dial;
+pub use fault::UpstreamFault;
+pub use pool::{Pool, PoolView};
+pub use resolve::Addresses;
+pub use tls::TlsSetupError;
+pub use upstream::{BuildError, Upstream};

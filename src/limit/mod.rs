@@ -1,1 +1,26 @@
 //! Ways to count: sliding-log rate, keyed rate, seats. No HTTP, no configuration; time is an argument.
+//!
+//! | what | type | exact? |
+//! |---|---|---|
+//! | units held until given back | [`Seats`], guarded by [`Seat`] | yes: one atomic, compare-and-swap |
+//! | calls per sliding window, everybody together | [`Rate`] | yes: a log of the last `limit` stamps |
+//! | units held or calls per window, each key apart | [`Keyed`] with [`Pace`] for windows | seats yes; windows at most limit + burst |
+//!
+//! Nothing here waits, and nothing reads a clock: whoever asks says what the time is.
+
+mod keyed;
+mod moment;
+mod pace;
+mod rate;
+mod seats;
+mod sync;
+
+pub use keyed::{Cell, Hashed, KeyHasher, Keyed, KeyedOffer};
+pub use moment::{Denied, Moment};
+pub use pace::{Arrival, Pace};
+pub use rate::{Offer, Rate};
+pub use seats::{Seat, Seats};
+pub(crate) use sync::{AtomicU64, Mutex, MutexGuard, Ordering, own_place};
+
+#[cfg(test)]
+mod tests;

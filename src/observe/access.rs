@@ -65,12 +65,21 @@ impl AccessLog {
     /// When the file cannot be opened or the thread not be started.
     pub fn start(goal: &Goal, format: LogFormat) -> io::Result<Self> {
         let open: Open = match goal {
-            Goal::Off => return Ok(Self { format, writer: None }),
+            Goal::Off => {
+                return Ok(Self {
+                    format,
+                    writer: None,
+                });
+            }
             Goal::Stdout => Box::new(|| Ok(Box::new(io::stdout()))),
             Goal::File(path) => {
                 let path = path.clone();
                 Box::new(move || {
-                    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path)?;
+                    let file = OpenOptions::new()
+                        .append(true)
+                        .create(true)
+                        .mode(0o640)
+                        .open(&path)?;
                     Ok(Box::new(file))
                 })
             }
@@ -91,14 +100,24 @@ impl AccessLog {
             unwritten: 0,
             lines_waiting,
         };
-        let joined = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-            writer.run();
-            // Nobody listens any more when the log was not closed but dropped.
-            end.send(()).ok();
-        })?;
+        let joined = thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || {
+                writer.run();
+                // Nobody listens any more when the log was not closed but dropped.
+                end.send(()).ok();
+            })?;
         let thread = joined.thread().clone();
         let ended = Mutex::new(ended);
-        Ok(Self { format, writer: Some(Handle { queue, signs, thread, ended }) })
+        Ok(Self {
+            format,
+            writer: Some(Handle {
+                queue,
+                signs,
+                thread,
+                ended,
+            }),
+        })
     }
 
     /// Whether lines are written at all; when not, a record's target and names are never looked at.
@@ -119,7 +138,9 @@ impl AccessLog {
     /// Lines lost since the start: the queue was full, or they could not be written.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.writer.as_ref().map_or(0, |writer| writer.signs.dropped.load(Ordering::Relaxed))
+        self.writer
+            .as_ref()
+            .map_or(0, |writer| writer.signs.dropped.load(Ordering::Relaxed))
     }
 
     /// Opens the file again under its name, after a log rotation moved it away. Returns at once.
@@ -132,7 +153,9 @@ impl AccessLog {
 
     /// Writes what waits and ends the writer; `false` when `deadline` came first. Later lines are dropped.
     pub fn close(&self, deadline: Duration) -> bool {
-        let Some(writer) = &self.writer else { return true };
+        let Some(writer) = &self.writer else {
+            return true;
+        };
         writer.signs.stop.store(true, Ordering::Release);
         writer.nudge();
         !matches!(
@@ -202,7 +225,9 @@ impl Writer {
     /// Lines of a buffer that could not be written count as dropped.
     fn settle(&mut self, done: io::Result<()>) {
         let Err(error) = done else { return };
-        self.signs.dropped.fetch_add(self.unwritten, Ordering::Relaxed);
+        self.signs
+            .dropped
+            .fetch_add(self.unwritten, Ordering::Relaxed);
         self.unwritten = 0;
         if let Some(suppressed) = self.faults.pass() {
             tracing::error!(%error, suppressed, "the access log cannot be written; lines are lost");

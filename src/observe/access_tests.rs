@@ -64,8 +64,11 @@ fn a_stuck_sink_drops_and_counts_lines_and_never_blocks_a_worker() {
     let gate = Arc::new(Mutex::new(()));
     let written = Arc::new(Mutex::new(Vec::new()));
     let (reached, arrived) = channel();
-    let mut sink =
-        Some(Stuck { reached, gate: Arc::clone(&gate), written: Arc::clone(&written) });
+    let mut sink = Some(Stuck {
+        reached,
+        gate: Arc::clone(&gate),
+        written: Arc::clone(&written),
+    });
     let open: Open = Box::new(move || Ok(Box::new(sink.take().unwrap())));
     let held = gate.lock();
     let log = AccessLog::start_with(open, LogFormat::Text, 8).unwrap();
@@ -77,12 +80,19 @@ fn a_stuck_sink_drops_and_counts_lines_and_never_blocks_a_worker() {
         log.write(&sample());
     }
     assert_eq!(log.dropped(), 92);
-    assert!(!log.close(Duration::from_millis(1)), "a stuck sink cannot be flushed in time");
+    assert!(
+        !log.close(Duration::from_millis(1)),
+        "a stuck sink cannot be flushed in time"
+    );
 
     drop(held);
     assert!(log.close(PATIENCE));
     let text = String::from_utf8(written.lock().clone()).unwrap();
-    assert_eq!(text.lines().count(), 9, "every line that was taken is written, whole");
+    assert_eq!(
+        text.lines().count(),
+        9,
+        "every line that was taken is written, whole"
+    );
     assert!(text.lines().all(|line| line.ends_with(" --")));
     log.write(&sample());
     assert_eq!(log.dropped(), 93, "a closed log takes no line and says so");
@@ -136,8 +146,7 @@ fn a_sink_that_fails_costs_lines_and_is_counted() {
             Ok(())
         }
     }
-    let log =
-        AccessLog::start_with(Box::new(|| Ok(Box::new(Full))), LogFormat::Text, 8).unwrap();
+    let log = AccessLog::start_with(Box::new(|| Ok(Box::new(Full))), LogFormat::Text, 8).unwrap();
     log.write(&sample());
     eventually("the lost line is counted", || log.dropped() == 1);
     assert!(log.close(PATIENCE));

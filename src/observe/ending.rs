@@ -194,13 +194,19 @@ mod tests {
     fn two_letters_close_a_line() {
         assert_eq!(Ending::NORMAL.to_string(), "--");
         assert_eq!(Ending::new(Who::Limit, Phase::Admission).to_string(), "LA");
-        assert_eq!(Ending::new(Who::ClientTimeout, Phase::Head).to_string(), "cH");
+        assert_eq!(
+            Ending::new(Who::ClientTimeout, Phase::Head).to_string(),
+            "cH"
+        );
     }
 
     #[test]
     fn the_table_has_a_row_for_each_letter() {
         let table = Ending::table();
-        let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+        let rows: Vec<&str> = table
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
         assert_eq!(rows.len(), Who::ALL.len() + Phase::ALL.len());
         assert!(table.contains("| `L` | a limit refused; the line names it |\n"));
         assert!(table.contains("| `R` | waiting for the response head |\n"));

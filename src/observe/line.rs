@@ -84,7 +84,9 @@ fn json(record: &Record<'_>) -> Vec<u8> {
 /// `TIME SOCKET CLIENT LISTENER[~] UPSTREAM/CLASS STATUS TOTAL/UP/WAIT(ms) IN/OUT(bytes) REUSED+RETRIES LIMIT ID "METHOD TARGET VERSION" LETTERS`;
 /// `~` marks TLS.
 fn text(record: &Record<'_>) -> String {
-    let up = record.upstream_duration.map(|spent| Millis(spent).to_string());
+    let up = record
+        .upstream_duration
+        .map(|spent| Millis(spent).to_string());
     let mut line = String::with_capacity(256 + record.target.len().min(redact::LONGEST_TARGET));
     // Writing to a String cannot fail.
     let _: fmt::Result = write!(
@@ -220,7 +222,8 @@ mod tests {
         assert!(text.contains(" http~ -/rest 429 12.3/-/0.0 "), "{text}");
         assert!(text.contains(" request_rate r-1 "), "{text}");
         assert!(text.ends_with(" LA\n"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&line(&record, LogFormat::Json)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&line(&record, LogFormat::Json)).unwrap();
         assert_eq!(json["limit"], "request_rate");
         assert_eq!(json["ending"], "LA");
         assert!(json["upstream"].is_null());
@@ -241,7 +244,12 @@ mod tests {
             assert!(line.contains("a%20b%0A{%22c%22}"), "{line}");
         }
         let long = "x".repeat(100_000);
-        let record = Record { method: &long, request_id: &long, target: long.as_bytes(), ..sample() };
+        let record = Record {
+            method: &long,
+            request_id: &long,
+            target: long.as_bytes(),
+            ..sample()
+        };
         assert!(line(&record, LogFormat::Json).len() < 3_000);
     }
 }

@@ -41,8 +41,13 @@ pub enum UpstreamFault {
 
 impl UpstreamFault {
     /// Every fault, in the order of its index.
-    pub const ALL: [Self; 5] =
-        [Self::Reset, Self::ResponseTimeout, Self::Malformed, Self::TooLarge, Self::Other];
+    pub const ALL: [Self; 5] = [
+        Self::Reset,
+        Self::ResponseTimeout,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Other,
+    ];
 
     /// The word used in metrics.
     #[must_use]
@@ -96,7 +101,11 @@ impl Meters {
         Ok(Self {
             limit_wait: HistogramVec::new(waits.buckets(WAITS.to_vec()), &["upstream", "limit"])?,
             process: ProcessCollector::for_self(),
-            upstreams: upstreams.into_iter().chain([""]).map(UpstreamMeters::new).collect(),
+            upstreams: upstreams
+                .into_iter()
+                .chain([""])
+                .map(UpstreamMeters::new)
+                .collect(),
         })
     }
 
@@ -111,7 +120,9 @@ impl Meters {
     /// Counts a failed exchange with the upstream at `index`. Failures to connect are counted by
     /// whoever connects and come in by [`super::UpstreamRow::errors`]; both add up.
     pub fn upstream_error(&self, index: usize, fault: UpstreamFault) {
-        let slot = self.upstream(Some(index)).and_then(|meters| meters.faults.get(fault as usize));
+        let slot = self
+            .upstream(Some(index))
+            .and_then(|meters| meters.faults.get(fault as usize));
         if let Some(count) = slot {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -119,7 +130,9 @@ impl Meters {
 
     /// Counts a wait in the line of a limit.
     pub fn waited(&self, upstream: &str, limit: &str, wait: Duration) {
-        self.limit_wait.with_label_values(&[upstream, limit]).observe(wait.as_secs_f64());
+        self.limit_wait
+            .with_label_values(&[upstream, limit])
+            .observe(wait.as_secs_f64());
     }
 
     /// The text for Prometheus: families in the order of their names.
@@ -129,17 +142,24 @@ impl Meters {
     pub fn render(&self, snapshot: &Snapshot) -> Result<Vec<u8>> {
         for row in &snapshot.limits {
             // A histogram that nobody waited for yet reads 0 rather than being absent.
-            self.limit_wait.get_metric_with_label_values(&[&*row.upstream, &*row.name])?;
+            self.limit_wait
+                .get_metric_with_label_values(&[&*row.upstream, &*row.name])?;
         }
         let mut families = pulled::families(snapshot)?;
         families.extend(self.upstream_errors(snapshot)?);
         families.extend(self.requests()?);
         families.push(self.durations(
-            ("tidegate_request_duration_seconds", "From the first byte of a request to its end."),
+            (
+                "tidegate_request_duration_seconds",
+                "From the first byte of a request to its end.",
+            ),
             Tally::whole,
         ));
         families.push(self.durations(
-            ("tidegate_upstream_duration_seconds", "From dispatch to the end of the upstream's answer."),
+            (
+                "tidegate_upstream_duration_seconds",
+                "From dispatch to the end of the upstream's answer.",
+            ),
             Tally::upstream,
         ));
         families.extend(self.limit_wait.collect());
@@ -148,7 +168,11 @@ impl Meters {
         families.sort_by(|a, b| a.name().cmp(b.name()));
         for family in &mut families {
             let key = |metric: &Metric| -> Vec<String> {
-                metric.get_label().iter().map(|label| label.value().to_owned()).collect()
+                metric
+                    .get_label()
+                    .iter()
+                    .map(|label| label.value().to_owned())
+                    .collect()
             };
             family.mut_metric().sort_by_cached_key(key);
         }
@@ -173,22 +197,34 @@ impl Meters {
 
     fn requests(&self) -> Result<Vec<MetricFamily>> {
         let requests = IntCounterVec::new(
-            Opts::new("tidegate_requests_total", "Requests that are over; status 0: none was sent."),
+            Opts::new(
+                "tidegate_requests_total",
+                "Requests that are over; status 0: none was sent.",
+            ),
             &["upstream", "class", "method", "status"],
         )?;
         for (upstream, class, tally) in self.tallies() {
             for (method, status, count) in tally.requests() {
                 let method = METHOD_LABELS.get(method).copied().unwrap_or("other");
                 let labels = [upstream, class.as_str(), method, &status.to_string()];
-                requests.get_metric_with_label_values(&labels)?.inc_by(count);
+                requests
+                    .get_metric_with_label_values(&labels)?
+                    .inc_by(count);
             }
         }
         Ok(requests.collect())
     }
 
-    fn durations(&self, (name, help): (&str, &str), of: fn(&Tally) -> Option<Histogram>) -> MetricFamily {
+    fn durations(
+        &self,
+        (name, help): (&str, &str),
+        of: fn(&Tally) -> Option<Histogram>,
+    ) -> MetricFamily {
         let metrics = self.tallies().filter_map(|(upstream, class, tally)| {
-            let mut metric = Metric::from_label(vec![label("class", class.as_str()), label("upstream", upstream)]);
+            let mut metric = Metric::from_label(vec![
+                label("class", class.as_str()),
+                label("upstream", upstream),
+            ]);
             metric.set_histogram(of(tally)?);
             Some(metric)
         });
@@ -203,10 +239,15 @@ impl Meters {
     fn upstream_errors(&self, snapshot: &Snapshot) -> Result<Vec<MetricFamily>> {
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let pulled = snapshot.upstreams.iter().flat_map(|row| {
-            row.errors.iter().map(|(reason, count)| ((&*row.name, *reason), *count))
+            row.errors
+                .iter()
+                .map(|(reason, count)| ((&*row.name, *reason), *count))
         });
         let pushed = self.upstreams.iter().flat_map(|meters| {
-            let counts = meters.faults.iter().map(|count| count.load(Ordering::Relaxed));
+            let counts = meters
+                .faults
+                .iter()
+                .map(|count| count.load(Ordering::Relaxed));
             UpstreamFault::ALL
                 .into_iter()
                 .zip(counts)
@@ -218,11 +259,16 @@ impl Meters {
             *all = all.saturating_add(count);
         }
         let errors = IntCounterVec::new(
-            Opts::new("tidegate_upstream_errors_total", "Failed exchanges with the upstream, by reason."),
+            Opts::new(
+                "tidegate_upstream_errors_total",
+                "Failed exchanges with the upstream, by reason.",
+            ),
             &["upstream", "reason"],
         )?;
         for ((upstream, reason), count) in counts {
-            errors.get_metric_with_label_values(&[upstream, reason])?.inc_by(count);
+            errors
+                .get_metric_with_label_values(&[upstream, reason])?
+                .inc_by(count);
         }
         Ok(errors.collect())
     }

@@ -13,14 +13,38 @@ const CONTRACT: [(&str, &str, &[&str]); 19] = [
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
     ("limit_admitted_total", "counter", &["upstream", "limit"]),
-    ("limit_refused_total", "counter", &["upstream", "limit", "reason"]),
-    ("limit_shadow_refused_total", "counter", &["upstream", "limit"]),
+    (
+        "limit_refused_total",
+        "counter",
+        &["upstream", "limit", "reason"],
+    ),
+    (
+        "limit_shadow_refused_total",
+        "counter",
+        &["upstream", "limit"],
+    ),
     ("limit_wait_seconds", "histogram", &["upstream", "limit"]),
-    ("requests_total", "counter", &["upstream", "class", "method", "status"]),
-    ("request_duration_seconds", "histogram", &["upstream", "class"]),
-    ("upstream_duration_seconds", "histogram", &["upstream", "class"]),
+    (
+        "requests_total",
+        "counter",
+        &["upstream", "class", "method", "status"],
+    ),
+    (
+        "request_duration_seconds",
+        "histogram",
+        &["upstream", "class"],
+    ),
+    (
+        "upstream_duration_seconds",
+        "histogram",
+        &["upstream", "class"],
+    ),
     ("downstream_connections", "gauge", &["listener"]),
-    ("downstream_connections_refused_total", "counter", &["listener", "reason"]),
+    (
+        "downstream_connections_refused_total",
+        "counter",
+        &["listener", "reason"],
+    ),
     ("upstream_connections", "gauge", &["upstream"]),
     ("upstream_connections_idle", "gauge", &["upstream"]),
     ("upstream_errors_total", "counter", &["upstream", "reason"]),
@@ -41,7 +65,10 @@ fn samples<'a>(page: &'a str, names: &[&str]) -> Vec<&'a str> {
         let end = line.find(['{', ' ']).unwrap_or(line.len());
         names.contains(&&line[..end])
     };
-    page.lines().filter(|line| !line.starts_with('#')).filter(named).collect()
+    page.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter(named)
+        .collect()
 }
 
 #[test]
@@ -53,8 +80,10 @@ fn names_types_and_labels_are_those_of_the_contract() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE tidegate_")?.split_once(' '))
         .collect();
-    let wanted: BTreeMap<&str, &str> =
-        CONTRACT.iter().map(|(name, kind, _)| (*name, *kind)).collect();
+    let wanted: BTreeMap<&str, &str> = CONTRACT
+        .iter()
+        .map(|(name, kind, _)| (*name, *kind))
+        .collect();
     assert_eq!(types, wanted);
     for (name, kind, labels) in CONTRACT {
         let suffix = if kind == "histogram" { "_count" } else { "" };
@@ -67,9 +96,16 @@ fn names_types_and_labels_are_those_of_the_contract() {
             .filter_map(|pair| pair.split_once('=').map(|(label, _)| label))
             .collect();
         assert_eq!(seen, labels.iter().copied().collect(), "{name}");
-        assert!(text.contains(&format!("# HELP tidegate_{name} ")), "{name} has no help");
+        assert!(
+            text.contains(&format!("# HELP tidegate_{name} ")),
+            "{name} has no help"
+        );
     }
-    for name in ["process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"] {
+    for name in [
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+    ] {
         assert_eq!(samples(&text, &[name]).len(), 1, "{name}");
     }
 }
@@ -124,21 +160,48 @@ tidegate_upstream_errors_total{reason="too_large",upstream="vc1"} 0"#;
 #[test]
 fn requests_are_counted_under_bounded_labels() {
     let meters = Meters::new(["vc1", "vc2"]).unwrap();
-    let second = Some(Destination { index: 1, name: "vc2" });
+    let second = Some(Destination {
+        index: 1,
+        name: "vc2",
+    });
     meters.record(&request());
     meters.record(&request());
-    meters.record(&Record { upstream: second, class: Class::Soap, status: 503, ..request() });
+    meters.record(&Record {
+        upstream: second,
+        class: Class::Soap,
+        status: 503,
+        ..request()
+    });
     for odd in ["BREW", "brew", "", "X"] {
-        meters.record(&Record { upstream: None, method: odd, status: 0, ..request() });
+        meters.record(&Record {
+            upstream: None,
+            method: odd,
+            status: 0,
+            ..request()
+        });
     }
     for status in [1, 99, 600, 999, u16::MAX] {
-        meters.record(&Record { upstream: None, status, ..request() });
+        meters.record(&Record {
+            upstream: None,
+            status,
+            ..request()
+        });
     }
     for status in [100, 599] {
-        meters.record(&Record { upstream: second, status, ..request() });
+        meters.record(&Record {
+            upstream: second,
+            status,
+            ..request()
+        });
     }
-    let stranger = Some(Destination { index: 7, name: "?" });
-    meters.record(&Record { upstream: stranger, ..request() });
+    let stranger = Some(Destination {
+        index: 7,
+        name: "?",
+    });
+    meters.record(&Record {
+        upstream: stranger,
+        ..request()
+    });
     let text = page(&meters, &Snapshot::default());
     assert_eq!(
         samples(&text, &["tidegate_requests_total"]),
@@ -161,9 +224,18 @@ fn requests_are_counted_under_bounded_labels() {
 #[test]
 fn durations_and_waits_fall_into_their_buckets() {
     let meters = Meters::new(["vc1"]).unwrap();
-    meters.record(&Record { duration: Duration::from_secs(4000), ..request() });
-    meters.record(&Record { duration: Duration::from_micros(999), ..request() });
-    meters.record(&Record { upstream_duration: None, ..request() });
+    meters.record(&Record {
+        duration: Duration::from_secs(4000),
+        ..request()
+    });
+    meters.record(&Record {
+        duration: Duration::from_micros(999),
+        ..request()
+    });
+    meters.record(&Record {
+        upstream_duration: None,
+        ..request()
+    });
     meters.waited("vc1", "request_rate", Duration::from_secs(600));
     let text = page(&meters, &Snapshot::default());
     for line in [
@@ -175,7 +247,10 @@ fn durations_and_waits_fall_into_their_buckets() {
         r#"tidegate_limit_wait_seconds_bucket{limit="request_rate",upstream="vc1",le="300"} 0"#,
         r#"tidegate_limit_wait_seconds_bucket{limit="request_rate",upstream="vc1",le="600"} 1"#,
     ] {
-        assert!(text.lines().any(|seen| seen == line), "{line} not in\n{text}");
+        assert!(
+            text.lines().any(|seen| seen == line),
+            "{line} not in\n{text}"
+        );
     }
 }
 

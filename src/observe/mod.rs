@@ -19,7 +19,7 @@ pub use access::{AccessLog, LINES_WAITING};
 pub use ending::{Ending, Phase, Who};
 pub use meters::{Meters, UpstreamFault};
 pub use record::{Destination, Record};
-pub use rows::{Build, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
 #[cfg(test)]
 pub(crate) use rows::sample as sample_snapshot;
+pub use rows::{Build, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
 pub use throttle::Throttle;

@@ -64,14 +64,21 @@ impl Page {
 fn limits(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
     const LABELS: [&str; 2] = ["upstream", "limit"];
     let each = |value: fn(&LimitRow) -> u64| rows.iter().map(move |row| (labels(row), value(row)));
-    let level = |value: fn(&LimitRow) -> u64| each(value).map(|(labels, value)| (labels, signed(value)));
+    let level =
+        |value: fn(&LimitRow) -> u64| each(value).map(|(labels, value)| (labels, signed(value)));
     page.gauge(
-        ("tidegate_limit_max", "Ceiling of the limit: units, or units per window for a rate."),
+        (
+            "tidegate_limit_max",
+            "Ceiling of the limit: units, or units per window for a rate.",
+        ),
         &LABELS,
         level(|row| row.limit),
     )?;
     page.gauge(
-        ("tidegate_limit_in_use", "Units of the limit that are held now; for a keyed limit those of its fullest key."),
+        (
+            "tidegate_limit_in_use",
+            "Units of the limit that are held now; for a keyed limit those of its fullest key.",
+        ),
         &LABELS,
         level(|row| row.in_use),
     )?;
@@ -86,21 +93,31 @@ fn limits(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
         each(|row| row.admitted),
     )?;
     page.counter(
-        ("tidegate_limit_refused_total", "Calls the limit refused, by reason."),
+        (
+            "tidegate_limit_refused_total",
+            "Calls the limit refused, by reason.",
+        ),
         &["upstream", "limit", "reason"],
         rows.iter().flat_map(|row| {
-            Reason::ALL.into_iter().zip(row.refused).map(|(reason, count)| {
-                (vec![&*row.upstream, &*row.name, reason.as_str()], count)
-            })
+            Reason::ALL
+                .into_iter()
+                .zip(row.refused)
+                .map(|(reason, count)| (vec![&*row.upstream, &*row.name, reason.as_str()], count))
         }),
     )?;
     page.counter(
-        ("tidegate_limit_shadow_refused_total", "Calls the limit would have refused, were it not in shadow mode."),
+        (
+            "tidegate_limit_shadow_refused_total",
+            "Calls the limit would have refused, were it not in shadow mode.",
+        ),
         &LABELS,
         each(|row| row.shadow_refused),
     )?;
     page.gauge(
-        ("tidegate_audit_mismatch", "Held units counted one by one less the counter of the limit; not 0 is a bug."),
+        (
+            "tidegate_audit_mismatch",
+            "Held units counted one by one less the counter of the limit; not 0 is a bug.",
+        ),
         &LABELS,
         rows.iter().map(|row| (labels(row), row.audit_mismatch)),
     )
@@ -116,35 +133,58 @@ fn connections(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
     page.gauge(
         ("tidegate_downstream_connections", "Client sockets open."),
         &["listener"],
-        listeners.iter().map(|row| (vec![&*row.name], signed(row.open))),
+        listeners
+            .iter()
+            .map(|row| (vec![&*row.name], signed(row.open))),
     )?;
     page.counter(
-        ("tidegate_downstream_connections_refused_total", "Client sockets turned away, by reason."),
+        (
+            "tidegate_downstream_connections_refused_total",
+            "Client sockets turned away, by reason.",
+        ),
         &["listener", "reason"],
         listeners.iter().flat_map(|row| {
-            row.refused.iter().map(|(reason, count)| (vec![&*row.name, *reason], *count))
+            row.refused
+                .iter()
+                .map(|(reason, count)| (vec![&*row.name, *reason], *count))
         }),
     )?;
     page.gauge(
-        ("tidegate_upstream_connections", "Sockets open to the upstream, idle ones included."),
+        (
+            "tidegate_upstream_connections",
+            "Sockets open to the upstream, idle ones included.",
+        ),
         &["upstream"],
-        upstreams.iter().map(|row| (vec![&*row.name], signed(row.open))),
+        upstreams
+            .iter()
+            .map(|row| (vec![&*row.name], signed(row.open))),
     )?;
     page.gauge(
-        ("tidegate_upstream_connections_idle", "Sockets to the upstream that idle in the pool."),
+        (
+            "tidegate_upstream_connections_idle",
+            "Sockets to the upstream that idle in the pool.",
+        ),
         &["upstream"],
-        upstreams.iter().map(|row| (vec![&*row.name], signed(row.idle))),
+        upstreams
+            .iter()
+            .map(|row| (vec![&*row.name], signed(row.idle))),
     )
 }
 
 fn gate(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
     page.counter(
-        ("tidegate_access_lines_dropped_total", "Lines of the access log that were lost."),
+        (
+            "tidegate_access_lines_dropped_total",
+            "Lines of the access log that were lost.",
+        ),
         &[],
         [(Vec::new(), snapshot.access_lines_dropped)],
     )?;
     page.gauge(
-        ("tidegate_build_info", "Always 1; the labels say which build this is."),
+        (
+            "tidegate_build_info",
+            "Always 1; the labels say which build this is.",
+        ),
         &["version", "revision"],
         [(vec![snapshot.build.version, snapshot.build.revision], 1)],
     )?;
@@ -153,7 +193,12 @@ fn gate(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
             "tidegate_config_last_reload_success_timestamp_seconds",
             "When the configuration in force was loaded, in seconds since 1970.",
         )?;
-        loaded.set(moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        loaded.set(
+            moment
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
+        );
         page.take(&loaded);
     }
     Ok(())

@@ -95,7 +95,10 @@ pub(super) fn sample() -> Record<'static> {
     use std::net::Ipv4Addr;
     Record {
         listener: "http",
-        upstream: Some(Destination { index: 0, name: "vc1" }),
+        upstream: Some(Destination {
+            index: 0,
+            name: "vc1",
+        }),
         class: Class::Rest,
         method: "GET",
         target: b"/api/vcenter/vm",
@@ -128,7 +131,11 @@ mod tests {
             assert_eq!(method_index(label), index);
         }
         assert_eq!(method_index("BREW"), METHODS - 1);
-        assert_eq!(method_index("get"), METHODS - 1, "methods are case-sensitive");
+        assert_eq!(
+            method_index("get"),
+            METHODS - 1,
+            "methods are case-sensitive"
+        );
         assert_eq!(method_index(""), METHODS - 1);
     }
 }

@@ -10,9 +10,25 @@ const HIDDEN: &str = "***";
 
 /// A parameter whose name contains one of these, written small and without `-`, `_` and `.`, is a credential.
 const SECRET_PARTS: [&str; 19] = [
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "session", "ticket", "apikey",
-    "accesskey", "privatekey", "credential", "signature", "authorization", "assertion", "samlre",
-    "cookie", "jwt", "bearer",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "session",
+    "ticket",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "signature",
+    "authorization",
+    "assertion",
+    "samlre",
+    "cookie",
+    "jwt",
+    "bearer",
 ];
 
 /// A parameter of exactly such a name is a credential, too.
@@ -48,10 +64,14 @@ pub(super) fn printable(bytes: &[u8], longest: usize, out: &mut String) {
     ];
     let mut rest = bytes.get(..longest).unwrap_or(bytes);
     loop {
-        let end = rest.iter().position(|byte| !byte.is_ascii_graphic() || *byte == b'"');
+        let end = rest
+            .iter()
+            .position(|byte| !byte.is_ascii_graphic() || *byte == b'"');
         let (plain, odd) = rest.split_at(end.unwrap_or(rest.len()));
         out.push_str(std::str::from_utf8(plain).unwrap_or_default());
-        let Some((byte, after)) = odd.split_first() else { return };
+        let Some((byte, after)) = odd.split_first() else {
+            return;
+        };
         out.push('%');
         for nibble in [byte >> 4, byte & 15] {
             out.push(HEX.get(usize::from(nibble)).copied().unwrap_or('?'));
@@ -69,7 +89,10 @@ fn authority<'a>(target: &'a [u8], out: &mut String) -> &'a [u8] {
         return target;
     };
     let (scheme, after) = target.split_at(colon + 3);
-    let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
+    let end = after
+        .iter()
+        .position(|b| matches!(b, b'/' | b'?'))
+        .unwrap_or(after.len());
     let (host, rest) = after.split_at(end);
     write_bytes(scheme, out);
     match memchr::memrchr(b'@', host) {
@@ -187,7 +210,10 @@ mod tests {
             ("/a?code=abc&keyword=x", "/a?code=***&keyword=x"),
             ("/a;jsessionid=abc/b?x", "/a;jsessionid=***/b?x"),
             ("/a?x=1;sid=abc", "/a?x=1;sid=***"),
-            ("/a?to=https%3A%2F%2Fh%2F%3Ftoken%3Dabc&x=1", "/a?to=***&x=1"),
+            (
+                "/a?to=https%3A%2F%2Fh%2F%3Ftoken%3Dabc&x=1",
+                "/a?to=***&x=1",
+            ),
             ("/ticket/9a1bc2", "/ticket/***"),
             ("http://u:p@host/a?token=x", "http://***@host/a?token=***"),
             ("/a?token=x?token=abc", "/a?token=***"),

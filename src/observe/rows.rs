@@ -140,7 +140,9 @@ impl Snapshot {
     /// # Errors
     /// Only when serialising fails, which plain rows do not.
     pub fn limits_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&Limits { limits: &self.limits })
+        serde_json::to_vec(&Limits {
+            limits: &self.limits,
+        })
     }
 
     /// The body of `GET /connections`.
@@ -184,7 +186,11 @@ pub(crate) fn sample() -> Snapshot {
     let mut keyed = limit("vc1", "tagging_per_user", 200, 5);
     keyed.key = "address";
     keyed.audit_mismatch = -1;
-    keyed.top = vec![TopRow { key: "10.0.0.1".to_owned(), in_use: 5, waiting: 0 }];
+    keyed.top = vec![TopRow {
+        key: "10.0.0.1".to_owned(),
+        in_use: 5,
+        waiting: 0,
+    }];
     Snapshot {
         limits: vec![limit("", "connections_http", 2048, 12), keyed],
         listeners: vec![ListenerRow {
@@ -203,7 +209,10 @@ pub(crate) fn sample() -> Snapshot {
         }],
         access_lines_dropped: 6,
         reloaded: Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500)),
-        build: Build { version: "0.1.0", revision: "abc" },
+        build: Build {
+            version: "0.1.0",
+            revision: "abc",
+        },
     }
 }
 

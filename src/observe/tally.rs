@@ -47,7 +47,9 @@ struct Durations {
 impl Tally {
     /// Counts a request that is over.
     pub(super) fn add(&self, record: &Record<'_>) {
-        let Some(stripe) = self.stripes.get(own_stripe()) else { return };
+        let Some(stripe) = self.stripes.get(own_stripe()) else {
+            return;
+        };
         let stripe = stripe.get_or_init(Box::default);
         stripe.whole.add(record.duration);
         if let Some(spent) = record.upstream_duration {
@@ -57,7 +59,8 @@ impl Tally {
         let statuses = method.map(|statuses| {
             statuses.get_or_init(|| (0..STATUSES).map(|_| AtomicU64::new(0)).collect())
         });
-        if let Some(count) = statuses.and_then(|statuses| statuses.get(status_index(record.status))) {
+        if let Some(count) = statuses.and_then(|statuses| statuses.get(status_index(record.status)))
+        {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -78,7 +81,13 @@ impl Tally {
         for method in 0..METHODS {
             let stripes: Vec<&[AtomicU64]> = self
                 .stripes()
-                .filter_map(|stripe| stripe.methods.get(method)?.get().map(|statuses| &**statuses))
+                .filter_map(|stripe| {
+                    stripe
+                        .methods
+                        .get(method)?
+                        .get()
+                        .map(|statuses| &**statuses)
+                })
                 .collect();
             for index in 0..STATUSES {
                 let counts = stripes.iter().filter_map(|statuses| statuses.get(index));
@@ -92,7 +101,9 @@ impl Tally {
     }
 
     fn stripes(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes.iter().filter_map(|stripe| stripe.get().map(|stripe| &**stripe))
+        self.stripes
+            .iter()
+            .filter_map(|stripe| stripe.get().map(|stripe| &**stripe))
     }
 }
 
@@ -175,7 +186,10 @@ mod tests {
         });
         let all = u64::try_from(threads).unwrap() * 1000;
         assert_eq!(tally.requests(), [(0, 200, all)]);
-        assert!(tally.stripes().count() > 1, "one stripe for all would be contended");
+        assert!(
+            tally.stripes().count() > 1,
+            "one stripe for all would be contended"
+        );
         let whole = tally.whole().unwrap();
         assert_eq!(whole.get_sample_count(), all);
         let mean = whole.get_sample_sum() / f64::from(u32::try_from(all).unwrap());
@@ -187,7 +201,10 @@ mod tests {
         let tally = Tally::default();
         assert!(tally.whole().is_none() && tally.upstream().is_none());
         assert!(tally.requests().is_empty());
-        tally.add(&Record { upstream_duration: None, ..sample() });
+        tally.add(&Record {
+            upstream_duration: None,
+            ..sample()
+        });
         assert!(tally.whole().is_some() && tally.upstream().is_none());
     }
 }

@@ -65,7 +65,11 @@ mod tests {
         let passed: Vec<u64> = (0..1000).filter_map(|_| throttle.pass()).collect();
         assert_eq!(passed, [0, 0]);
         clock.advance(Duration::from_secs(1));
-        assert_eq!(throttle.pass(), Some(998), "the next message tells of the others");
+        assert_eq!(
+            throttle.pass(),
+            Some(998),
+            "the next message tells of the others"
+        );
         assert_eq!(throttle.pass(), Some(0));
         assert_eq!(throttle.pass(), None);
     }

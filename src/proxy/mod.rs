@@ -1,1 +1,179 @@
-//! placeholder
+//! The stations hung on Pingora's phases, a line or two each.
+//!
+//! ```text
+//!   early_request_filter      arrive::begin      who, when; over a connection limit?
+//!   request_filter            arrive::admit      where to, what class, claim of the stack   → refusal
+//!   upstream_peer             onward::dial       a socket under the caps
+//!   upstream_request_filter   onward::request    headers up
+//!   request_body_filter       body::request      sizes and deadlines of the body
+//!   upstream_response_filter  onward::response   end of the response, cap by Content-Length
+//!   response_filter           onward::answer     headers back
+//!   upstream_response_body…   body::response     cap while streaming
+//!   fail_to_proxy             fail::answer       what went wrong, in words
+//!   logging, or Stage::drop   stage::finish      one record; every unit given back
+//! ```
+
+mod arrive;
+mod body;
+mod fail;
+mod onward;
+mod route;
+mod shared;
+mod stage;
+mod write;
+
+pub use route::{Hosts, RouteFault};
+pub use shared::{Hook, Probe, Settings, Shared};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use stage::Stage;
+
+/// The proxy of one worker thread.
+#[derive(Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    worker: usize,
+}
+
+impl Gate {
+    /// The proxy of thread number `worker`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, worker: usize) -> Self {
+        Self { shared, worker }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Stage;
+
+    fn new_ctx(&self) -> Stage {
+        Stage::new(self.shared.clone())
+    }
+
+    /// None: the compression module that Pingora would add does nothing here but cost time.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, stage: &mut Stage) -> Result<()> {
+        arrive::begin(session, stage);
+        self.shared.probe(Hook::Begin);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, stage: &mut Stage) -> Result<bool> {
+        let answered = arrive::admit(session, stage).await?;
+        self.shared.probe(Hook::Admitted);
+        Ok(answered)
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        stage: &mut Stage,
+    ) -> Result<Box<HttpPeer>> {
+        self.shared.probe(Hook::Dial);
+        onward::dial(self.worker, session, stage)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        head: &mut RequestHeader,
+        stage: &mut Stage,
+    ) -> Result<()> {
+        self.shared.probe(Hook::RequestHead);
+        onward::request(session, head, stage)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        stage: &mut Stage,
+    ) -> Result<()> {
+        self.shared.probe(Hook::RequestBody);
+        body::request(body.as_ref(), end, stage)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        stage: &mut Stage,
+    ) -> Result<()> {
+        self.shared.probe(Hook::ResponseHead);
+        onward::response(session, head, stage)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        stage: &mut Stage,
+    ) -> Result<()> {
+        onward::answer(session, head, stage)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        stage: &mut Stage,
+    ) -> Result<Option<Duration>> {
+        self.shared.probe(Hook::ResponseBody);
+        body::response(body.as_ref(), end, stage)?;
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        _: &mut Stage,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        fail::unconnected(error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        stage: &mut Stage,
+        _: bool,
+    ) -> Box<Error> {
+        fail::broken(session, error, stage)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        stage: &mut Stage,
+    ) -> FailToProxy {
+        fail::answer(session, error, stage).await
+    }
+
+    /// Failures are in the access log, by letters, and counted: a line more would only flood the log.
+    fn suppress_error_log(&self, _: &Session, _: &Stage, _: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, stage: &mut Stage) {
+        self.shared.probe(Hook::End);
+        stage.finish(session, error);
+    }
+}

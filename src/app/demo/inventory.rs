@@ -36,9 +36,17 @@ pub(super) struct Inventory {
 
 impl Default for Inventory {
     fn default() -> Self {
-        let machine = |id: u64, name: &str| Machine { id: format!("vm-{id}"), name: name.to_owned(), on: true };
+        let machine = |id: u64, name: &str| Machine {
+            id: format!("vm-{id}"),
+            name: name.to_owned(),
+            on: true,
+        };
         Self {
-            first: [machine(11, "web-01"), machine(12, "web-02"), machine(13, "db-01")],
+            first: [
+                machine(11, "web-01"),
+                machine(12, "web-02"),
+                machine(13, "db-01"),
+            ],
             clones: VecDeque::new(),
             next: 14,
         }
@@ -58,7 +66,11 @@ impl Inventory {
         if self.clones.len() == MOST_CLONES {
             self.clones.pop_front();
         }
-        self.clones.push_back(Machine { id: id.clone(), name, on: false });
+        self.clones.push_back(Machine {
+            id: id.clone(),
+            name,
+            on: false,
+        });
         id
     }
 
@@ -94,6 +106,9 @@ mod tests {
             inventory.add("more".to_owned());
         }
         assert!(inventory.has("vm-11") && !inventory.has("vm-14"));
-        assert_eq!(inventory.list().as_array().map(Vec::len), Some(MOST_CLONES + 3));
+        assert_eq!(
+            inventory.list().as_array().map(Vec::len),
+            Some(MOST_CLONES + 3)
+        );
     }
 }

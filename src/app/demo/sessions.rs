@@ -35,7 +35,11 @@ impl Sessions {
         if self.live.len() == MOST {
             self.live.pop_front();
         }
-        self.live.push_back(Session { token: token.clone(), user, created: now });
+        self.live.push_back(Session {
+            token: token.clone(),
+            user,
+            created: now,
+        });
         token
     }
 
@@ -58,7 +62,9 @@ impl Sessions {
 impl Session {
     /// When it was opened, RFC 3339.
     pub(super) fn created(&self) -> String {
-        OffsetDateTime::from(self.created).format(&Rfc3339).unwrap_or_default()
+        OffsetDateTime::from(self.created)
+            .format(&Rfc3339)
+            .unwrap_or_default()
     }
 }
 
@@ -76,7 +82,10 @@ pub(super) fn basic_user(credentials: &[u8]) -> Option<String> {
 
 /// Decodes standard Base64 (RFC 4648), padded or not.
 fn base64(coded: &[u8]) -> Option<Vec<u8>> {
-    let digits = coded.strip_suffix(b"==").or_else(|| coded.strip_suffix(b"=")).unwrap_or(coded);
+    let digits = coded
+        .strip_suffix(b"==")
+        .or_else(|| coded.strip_suffix(b"="))
+        .unwrap_or(coded);
     let mut out = Vec::with_capacity(digits.len() * 3 / 4);
     let (mut held, mut bits) = (0_u32, 0_u32);
     for digit in digits {
@@ -107,11 +116,22 @@ mod tests {
     fn a_basic_login_names_its_user() {
         let user = |credentials: &str| basic_user(credentials.as_bytes());
         let administrator = Some("administrator@vsphere.local".to_owned());
-        assert_eq!(user("Basic YWRtaW5pc3RyYXRvckB2c3BoZXJlLmxvY2FsOnB3"), administrator);
+        assert_eq!(
+            user("Basic YWRtaW5pc3RyYXRvckB2c3BoZXJlLmxvY2FsOnB3"),
+            administrator
+        );
         assert_eq!(user("basic YTo="), Some("a".to_owned()));
         assert_eq!(user("Basic YTpi"), Some("a".to_owned()));
         assert_eq!(user("Basic YTpiYg=="), Some("a".to_owned()));
-        for wrong in ["", "Basic", "Basic ", "Basic YQ==", "Basic OnB3", "Basic ****", "Bearer YTpi"] {
+        for wrong in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic YQ==",
+            "Basic OnB3",
+            "Basic ****",
+            "Bearer YTpi",
+        ] {
             assert_eq!(user(wrong), None, "{wrong}");
         }
     }

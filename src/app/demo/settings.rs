@@ -25,7 +25,14 @@ impl Places {
     #[must_use]
     pub fn usual(upstream: SocketAddr, certificate: PathBuf, private_key: PathBuf) -> Self {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { http: at(8080), https: at(8443), admin: at(9900), upstream, certificate, private_key }
+        Self {
+            http: at(8080),
+            https: at(8443),
+            admin: at(9900),
+            upstream,
+            certificate,
+            private_key,
+        }
     }
 }
 
@@ -41,13 +48,13 @@ pub fn configuration(places: &Places) -> String {
         ("UPSTREAM", quoted(&format!("http://{}", places.upstream))),
     ];
     let fill = |line: &str| {
-        let value = line.split_once("= ").map_or("", |(_, value)| value.trim_matches(['[', ']']));
+        let value = line
+            .split_once("= ")
+            .map_or("", |(_, value)| value.trim_matches(['[', ']']));
         match values.iter().find(|(name, _)| *name == value) {
-            Some((name, text)) => line.replacen(&format!("= {name}"), &format!("= {text}"), 1).replacen(
-                &format!("= [{name}]"),
-                &format!("= [{text}]"),
-                1,
-            ),
+            Some((name, text)) => line
+                .replacen(&format!("= {name}"), &format!("= {text}"), 1)
+                .replacen(&format!("= [{name}]"), &format!("= [{text}]"), 1),
             None => line.to_owned(),
         }
     };
@@ -57,7 +64,9 @@ pub fn configuration(places: &Places) -> String {
 
 /// A basic string of TOML: what JSON escapes is what TOML wants escaped, but for the delete character.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007F")
 }
 
 #[cfg(test)]
@@ -67,7 +76,11 @@ mod tests {
     #[test]
     fn every_place_stands_where_it_belongs() {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 40_001));
-        let places = Places::usual(upstream, PathBuf::from("/run/a \"b\"/demo.crt"), PathBuf::from("/run/HTTP/demo.key"));
+        let places = Places::usual(
+            upstream,
+            PathBuf::from("/run/a \"b\"/demo.crt"),
+            PathBuf::from("/run/HTTP/demo.key"),
+        );
         let text = configuration(&places);
         for line in [
             "http        = [\"127.0.0.1:8080\"]",
@@ -80,7 +93,10 @@ mod tests {
             "limit = 20",
             "burst = 10",
         ] {
-            assert!(text.lines().any(|seen| seen == line), "{line} not in\n{text}");
+            assert!(
+                text.lines().any(|seen| seen == line),
+                "{line} not in\n{text}"
+            );
         }
         assert!(!text.contains("UPSTREAM"));
     }

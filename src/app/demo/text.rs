@@ -5,7 +5,9 @@ use super::Places;
 /// The text, with the addresses of this run.
 #[must_use]
 pub fn what_to_try(places: &Places) -> String {
-    let Places { http, https, admin, .. } = places;
+    let Places {
+        http, https, admin, ..
+    } = places;
     format!(
         r#"tidegate demo: a gate with the limits of a vCenter 8.0, before a built-in imitation of one.
 The rate is set to 20 requests a second, 10 back to back, so that you can meet it. Ctrl-C stops it.
@@ -56,11 +58,18 @@ mod tests {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
         let text = what_to_try(&Places::usual(upstream, PathBuf::new(), PathBuf::new()));
         for number in 1..=5 {
-            assert!(text.lines().any(|line| line.starts_with(&format!("{number}. "))), "{number}");
+            assert!(
+                text.lines()
+                    .any(|line| line.starts_with(&format!("{number}. "))),
+                "{number}"
+            );
         }
         assert!(text.contains(" -X POST https://127.0.0.1:8443/api/session "));
         assert!(text.contains("curl -s http://127.0.0.1:9900/limits;"));
         assert!(text.contains(r#"-d '{"source":"vm-11","name":"web-04"}'"#));
-        assert!(text.lines().all(|line| line.chars().count() <= 130), "lines fit a terminal");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 130),
+            "lines fit a terminal"
+        );
     }
 }

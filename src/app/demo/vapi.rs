@@ -35,9 +35,12 @@ impl Fault {
                 "com.vmware.vapi.endpoint.method.authentication.required",
                 "Authentication required.",
             ),
-            Self::NoRoute => {
-                (StatusCode::NOT_FOUND, "NOT_FOUND", "com.vmware.vapi.rest.httpNotFound", "Not found.")
-            }
+            Self::NoRoute => (
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                "com.vmware.vapi.rest.httpNotFound",
+                "Not found.",
+            ),
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
                 "NOT_FOUND",
@@ -68,7 +71,9 @@ pub(super) fn empty(status: StatusCode) -> Response<Vec<u8>> {
     let mut response = Response::new(Vec::new());
     *response.status_mut() = status;
     if status != StatusCode::NO_CONTENT {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
     response
 }
@@ -81,7 +86,10 @@ pub(super) fn error(form: Form, fault: Fault) -> Response<Vec<u8>> {
         "messages": [{ "args": [], "default_message": message, "id": id }],
     });
     if let (Fault::Unauthenticated, Some(members)) = (fault, value.as_object_mut()) {
-        members.insert("challenge".to_owned(), Value::from("Basic realm=\"VAPI endpoint\""));
+        members.insert(
+            "challenge".to_owned(),
+            Value::from("Basic realm=\"VAPI endpoint\""),
+        );
     }
     let body = match form {
         Form::Api => value,
@@ -98,7 +106,9 @@ fn with_body(status: StatusCode, body: &Value) -> Response<Vec<u8>> {
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }

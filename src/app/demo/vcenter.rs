@@ -78,7 +78,10 @@ impl Level {
     }
 
     fn read(&self) -> (u64, u64) {
-        (self.now.load(Ordering::Acquire), self.most.load(Ordering::Acquire))
+        (
+            self.now.load(Ordering::Acquire),
+            self.most.load(Ordering::Acquire),
+        )
     }
 }
 
@@ -92,7 +95,10 @@ pub struct Open {
 impl Open {
     fn new(state: &Arc<State>, level: fn(&State) -> &Level) -> Self {
         level(state).rise();
-        Self { state: Arc::clone(state), level }
+        Self {
+            state: Arc::clone(state),
+            level,
+        }
     }
 }
 
@@ -123,7 +129,9 @@ impl VCenter {
             clones: Level::default(),
             connections: Level::default(),
         };
-        Self { state: Arc::new(state) }
+        Self {
+            state: Arc::new(state),
+        }
     }
 
     /// Counts a socket for as long as the guard lives. [`serve`] does so itself.
@@ -155,11 +163,16 @@ impl VCenter {
             };
         }
         self.state.requests.fetch_add(1, Ordering::AcqRel);
-        let form = if asked.path.starts_with("/rest/") { Form::Rest } else { Form::Api };
+        let form = if asked.path.starts_with("/rest/") {
+            Form::Rest
+        } else {
+            Form::Api
+        };
         if matches!(asked.path, "/api/session" | "/rest/com/vmware/cis/session") {
             return self.session(form, asked);
         }
-        if token(asked.headers).is_none_or(|token| self.state.sessions.lock().find(token).is_none()) {
+        if token(asked.headers).is_none_or(|token| self.state.sessions.lock().find(token).is_none())
+        {
             return vapi::error(form, Fault::Unauthenticated);
         }
         let list = |ids: &[&str]| vapi::answer(form, StatusCode::OK, json!(ids));
@@ -167,9 +180,13 @@ impl VCenter {
             ("GET", "/api/vcenter/vm" | "/rest/vcenter/vm") => {
                 vapi::answer(form, StatusCode::OK, self.state.inventory.lock().list())
             }
-            ("POST", "/api/vcenter/vm") if asked.action("clone") => self.clone_machine(form, asked.body).await,
+            ("POST", "/api/vcenter/vm") if asked.action("clone") => {
+                self.clone_machine(form, asked.body).await
+            }
             ("GET", "/api/cis/tagging/tag" | "/rest/com/vmware/cis/tagging/tag") => list(&TAGS),
-            ("GET", "/api/cis/tagging/category" | "/rest/com/vmware/cis/tagging/category") => list(&CATEGORIES),
+            ("GET", "/api/cis/tagging/category" | "/rest/com/vmware/cis/tagging/category") => {
+                list(&CATEGORIES)
+            }
             _ => vapi::error(form, Fault::NoRoute),
         }
     }
@@ -185,12 +202,19 @@ impl VCenter {
     }
 
     fn log_in(&self, form: Form, headers: &HeaderMap) -> Response<Vec<u8>> {
-        let Some(user) = headers.get(AUTHORIZATION).and_then(|value| basic_user(value.as_bytes())) else {
+        let Some(user) = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| basic_user(value.as_bytes()))
+        else {
             return vapi::error(form, Fault::Unauthenticated);
         };
         let token = self.state.sessions.lock().open(user, SystemTime::now());
         let cookie = HeaderValue::try_from(format!("{SESSION}={token};Path=/rest;Secure;HttpOnly"));
-        let status = if form == Form::Api { StatusCode::CREATED } else { StatusCode::OK };
+        let status = if form == Form::Api {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
         let mut response = vapi::answer(form, status, Value::from(token));
         if let (Form::Rest, Ok(cookie)) = (form, cookie) {
             response.headers_mut().insert(SET_COOKIE, cookie);
@@ -204,7 +228,8 @@ impl VCenter {
             return vapi::error(form, Fault::Unauthenticated);
         };
         let created = session.created();
-        let info = json!({ "user": session.user, "created_time": created, "last_accessed_time": created });
+        let info =
+            json!({ "user": session.user, "created_time": created, "last_accessed_time": created });
         vapi::answer(form, StatusCode::OK, info)
     }
 
@@ -214,7 +239,11 @@ impl VCenter {
             None => vapi::error(form, Fault::Unauthenticated),
             Some(token) => {
                 sessions.close(token);
-                vapi::empty(if form == Form::Api { StatusCode::NO_CONTENT } else { StatusCode::OK })
+                vapi::empty(if form == Form::Api {
+                    StatusCode::NO_CONTENT
+                } else {
+                    StatusCode::OK
+                })
             }
         }
     }
@@ -246,7 +275,9 @@ impl Asked<'_> {
     /// Whether the query asks for `word`, in the new spelling or the old one.
     fn action(&self, word: &str) -> bool {
         self.query.split('&').any(|pair| {
-            pair.strip_prefix("~action=").or_else(|| pair.strip_prefix("action=")) == Some(word)
+            pair.strip_prefix("~action=")
+                .or_else(|| pair.strip_prefix("action="))
+                == Some(word)
         })
     }
 }
@@ -256,7 +287,10 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     if let Some(token) = headers.get(SESSION) {
         return token.to_str().ok();
     }
-    let mut cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     cookies.find_map(|line| {
         line.split(';').find_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
@@ -306,9 +340,11 @@ pub async fn serve(vcenter: VCenter, listener: TcpListener, mut shutdown: watch:
         };
         match socket {
             Ok((socket, _)) => {
-                let (app, shutdown, open) = (Arc::clone(&app), shutdown.clone(), vcenter.connection());
+                let (app, shutdown, open) =
+                    (Arc::clone(&app), shutdown.clone(), vcenter.connection());
                 tokio::spawn(async move {
-                    app.process_new(Box::new(Stream::from(socket)), &shutdown).await;
+                    app.process_new(Box::new(Stream::from(socket)), &shutdown)
+                        .await;
                     drop(open);
                 });
             }

@@ -1,0 +1,205 @@
+//! A claim: every unit that one call holds, as one value that gives them back.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::live::{Place, Rules};
+use super::rule::{Count, Rule};
+use super::stack::{ResponseCap, SocketGroup, Stack};
+use crate::call::{Call, Refusal};
+use crate::limit::{Hashed, KeyedOffer, Moment, Offer};
+
+/// Most rates that one call can fall under; the configuration allows no more limits than this.
+const MOST_RATES: usize = 64;
+
+/// Every unit that one call holds. Dropping it gives each back, once.
+#[derive(Debug)]
+#[must_use = "a claim that is not kept is given back at once"]
+pub struct Claim {
+    stack: Arc<Stack>,
+    held: Rules,
+    who: Hashed<IpAddr>,
+    place: Place,
+    began: Moment,
+    group: SocketGroup,
+    cap: Option<usize>,
+}
+
+/// A rate's promise of room, kept until all others promised too.
+enum Promise<'a> {
+    Everybody(Offer<'a>),
+    Keyed(KeyedOffer<'a, IpAddr>),
+}
+
+impl Stack {
+    /// Claims every limit of `call` at `now`, or none of them.
+    ///
+    /// # Errors
+    /// The first enforced limit, in the order of the stack, that had no room; it says when the call
+    /// may come back, as late as the last of all limits that have none for it.
+    pub fn claim(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> Result<Claim, Refusal> {
+        let rules = self.rules_for(call);
+        let who = self.hasher().hash(call.address);
+        let held = self.take_held(rules, &who).map_err(|(at, in_use)| {
+            let refusal = self.rule(at).map(|rule| rule.full(in_use));
+            self.refuse(rules, at, refusal, &who, now)
+        })?;
+        if let Err((at, refusal)) = self.take_rates(rules, &who, now) {
+            self.give_back(held, &who);
+            return Err(self.refuse(rules, at, Some(refusal), &who, now));
+        }
+        let mut group = 0;
+        for (_, rule) in self.each(rules) {
+            rule.tally.admit();
+            if let Count::Sockets { bit, .. } = rule.count {
+                group |= 1 << bit;
+            }
+        }
+        Ok(Claim {
+            place: self.live().enter(held),
+            cap: self.smallest_cap(rules),
+            stack: Arc::clone(self),
+            held,
+            who,
+            began: now,
+            group: SocketGroup::of(group),
+        })
+    }
+
+    /// Takes a unit of everything that is given back; on refusal, gives back what it took.
+    fn take_held(&self, rules: Rules, who: &Hashed<IpAddr>) -> Result<Rules, (usize, u64)> {
+        let mut held = 0;
+        for (at, rule) in self.each(rules) {
+            if !rule.is_held() {
+                continue;
+            }
+            if let Err(in_use) = rule.take(who) {
+                self.give_back(held, who);
+                return Err((at, in_use));
+            }
+            held |= 1 << at;
+        }
+        Ok(held)
+    }
+
+    /// Counts the call in every rate, or in none. Locks are taken in the order of the rules, so two
+    /// claims never wait for each other.
+    fn take_rates(
+        &self,
+        rules: Rules,
+        who: &Hashed<IpAddr>,
+        now: Moment,
+    ) -> Result<(), (usize, Refusal)> {
+        let mut promises: ArrayVec<Promise<'_>, MOST_RATES> = ArrayVec::new();
+        for (at, rule) in self.each(rules & self.rates()) {
+            let offer = match &rule.count {
+                Count::Rate(rate) => rate.offer(now).map(Promise::Everybody),
+                Count::KeyedRate(keyed, pace) => keyed.offer(who, pace, now).map(Promise::Keyed),
+                _ => continue,
+            };
+            match offer {
+                Ok(promise) => promises.push(promise),
+                Err(denied) if rule.enforced => return Err((at, rule.denied(denied, now))),
+                Err(_) => rule.tally.shadow_refuse(),
+            }
+        }
+        for promise in promises {
+            match promise {
+                Promise::Everybody(offer) => offer.take(),
+                Promise::Keyed(offer) => offer.take(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a refusal by rule `at`, and lets it name the longest of the waits.
+    fn refuse(
+        &self,
+        rules: Rules,
+        at: usize,
+        refusal: Option<Refusal>,
+        who: &Hashed<IpAddr>,
+        now: Moment,
+    ) -> Refusal {
+        let mut refusal = refusal.unwrap_or_else(|| Self::nobody());
+        if let Some(rule) = self.rule(at) {
+            rule.tally.refuse(refusal.reason);
+        }
+        let others = self
+            .each(rules)
+            .filter(|(other, rule)| *other != at && rule.enforced);
+        let longest = others
+            .filter_map(|(_, rule)| rule.shut_until(who, now))
+            .max();
+        refusal.retry_after = refusal.retry_after.max(longest.unwrap_or_default());
+        refusal
+    }
+
+    fn give_back(&self, held: Rules, who: &Hashed<IpAddr>) {
+        for (_, rule) in self.each(held) {
+            rule.give_back(who);
+        }
+    }
+}
+
+impl Claim {
+    /// The limits that each socket which carries the call is charged to.
+    #[must_use]
+    pub fn socket_group(&self) -> SocketGroup {
+        self.group
+    }
+
+    /// The smallest cap on its response.
+    #[must_use]
+    pub fn response_cap(&self) -> Option<ResponseCap> {
+        let rule = self.stack.rule(self.cap?)?;
+        Some(ResponseCap {
+            name: rule.name.clone(),
+            bytes: rule.ceiling,
+            shadow: !rule.enforced,
+        })
+    }
+
+    /// Counts the call once more in its rates: it is about to be sent up again.
+    ///
+    /// # Errors
+    /// The rate that had no room for it.
+    pub fn again(&self, call: &Call<'_>, now: Moment) -> Result<(), Refusal> {
+        let rules = self.stack.rules_for(call);
+        self.stack
+            .take_rates(rules, &self.who, now)
+            .map_err(|(at, refusal)| self.stack.refuse(rules, at, Some(refusal), &self.who, now))
+    }
+
+    /// Gives everything back at `now`, and lets the limits learn how long it was held.
+    pub fn release(self, now: Moment) {
+        let held_for = now.since(self.began);
+        for (_, rule) in self.stack.each(self.held) {
+            rule.tally.learn(held_for);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.stack.live().leave(self.place);
+        self.stack.give_back(self.held, &self.who);
+    }
+}
+
+impl Stack {
+    /// All rules out of `set`, in order.
+    pub(super) fn each(&self, set: Rules) -> impl Iterator<Item = (usize, &Rule)> {
+        let mut left = set;
+        std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            self.rule(at).map(|rule| (at, rule))
+        })
+    }
+}

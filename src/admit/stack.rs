@@ -1,0 +1,213 @@
+//! All limits of one upstream, built once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::live::{Live, Rules};
+use super::rule::{Count, Rule};
+use crate::call::{Call, Class, Reason, Refusal};
+use crate::config;
+use crate::limit::{KeyHasher, Moment, Seats};
+
+/// Keys looked at in one round of tidying.
+const TIDY_BUDGET: usize = 100_000;
+
+/// All limits of one upstream.
+#[derive(Debug)]
+pub struct Stack {
+    /// What is held first, rates last; by name within.
+    rules: Box<[Rule]>,
+    /// For each class, the rules that speak of it.
+    by_class: [Rules; Class::ALL.len()],
+    rates: Rules,
+    caps: Rules,
+    sockets: Box<[SocketLimit]>,
+    hasher: KeyHasher,
+    live: Live,
+}
+
+/// A set of `upstream_connections` limits: those that one socket is charged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SocketGroup(u32);
+
+impl SocketGroup {
+    pub(super) const fn of(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Whether limit number `bit` of [`Stack::socket_limits`] is in it.
+    #[must_use]
+    pub const fn contains(self, bit: usize) -> bool {
+        bit < u32::BITS as usize && self.0 >> bit & 1 == 1
+    }
+}
+
+/// An `upstream_connections` limit, as whoever opens sockets needs it.
+#[derive(Debug, Clone)]
+pub struct SocketLimit {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Sockets open, idle ones too.
+    pub open: Arc<Seats>,
+    /// Whether it refuses; else it only counts.
+    pub enforced: bool,
+    /// Whether it speaks of every call.
+    pub everyone: bool,
+}
+
+/// The cap on one response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseCap {
+    /// The limit's name.
+    pub name: Arc<str>,
+    /// Most bytes.
+    pub bytes: u64,
+    /// Only reports.
+    pub shadow: bool,
+}
+
+impl Stack {
+    /// The limits of `upstream` that this version enforces.
+    #[must_use]
+    pub fn build(upstream: &config::Upstream) -> Self {
+        let hasher = KeyHasher::default();
+        let mut next_bit = 0;
+        let mut rules: Vec<(Rule, &config::Limit)> = upstream
+            .limits
+            .iter()
+            .filter_map(|limit| Some((Rule::new(limit, &hasher, &mut next_bit)?, limit)))
+            .collect();
+        rules.sort_by_key(|(rule, _)| order(&rule.count));
+        let by_class = Class::ALL.map(|class| {
+            let speaks = |limit: &config::Limit| {
+                limit.matches.class.is_empty() || limit.matches.class.contains(&class)
+            };
+            set(rules.iter().map(|(_, limit)| speaks(limit)))
+        });
+        let sockets = socket_limits(&rules);
+        let rules: Box<[Rule]> = rules.into_iter().map(|(rule, _)| rule).collect();
+        Self {
+            by_class,
+            rates: set(rules
+                .iter()
+                .map(|rule| matches!(rule.count, Count::Rate(_) | Count::KeyedRate(..)))),
+            caps: set(rules.iter().map(|rule| matches!(rule.count, Count::Bytes))),
+            sockets,
+            rules,
+            hasher,
+            live: Live::new(),
+        }
+    }
+
+    /// The limits on sockets, in the order of the bits of [`SocketGroup`].
+    #[must_use]
+    pub fn socket_limits(&self) -> &[SocketLimit] {
+        &self.sockets
+    }
+
+    /// Counts a response that was larger than the cap of this name.
+    pub fn note_response_refused(&self, name: &str) {
+        if let Some(rule) = self.rules.iter().find(|rule| *rule.name == *name) {
+            if rule.enforced {
+                rule.tally.refuse(Reason::Full);
+            } else {
+                rule.tally.shadow_refuse();
+            }
+        }
+    }
+
+    /// Forgets idle keys. Forgetting one refills nothing: only full buckets are forgotten.
+    pub fn tidy(&self, now: Moment) {
+        for rule in &self.rules {
+            if let Count::KeyedSeats(keyed) | Count::KeyedRate(keyed, _) = &rule.count {
+                keyed.tidy(now, TIDY_BUDGET);
+            }
+        }
+    }
+
+    pub(super) fn rules_for(&self, call: &Call<'_>) -> Rules {
+        let of_class = self.by_class.get(call.class.index()).copied().unwrap_or(0);
+        self.each(of_class)
+            .filter(|(_, rule)| rule.speaks_of(call))
+            .fold(0, |rules, (at, _)| rules | 1 << at)
+    }
+
+    pub(super) fn rule(&self, at: usize) -> Option<&Rule> {
+        self.rules.get(at)
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(super) fn rates(&self) -> Rules {
+        self.rates
+    }
+
+    pub(super) fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    pub(super) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    pub(super) fn smallest_cap(&self, rules: Rules) -> Option<usize> {
+        let smallest = self
+            .each(rules & self.caps)
+            .min_by_key(|(_, rule)| (!rule.enforced, rule.ceiling));
+        smallest.map(|(at, _)| at)
+    }
+
+    /// What cannot happen: a refusal by no rule.
+    pub(super) fn nobody() -> Refusal {
+        Refusal {
+            limit: Arc::from(""),
+            status: 503,
+            reason: Reason::Full,
+            in_use: 0,
+            ceiling: 0,
+            window: Duration::ZERO,
+            retry_after: Duration::ZERO,
+        }
+    }
+}
+
+/// The set of the places where `member` is true.
+fn set(members: impl Iterator<Item = bool>) -> Rules {
+    members.enumerate().fold(0, |set, (at, member)| {
+        if member && at < 64 {
+            set | 1 << at
+        } else {
+            set
+        }
+    })
+}
+
+/// Cheap to give back first.
+fn order(count: &Count) -> u8 {
+    match count {
+        Count::Sockets { .. } => 0,
+        Count::Seats(_) => 1,
+        Count::KeyedSeats(_) => 2,
+        Count::Rate(_) => 3,
+        Count::KeyedRate(..) => 4,
+        Count::Bytes => 5,
+    }
+}
+
+fn socket_limits(rules: &[(Rule, &config::Limit)]) -> Box<[SocketLimit]> {
+    // Bits were given in the order of the configuration, and sorting by kind kept that order.
+    rules
+        .iter()
+        .filter_map(|(rule, limit)| match &rule.count {
+            Count::Sockets { open, .. } => Some(SocketLimit {
+                name: rule.name.clone(),
+                open: Arc::clone(open),
+                enforced: rule.enforced,
+                everyone: limit.matches == config::Match::default(),
+            }),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! What the operator sees of a stack, and the audit of its counters.
+
+use std::sync::Arc;
+
+use super::rule::{Count, Rule};
+use super::stack::Stack;
+use crate::call::Reason;
+use crate::config::{Counts, Key};
+use crate::limit::Moment;
+
+/// Heaviest holders of a keyed limit that are shown.
+const TOP: usize = 10;
+/// How often a counter that differs from its holders is read again: claims come and go meanwhile.
+const LOOKS: usize = 8;
+
+/// One limit at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it counts, in the word of the configuration.
+    pub counts: &'static str,
+    /// For whom, in the word of the configuration.
+    pub key: &'static str,
+    /// The ceiling.
+    pub limit: u64,
+    /// Units held: sockets open, calls in flight, calls in the last window; of the fullest key.
+    pub in_use: u64,
+    /// Calls in its line: none in this version.
+    pub waiting: u64,
+    /// Calls it let pass.
+    pub admitted: u64,
+    /// Calls it refused, in the order of [`Reason::ALL`].
+    pub refused: [u64; Reason::ALL.len()],
+    /// Calls it would have refused.
+    pub shadow_refused: u64,
+    /// `enforce` or `shadow`.
+    pub mode: &'static str,
+    /// The heaviest holders of a keyed limit: who, units, calls in line.
+    pub top: Vec<(String, u64, u64)>,
+}
+
+impl Stack {
+    /// Every limit at `now`, by name.
+    #[must_use]
+    pub fn views(&self, now: Moment) -> Vec<LimitView> {
+        let mut views: Vec<LimitView> = self.rules().iter().map(|rule| view(rule, now)).collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        views
+    }
+
+    /// For each limit whose units are held: the claims that hold one, counted one by one, less its
+    /// counter. Anything but 0 is a bug.
+    ///
+    /// A claim is listed just after it took its units and struck off just before it gives them back,
+    /// so a reading may fall in between; then it is read again.
+    #[must_use]
+    pub fn audit(&self) -> Vec<(Arc<str>, i64)> {
+        let held = self
+            .rules()
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.is_held());
+        held.map(|(at, rule)| (rule.name.clone(), self.mismatch(at, rule)))
+            .collect()
+    }
+
+    fn mismatch(&self, at: usize, rule: &Rule) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut least = i64::MAX;
+        for _ in 0..LOOKS {
+            let before = signed(counter(rule));
+            let holders = signed(self.live().holders(at));
+            let after = signed(counter(rule));
+            let nearest = holders.clamp(before.min(after), before.max(after));
+            let mismatch = holders - nearest;
+            if mismatch == 0 {
+                return 0;
+            }
+            if mismatch.abs() < least.abs() {
+                least = mismatch;
+            }
+            std::thread::yield_now();
+        }
+        least
+    }
+}
+
+/// Units that calls hold, by the counter.
+fn counter(rule: &Rule) -> u64 {
+    match &rule.count {
+        Count::Sockets { calls: seats, .. } | Count::Seats(seats) => seats.in_use(),
+        Count::KeyedSeats(keyed) => keyed.heaviest(0, crate::limit::Cell::held).0,
+        Count::Rate(_) | Count::KeyedRate(..) | Count::Bytes => 0,
+    }
+}
+
+fn view(rule: &Rule, now: Moment) -> LimitView {
+    let (in_use, top) = usage(rule, now);
+    LimitView {
+        name: rule.name.clone(),
+        counts: counts_word(rule.counts),
+        key: key_word(rule.key),
+        limit: rule.ceiling,
+        in_use,
+        waiting: 0,
+        admitted: rule.tally.admitted(),
+        refused: rule.tally.refused(),
+        shadow_refused: rule.tally.shadow_refused(),
+        mode: if rule.enforced { "enforce" } else { "shadow" },
+        top: top
+            .into_iter()
+            .map(|(who, units)| (who.to_string(), units, 0))
+            .collect(),
+    }
+}
+
+fn usage(rule: &Rule, now: Moment) -> (u64, Vec<(std::net::IpAddr, u64)>) {
+    let top = match &rule.count {
+        Count::Sockets { open, .. } => return (open.in_use(), Vec::new()),
+        Count::Seats(seats) => return (seats.in_use(), Vec::new()),
+        Count::Rate(rate) => return (rate.in_use(now), Vec::new()),
+        Count::Bytes => return (0, Vec::new()),
+        Count::KeyedSeats(keyed) => keyed.heaviest(TOP, crate::limit::Cell::held).1,
+        Count::KeyedRate(keyed, pace) => keyed.heaviest(TOP, |cell| cell.tokens(pace, now)).1,
+    };
+    (top.first().map_or(0, |(_, units)| *units), top)
+}
+
+const fn counts_word(counts: Counts) -> &'static str {
+    match counts {
+        Counts::UpstreamConnections => "upstream_connections",
+        Counts::RequestsInFlight => "requests_in_flight",
+        Counts::Requests => "requests",
+        Counts::Sessions => "sessions",
+        Counts::SessionCreations => "session_creations",
+        Counts::ResponseBytes => "response_bytes",
+    }
+}
+
+const fn key_word(key: Key) -> &'static str {
+    match key {
+        Key::All => "all",
+        Key::User => "user",
+        Key::Address => "address",
+        Key::Session => "session",
+    }
+}

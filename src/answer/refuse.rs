@@ -1,0 +1,195 @@
+//! A refusal by a limit, in words that name the limit, how full it is and when to come back.
+
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::problem::Problem;
+use super::{Answer, TIDEGATE_LIMIT};
+use crate::call::{Reason, Refusal};
+
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+// The problem types that draft-ietf-httpapi-ratelimit-headers-11 registers, section 7.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+const REDUCED_CAPACITY: &str =
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+
+/// The answer to a refused call. `ratelimit` adds the fields of draft-11.
+#[must_use]
+pub fn refusal(refusal: &Refusal, ratelimit: bool) -> Answer {
+    let seconds = refusal.retry_after_seconds();
+    let Refusal {
+        limit,
+        in_use,
+        ceiling,
+        ..
+    } = refusal;
+    let unit = if refusal.window.is_zero() {
+        "in use"
+    } else {
+        "used"
+    };
+    let detail = format!("{limit}: {in_use} of {ceiling} {unit}; come back in {seconds} s");
+    let (kind, title) = if refusal.status == 429 {
+        (QUOTA_EXCEEDED, "Too Many Requests")
+    } else {
+        (REDUCED_CAPACITY, "Service Unavailable")
+    };
+    let mut answer = Problem {
+        kind,
+        title,
+        status: refusal.status,
+        detail: &detail,
+        violated_policies: Some([limit.as_ref()]),
+    }
+    .answer();
+    name_limit(&mut answer, limit);
+    answer
+        .headers
+        .push((RETRY_AFTER, HeaderValue::from(seconds)));
+    if ratelimit {
+        ratelimit_fields(&mut answer, refusal, seconds);
+    }
+    answer
+}
+
+/// The answer on a socket over a connection limit.
+#[must_use]
+pub fn connections_refusal(limit: &str, ceiling: u64, ratelimit: bool) -> Answer {
+    let full = Refusal {
+        limit: limit.into(),
+        status: 503,
+        reason: Reason::Full,
+        in_use: ceiling,
+        ceiling,
+        window: std::time::Duration::ZERO,
+        retry_after: std::time::Duration::from_secs(1),
+    };
+    refusal(&full, ratelimit)
+}
+
+/// The answer instead of a response that is larger than limit `limit` allows. Coming back would not
+/// help, so nothing is said of when.
+#[must_use]
+pub fn too_large(limit: &str, ceiling: u64) -> Answer {
+    let detail = format!("{limit}: the upstream's response is larger than {ceiling} bytes");
+    let mut answer = Problem {
+        kind: "about:blank",
+        title: "Bad Gateway",
+        status: 502,
+        detail: &detail,
+        violated_policies: Some([limit]),
+    }
+    .answer();
+    name_limit(&mut answer, limit);
+    answer
+}
+
+fn name_limit(answer: &mut Answer, limit: &str) {
+    // Names of limits are [a-z0-9_]+.
+    if let Ok(value) = HeaderValue::from_str(limit) {
+        answer.headers.push((TIDEGATE_LIMIT, value));
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit` of the limit that refused, sections 3 and 4 of the draft.
+fn ratelimit_fields(answer: &mut Answer, refusal: &Refusal, seconds: u64) {
+    let Refusal {
+        limit,
+        ceiling,
+        window,
+        ..
+    } = refusal;
+    let policy = if window.is_zero() {
+        format!("\"{limit}\";q={ceiling};qu=\"concurrent-requests\"")
+    } else {
+        // The window is a whole number of seconds there.
+        let window = window.as_secs() + u64::from(window.subsec_nanos() > 0);
+        format!("\"{limit}\";q={ceiling};w={window}")
+    };
+    let state = format!("\"{limit}\";r=0;t={seconds}");
+    for (name, text) in [(RATELIMIT_POLICY, policy), (RATELIMIT, state)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            answer.headers.push((name, value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn refused(status: u16, window: Duration, retry_after: Duration) -> Refusal {
+        Refusal {
+            limit: "request_rate".into(),
+            status,
+            reason: Reason::Full,
+            in_use: 1500,
+            ceiling: 1500,
+            window,
+            retry_after,
+        }
+    }
+
+    fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+        let found = answer.headers.iter().find(|(n, _)| n == name)?;
+        found.1.to_str().ok()
+    }
+
+    #[test]
+    fn a_refusal_names_its_limit_in_header_body_and_ratelimit_fields() {
+        let full = refused(429, Duration::from_secs(1), Duration::from_millis(1200));
+        let answer = refusal(&full, true);
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.status, 429);
+        assert_eq!(header(&answer, "tidegate-limit"), Some("request_rate"));
+        assert_eq!(header(&answer, "retry-after"), Some("2"));
+        assert_eq!(
+            header(&answer, "ratelimit-policy"),
+            Some("\"request_rate\";q=1500;w=1")
+        );
+        assert_eq!(
+            header(&answer, "ratelimit"),
+            Some("\"request_rate\";r=0;t=2")
+        );
+        assert_eq!(body["violated-policies"][0], "request_rate");
+        assert_eq!(
+            body["detail"],
+            "request_rate: 1500 of 1500 used; come back in 2 s"
+        );
+    }
+
+    #[test]
+    fn retry_after_is_never_zero() {
+        for wait in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_millis(999),
+        ] {
+            let answer = refusal(&refused(503, Duration::ZERO, wait), false);
+            assert_eq!(header(&answer, "retry-after"), Some("1"), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn seats_are_concurrent_requests_and_switched_off_fields_are_absent() {
+        let full = refused(503, Duration::ZERO, Duration::from_secs(7));
+        let policy = "\"request_rate\";q=1500;qu=\"concurrent-requests\"";
+        assert_eq!(
+            header(&refusal(&full, true), "ratelimit-policy"),
+            Some(policy)
+        );
+        assert_eq!(header(&refusal(&full, false), "ratelimit-policy"), None);
+        assert_eq!(header(&refusal(&full, false), "ratelimit"), None);
+    }
+
+    #[test]
+    fn a_response_that_is_too_large_names_its_limit_and_invites_nobody_back() {
+        let answer = too_large("response_bytes", 7_340_032);
+        assert_eq!(answer.status, 502);
+        assert_eq!(header(&answer, "tidegate-limit"), Some("response_bytes"));
+        assert_eq!(header(&answer, "retry-after"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! How one attempt at a request gets its connection: Pingora asks, the pool answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use pingora_core::connectors::L4Connect;
+use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
+use pingora_core::protocols::l4::stream::Stream;
+use pingora_core::protocols::l4::virt::VirtualSocketStream;
+use pingora_error::{BError, Error, ErrorType, Result};
+
+use super::fault::UpstreamFault;
+use super::io::Io;
+use super::pool::{Checkout, Ticket};
+use super::upstream::Upstream;
+use super::wire::Wire;
+use crate::admit::SocketGroup;
+
+/// One attempt to reach the upstream: Pingora's connector for it, and what the proxy's filters say of
+/// it afterwards.
+///
+/// Made anew for each attempt, so that it also tells what became of that attempt.
+#[derive(Debug)]
+pub struct Dial {
+    upstream: Arc<Upstream>,
+    worker: usize,
+    group: SocketGroup,
+    complete: AtomicBool,
+    connected: AtomicBool,
+    reused: AtomicBool,
+    /// A handle to itself for the [`Wire`] it makes.
+    this: std::sync::Weak<Self>,
+}
+
+impl Dial {
+    pub(super) fn new(upstream: Arc<Upstream>, worker: usize, group: SocketGroup) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            upstream,
+            worker,
+            group,
+            complete: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            reused: AtomicBool::new(false),
+            this: this.clone(),
+        })
+    }
+
+    /// The response, body included, has come whole: the connection may carry another request.
+    ///
+    /// Not for upgraded connections, which never may.
+    pub fn response_complete(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
+    /// Whether a connection was had at all.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection had carried another request before.
+    #[must_use]
+    pub fn is_reused(&self) -> bool {
+        self.reused.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
+    pub(super) fn give_back(&self, io: Io, ticket: Ticket) {
+        self.upstream.pool().put(self.worker, io, ticket);
+    }
+
+    async fn connection(&self) -> std::result::Result<(Io, Ticket), UpstreamFault> {
+        let pool = self.upstream.pool();
+        // The usual case needs no deadline, and so no clock.
+        let found = match pool.checkout(self.worker, self.group) {
+            Checkout::Full => {
+                let deadline = tokio::time::Instant::now() + self.upstream.connect_timeout();
+                pool.checkout_by(self.worker, self.group, deadline).await
+            }
+            found => found,
+        };
+        match found {
+            Checkout::Reused(io, ticket) => {
+                self.reused.store(true, Ordering::Release);
+                Ok((io, ticket))
+            }
+            Checkout::Vacant(ticket) => Ok((self.upstream.connect().await?, ticket)),
+            Checkout::Full => Err(UpstreamFault::NoSocket),
+        }
+    }
+}
+
+#[async_trait]
+impl L4Connect for Dial {
+    /// The address Pingora hands over is a placeholder: the upstream's names are resolved here.
+    async fn connect(&self, _: &PingoraAddr) -> Result<Stream> {
+        let Some(this) = self.this.upgrade() else {
+            return Err(Error::new(ErrorType::InternalError));
+        };
+        let (io, ticket) = self.connection().await.map_err(|fault| {
+            self.upstream.note_fault(fault);
+            connect_error(fault)
+        })?;
+        self.connected.store(true, Ordering::Release);
+        let wire = Wire::new(io, ticket, this);
+        Ok(Stream::from(VirtualSocketStream::new(Box::new(wire))))
+    }
+}
+
+fn connect_error(fault: UpstreamFault) -> BError {
+    let kind = match fault {
+        UpstreamFault::ConnectTimeout => ErrorType::ConnectTimedout,
+        UpstreamFault::Tls => ErrorType::TLSHandshakeFailure,
+        UpstreamFault::NoSocket => ErrorType::ConnectNoRoute,
+        _ => ErrorType::ConnectError,
+    };
+    Error::explain(kind, fault.detail())
+}

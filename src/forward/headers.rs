@@ -1,0 +1,299 @@
+//! What the gate changes in headers on the way up and on the way back.
+//!
+//! Up: `Host`, `Via` (RFC 9110 section 7.6.3), `Forwarded` (RFC 7239) and `X-Forwarded-*`,
+//! `X-Request-ID`, and `Referer` and `Origin` where they name the gate. Back: `Location` and the
+//! `Domain` of `Set-Cookie` where they name the upstream. Hop-by-hop fields are Pingora's part.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{
+    FORWARDED, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, REFERER, SET_COOKIE, VIA,
+};
+use pingora_error::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use crate::config::{self, HostHeader};
+
+/// `X-Request-ID`: vCenter logs it as the operation id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What the gate knows of the hop before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    /// The other end of the client's socket.
+    pub peer: IpAddr,
+    /// Whether it is one of `trusted_proxies`: what it says of those before it stays.
+    pub trusted: bool,
+    /// Whether the client speaks TLS to the gate.
+    pub tls: bool,
+    /// Whether the client speaks HTTP/2.
+    pub http2: bool,
+    /// The authority the client asked for: `Host`, or `:authority`.
+    pub authority: &'a [u8],
+}
+
+impl Hop<'_> {
+    fn scheme(self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+}
+
+/// The header rules of one upstream, made once.
+#[derive(Debug)]
+pub struct Rewriter {
+    /// `Host` to send; `None` leaves the client's.
+    host: Option<HeaderValue>,
+    /// Origin (`https://vc:8443`) that replaces the gate's in `Referer` and `Origin`.
+    origin: Option<String>,
+    /// Authorities that mean the upstream, lower case.
+    names: Vec<String>,
+    /// Hosts of these, without port.
+    hosts: Vec<String>,
+}
+
+impl Rewriter {
+    /// The rules that `config` asks for.
+    #[must_use]
+    pub fn new(config: &config::Upstream) -> Self {
+        let address = &config.address;
+        let own = authority(&address.host, address.port, address.tls);
+        let named = match &config.host {
+            HostHeader::Upstream => Some(own.clone()),
+            HostHeader::Name(name) => Some(name.clone()),
+            HostHeader::Client => None,
+        };
+        let scheme = if address.tls { "https" } else { "http" };
+        let default_port = if address.tls { 443 } else { 80 };
+        let mut names = vec![own.to_ascii_lowercase()];
+        if address.port == default_port {
+            names.push(format!(
+                "{}:{default_port}",
+                names.first().map_or("", String::as_str)
+            ));
+        }
+        names.extend(named.iter().map(|name| name.to_ascii_lowercase()));
+        let mut hosts = vec![address.host.to_ascii_lowercase()];
+        hosts.extend(
+            named
+                .iter()
+                .map(|name| without_port(name).to_ascii_lowercase()),
+        );
+        hosts.dedup();
+        Self {
+            host: named
+                .as_deref()
+                .and_then(|name| HeaderValue::from_str(name).ok()),
+            origin: named.map(|name| format!("{scheme}://{name}")),
+            names,
+            hosts,
+        }
+    }
+
+    /// Makes the client's request head fit for the upstream.
+    ///
+    /// # Errors
+    /// When Pingora refuses a header.
+    pub fn request(
+        &self,
+        head: &mut RequestHeader,
+        hop: Hop<'_>,
+        request_id: &HeaderValue,
+    ) -> Result<()> {
+        self.forwarding(head, hop)?;
+        if let Some(origin) = &self.origin {
+            for name in [REFERER, ORIGIN] {
+                let renamed = head
+                    .headers
+                    .get(&name)
+                    .and_then(|value| renamed_origin(value, hop.authority, origin));
+                if let Some(value) = renamed {
+                    head.insert_header(name, value)?;
+                }
+            }
+        }
+        if let Some(host) = &self.host {
+            head.insert_header(HOST, host.clone())?;
+        }
+        if !head.headers.contains_key(&X_REQUEST_ID) {
+            head.insert_header(X_REQUEST_ID, request_id.clone())?;
+        }
+        let via = if hop.http2 {
+            "2 tidegate"
+        } else {
+            "1.1 tidegate"
+        };
+        head.append_header(VIA, HeaderValue::from_static(via))?;
+        Ok(())
+    }
+
+    fn forwarding(&self, head: &mut RequestHeader, hop: Hop<'_>) -> Result<()> {
+        if !hop.trusted {
+            for name in [
+                FORWARDED,
+                X_FORWARDED_FOR,
+                X_FORWARDED_HOST,
+                X_FORWARDED_PROTO,
+                X_REAL_IP,
+            ] {
+                head.remove_header(&name);
+            }
+        }
+        let mut text = String::with_capacity(96);
+        _ = write!(text, "{}", hop.peer);
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            head.append_header(X_FORWARDED_FOR, value)?;
+        }
+        text.clear();
+        match hop.peer {
+            IpAddr::V4(ip) => _ = write!(text, "for={ip};proto={}", hop.scheme()),
+            IpAddr::V6(ip) => _ = write!(text, "for=\"[{ip}]\";proto={}", hop.scheme()),
+        }
+        let quotable = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if !hop.authority.is_empty() && hop.authority.iter().all(quotable) {
+            _ = write!(text, ";host=\"{}\"", String::from_utf8_lossy(hop.authority));
+        }
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            head.append_header(FORWARDED, value)?;
+        }
+        if !head.headers.contains_key(&X_FORWARDED_PROTO) {
+            head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(hop.scheme()))?;
+        }
+        if !head.headers.contains_key(&X_FORWARDED_HOST)
+            && let Ok(value) = HeaderValue::from_bytes(hop.authority)
+        {
+            head.insert_header(X_FORWARDED_HOST, value)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the upstream's response head fit for the client.
+    ///
+    /// # Errors
+    /// When Pingora refuses a header.
+    pub fn response(&self, head: &mut ResponseHeader, hop: Hop<'_>) -> Result<()> {
+        if hop.authority.is_empty() {
+            return Ok(());
+        }
+        let location = head
+            .headers
+            .get(LOCATION)
+            .and_then(|value| self.renamed_location(value, hop));
+        if let Some(value) = location {
+            head.insert_header(LOCATION, value)?;
+        }
+        if head.headers.contains_key(SET_COOKIE) {
+            self.rename_cookies(head, hop)?;
+        }
+        Ok(())
+    }
+
+    /// `https://upstream/x` as the client must ask for it; `None` where it names somebody else.
+    fn renamed_location(&self, value: &HeaderValue, hop: Hop<'_>) -> Option<HeaderValue> {
+        let text = value.to_str().ok()?;
+        let rest = strip_scheme(text)?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (named, tail) = rest.split_at_checked(end)?;
+        if !self
+            .names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(named))
+        {
+            return None;
+        }
+        let gate = std::str::from_utf8(hop.authority).ok()?;
+        HeaderValue::from_str(&format!("{}://{gate}{tail}", hop.scheme())).ok()
+    }
+
+    fn rename_cookies(&self, head: &mut ResponseHeader, hop: Hop<'_>) -> Result<()> {
+        let renamed: Vec<Option<HeaderValue>> = head
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .map(|cookie| self.renamed_cookie(cookie, hop))
+            .collect();
+        if renamed.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let cookies: Vec<HeaderValue> = head
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .zip(renamed)
+            .map(|(old, new)| new.unwrap_or_else(|| old.clone()))
+            .collect();
+        head.remove_header(&SET_COOKIE);
+        for cookie in cookies {
+            head.append_header(SET_COOKIE, cookie)?;
+        }
+        Ok(())
+    }
+
+    /// A cookie whose `Domain` is the upstream's, with the gate's instead (RFC 6265 section 5.2.3).
+    fn renamed_cookie(&self, cookie: &HeaderValue, hop: Hop<'_>) -> Option<HeaderValue> {
+        let text = cookie.to_str().ok()?;
+        let gate = without_port(std::str::from_utf8(hop.authority).ok()?);
+        let mut changed = false;
+        let parts: Vec<String> = text
+            .split(';')
+            .map(|part| {
+                let Some((name, value)) = part.split_once('=') else {
+                    return part.to_owned();
+                };
+                let domain = value.trim().trim_start_matches('.');
+                let ours = self
+                    .hosts
+                    .iter()
+                    .any(|host| host.eq_ignore_ascii_case(domain));
+                if name.trim().eq_ignore_ascii_case("domain") && ours {
+                    changed = true;
+                    return format!("{name}={gate}");
+                }
+                part.to_owned()
+            })
+            .collect();
+        changed.then(|| HeaderValue::from_str(&parts.join(";")).ok())?
+    }
+}
+
+/// `value` with the gate's origin replaced by the upstream's; `None` where it names somebody else.
+fn renamed_origin(value: &HeaderValue, gate: &[u8], origin: &str) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?;
+    let rest = strip_scheme(text)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (named, tail) = rest.split_at_checked(end)?;
+    if gate.is_empty() || !named.as_bytes().eq_ignore_ascii_case(gate) {
+        return None;
+    }
+    HeaderValue::from_str(&format!("{origin}{tail}")).ok()
+}
+
+fn strip_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")).then_some(rest)
+}
+
+/// `host` and `port` as they stand in an authority: brackets round IPv6, no default port.
+fn authority(host: &str, port: u16, tls: bool) -> String {
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    if port == if tls { 443 } else { 80 } {
+        host
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}

@@ -1,0 +1,171 @@
+//! An exact rate: at most `limit` calls in any window, at most `burst` of them back to back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::moment::{Denied, Moment, nanos};
+use super::sync::{Mutex, MutexGuard};
+
+/// Stamps kept from the start; a larger limit grows its log when it is first used to that extent.
+const PREALLOCATED: u64 = 1 << 16;
+
+/// A rate of the whole gate, exact.
+///
+/// Two rules hold together. The log: of the last `limit` stamps, the oldest must have left the
+/// window (a window is half open, so a stamp has left it one whole window later). The bucket, when
+/// `burst` is below `limit`: `burst` tokens at most, refilled by `limit` every window. A plain
+/// token bucket alone would admit up to limit + burst in a window.
+///
+/// Both live under one short lock: kept in two atomics, a token could be spent on one and not on
+/// the other. Nothing is refilled by a timer, so nothing can be late under load.
+#[derive(Debug)]
+pub struct Rate {
+    limit: u64,
+    window: u64,
+    burst: u64,
+    log: Mutex<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// The last stamps, oldest first, never more than `limit`.
+    stamps: VecDeque<u64>,
+    /// When the bucket will be full again, in units of 1/limit nanosecond: the time one token
+    /// takes, window / limit, is a whole number of these for every limit and window.
+    full_at: u128,
+}
+
+impl Rate {
+    /// At most `limit` in any `window`, at most `burst` back to back. 0 of either blocks.
+    #[must_use]
+    pub fn new(limit: u64, window: Duration, burst: u64) -> Self {
+        let room = usize::try_from(limit.min(PREALLOCATED)).unwrap_or(0);
+        Self {
+            limit,
+            window: nanos(window),
+            burst: burst.min(limit),
+            log: Mutex::new(Log {
+                stamps: VecDeque::with_capacity(room),
+                full_at: 0,
+            }),
+        }
+    }
+
+    /// Whether one more fits at `now`. The answer holds, and everybody else waits, until the offer
+    /// is taken or dropped; dropped, it was as if nobody had asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] when it does not fit.
+    pub fn offer(&self, now: Moment) -> Result<Offer<'_>, Denied> {
+        let log = self.log.lock();
+        let now = log.not_before_last(now);
+        let earliest = self.earliest(&log);
+        match earliest {
+            Some(earliest) if earliest <= now => Ok(Offer {
+                rate: self,
+                log,
+                now,
+            }),
+            _ => Err(Denied {
+                retry_at: self.retry_at(earliest, now),
+                in_use: self.in_window(&log, now),
+            }),
+        }
+    }
+
+    /// Counts one call at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`], and nothing counted, when it does not fit.
+    pub fn try_take(&self, now: Moment) -> Result<(), Denied> {
+        self.offer(now).map(Offer::take)
+    }
+
+    /// Calls counted in the window that ends at `now`.
+    #[must_use]
+    pub fn in_use(&self, now: Moment) -> u64 {
+        let log = self.log.lock();
+        let now = log.not_before_last(now);
+        self.in_window(&log, now)
+    }
+
+    /// The first moment at which both rules have room; `None` when they never do.
+    fn earliest(&self, log: &Log) -> Option<u64> {
+        if self.burst == 0 {
+            return None;
+        }
+        let by_log = match log.stamps.front() {
+            Some(oldest) if log.stamps.len() as u64 >= self.limit => {
+                oldest.saturating_add(self.window)
+            }
+            _ => 0,
+        };
+        Some(by_log.max(self.bucket_has_one_at(log)))
+    }
+
+    fn bucket_has_one_at(&self, log: &Log) -> u64 {
+        if self.burst >= self.limit {
+            return 0; // the log is the stricter rule
+        }
+        let tolerance = u128::from(self.burst - 1) * u128::from(self.window);
+        let at = log
+            .full_at
+            .saturating_sub(tolerance)
+            .div_ceil(u128::from(self.limit));
+        u64::try_from(at).unwrap_or(u64::MAX)
+    }
+
+    fn retry_at(&self, earliest: Option<u64>, now: u64) -> Moment {
+        Moment::from_nanos(earliest.unwrap_or_else(|| now.saturating_add(self.window)))
+    }
+
+    fn in_window(&self, log: &Log, now: u64) -> u64 {
+        let gone = log
+            .stamps
+            .partition_point(|stamp| stamp.saturating_add(self.window) <= now);
+        (log.stamps.len() - gone) as u64
+    }
+}
+
+impl Log {
+    /// Threads read the clock before they get the lock, so their moments come a little out of
+    /// order. A stamp is never put before the last one: the log stays sorted, and the call does
+    /// leave after the one that had the lock before it.
+    fn not_before_last(&self, now: Moment) -> u64 {
+        now.as_nanos().max(self.stamps.back().copied().unwrap_or(0))
+    }
+}
+
+/// Room for one call, kept for whoever holds this.
+///
+/// A claim over several rates collects their offers first and takes all or none, so that a refusal
+/// by the last leaves no trace in the first.
+#[derive(Debug)]
+#[must_use = "an offer that is dropped counts nothing"]
+pub struct Offer<'a> {
+    rate: &'a Rate,
+    log: MutexGuard<'a, Log>,
+    now: u64,
+}
+
+impl Offer<'_> {
+    /// Counts the call.
+    pub fn take(mut self) {
+        let Rate {
+            limit,
+            window,
+            burst,
+            ..
+        } = *self.rate;
+        if self.log.stamps.len() as u64 >= limit {
+            self.log.stamps.pop_front();
+        }
+        self.log.stamps.push_back(self.now);
+        if burst < limit {
+            let now = u128::from(self.now) * u128::from(limit);
+            self.log.full_at = self.log.full_at.max(now).saturating_add(u128::from(window));
+        }
+    }
+}

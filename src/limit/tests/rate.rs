@@ -1,0 +1,232 @@
+//! The exact rate: never above, hardly below, and as if a refused call had never asked.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::{Moment, Rate};
+use super::{Dice, at};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The rule in its slowest form: every stamp is kept, the bucket's level is a plain fraction.
+struct Reference {
+    limit: u64,
+    window: u64,
+    burst: u64,
+    stamps: Vec<u64>,
+    /// One token is `window`; `limit` comes back every nanosecond.
+    level: u128,
+    seen: u64,
+}
+
+impl Reference {
+    fn new(limit: u64, window: u64, burst: u64) -> Self {
+        let level = u128::from(burst) * u128::from(window);
+        Self {
+            limit,
+            window,
+            burst,
+            stamps: Vec::new(),
+            level,
+            seen: 0,
+        }
+    }
+
+    fn in_window(&self, now: u64) -> u64 {
+        self.stamps
+            .iter()
+            .filter(|stamp| **stamp + self.window > now)
+            .count() as u64
+    }
+
+    fn try_take(&mut self, now: u64) -> bool {
+        let now = now.max(self.stamps.last().copied().unwrap_or(0));
+        let since = u128::from(now.saturating_sub(self.seen));
+        self.seen = self.seen.max(now);
+        let full = u128::from(self.burst) * u128::from(self.window);
+        self.level = full.min(self.level + since * u128::from(self.limit));
+        let fits = self.in_window(now) < self.limit && self.level >= u128::from(self.window);
+        if fits {
+            self.level -= u128::from(self.window);
+            self.stamps.push(now);
+        }
+        fits
+    }
+}
+
+fn most_in_any_window(stamps: &[u64], window: u64) -> usize {
+    let ends = |from: usize| {
+        stamps[from..]
+            .iter()
+            .take_while(|stamp| **stamp < stamps[from] + window)
+            .count()
+    };
+    (0..stamps.len()).map(ends).max().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn agrees_with_the_reference(
+        limit in 0_u64..9, window in 1_u64..60, burst in 0_u64..9,
+        gaps in prop::collection::vec((0_u64..20, 0_u64..4), 1..200),
+    ) {
+        let burst = burst.min(limit);
+        let rate = Rate::new(limit, Duration::from_nanos(window), burst);
+        let mut reference = Reference::new(limit, window, burst);
+        let mut clock = 5_u64;
+        for (gap, late) in gaps {
+            clock += gap;
+            let now = clock.saturating_sub(late);
+            let seen = now.max(reference.stamps.last().copied().unwrap_or(0));
+            let got = rate.try_take(Moment::from_nanos(now));
+            prop_assert_eq!(got.is_ok(), reference.try_take(now));
+            prop_assert_eq!(rate.in_use(Moment::from_nanos(seen)), reference.in_window(seen));
+            if let Err(denied) = got {
+                prop_assert!(denied.retry_at > Moment::from_nanos(now), "a retry at once is no answer");
+                if limit > 0 && burst > 0 {
+                    let promised = denied.retry_at.as_nanos();
+                    prop_assert!(rate.offer(Moment::from_nanos(promised - 1)).is_err(), "could come sooner");
+                    prop_assert!(rate.offer(Moment::from_nanos(promised)).is_ok(), "promise broken");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_offer_not_taken_leaves_no_trace(
+        limit in 1_u64..6, burst in 1_u64..6, gaps in prop::collection::vec((0_u64..20, any::<bool>()), 1..100),
+    ) {
+        let window = Duration::from_nanos(30);
+        let (asked, control) = (Rate::new(limit, window, burst), Rate::new(limit, window, burst));
+        let mut now = 0;
+        for (gap, really) in gaps {
+            now += gap;
+            let now = Moment::from_nanos(now);
+            if really {
+                prop_assert_eq!(asked.try_take(now), control.try_take(now));
+            } else {
+                drop(asked.offer(now));
+            }
+            prop_assert_eq!(asked.in_use(now), control.in_use(now));
+        }
+    }
+}
+
+/// Offers ten times the rate for `seconds`, evenly or at random; the stamps of those admitted.
+fn offer_tenfold(
+    limit: u64,
+    burst: u64,
+    seconds: u64,
+    mut gap: impl FnMut(u64) -> u64,
+) -> Vec<u64> {
+    let rate = Rate::new(limit, Duration::from_secs(1), burst);
+    let (mut now, mut stamps) = (0, Vec::new());
+    while now < seconds * SECOND {
+        if rate.try_take(Moment::from_nanos(now)).is_ok() {
+            stamps.push(now);
+        }
+        now += gap(SECOND / (limit * 10));
+    }
+    stamps
+}
+
+#[test]
+fn a_backlog_uses_the_whole_rate_and_never_more() {
+    for burst in [1500, 150, 10, 2] {
+        for seed in 0..3 {
+            let mut dice = Dice(seed);
+            let stamps = offer_tenfold(1500, burst, 12, |mean| dice.gap(mean));
+            let most = most_in_any_window(&stamps, SECOND);
+            assert!(most <= 1500, "{most} in one second at burst {burst}");
+            assert!(
+                stamps.len() * 1000 >= 12 * 1500 * 995,
+                "{} of 18000 used at burst {burst}",
+                stamps.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bucket_of_one_is_used_whole_by_a_line_that_comes_on_the_dot() {
+    let rate = Rate::new(1500, Duration::from_secs(1), 1);
+    let (mut now, mut admitted) = (Moment::START, 0_u32);
+    while now < at(10_000) {
+        match rate.try_take(now) {
+            Ok(()) => admitted += 1,
+            Err(denied) => now = denied.retry_at,
+        }
+    }
+    assert!((14_999..=15_001).contains(&admitted), "{admitted}");
+}
+
+#[test]
+fn a_full_bucket_and_a_full_window_are_not_added_up() {
+    // The trap: a bucket of 150 at 1500/s lets 1650 through in its first second.
+    let stamps = offer_tenfold(1500, 150, 3, |even| even);
+    assert_eq!(most_in_any_window(&stamps, SECOND), 1500);
+    assert!(stamps.partition_point(|stamp| *stamp < SECOND) <= 1500);
+}
+
+#[test]
+fn six_per_sixty_seconds_is_six_at_once_unless_burst_says_otherwise() {
+    let minute = Duration::from_secs(60);
+    let at_once = Rate::new(6, minute, 6);
+    assert_eq!(
+        (0..10).filter(|_| at_once.try_take(at(1)).is_ok()).count(),
+        6
+    );
+    assert_eq!(at_once.try_take(at(2)).unwrap_err().retry_at, at(60_001));
+
+    let one_by_one = Rate::new(6, minute, 1);
+    let admitted: Vec<u64> = (0..60)
+        .filter(|second| one_by_one.try_take(at(second * 1000)).is_ok())
+        .collect();
+    assert_eq!(admitted, [0, 10, 20, 30, 40, 50]);
+}
+
+#[test]
+fn zero_blocks() {
+    for (limit, burst) in [(0, 0), (0, 5), (5, 0)] {
+        let rate = Rate::new(limit, Duration::from_secs(1), burst);
+        for millis in [0, 1, 1_000, 86_400_000] {
+            let denied = rate.try_take(at(millis)).unwrap_err();
+            assert_eq!(
+                denied.retry_at,
+                at(millis + 1000),
+                "one window away, so that a header can say something"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_lags_behind_makes_no_room() {
+    let rate = Rate::new(2, Duration::from_secs(1), 2);
+    rate.try_take(at(5_000)).unwrap();
+    rate.try_take(at(4_000)).unwrap(); // counted at 5 s, since the call before it had that stamp
+    assert_eq!(rate.in_use(at(5_999)), 2);
+    assert!(rate.try_take(at(5_999)).is_err());
+    assert!(rate.try_take(at(6_000)).is_ok());
+}
+
+#[test]
+fn threads_together_get_the_limit_and_no_more() {
+    let rate = Rate::new(1000, Duration::from_secs(1), 1000);
+    let admitted: usize = std::thread::scope(|scope| {
+        let count = || {
+            (0..1000)
+                .filter(|n| rate.try_take(Moment::from_nanos(*n)).is_ok())
+                .count()
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    assert_eq!(admitted, 1000);
+}

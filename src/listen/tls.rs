@@ -1,0 +1,221 @@
+//! The gate's own certificate: loaded at the start, and again when its files change.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{
+    ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use crate::config;
+
+/// Sessions kept for resumption by identifier; tickets need none.
+const SESSIONS: usize = 4096;
+
+/// A certificate chain and key that clients are shown, and who they may be.
+pub struct TlsIdentity {
+    files: config::Certificate,
+    shown: Arc<Shown>,
+    server: Arc<ServerConfig>,
+}
+
+/// A file that TLS cannot work with.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    /// The chain cannot be read.
+    #[error("certificate {}: {why}", file.display())]
+    Chain {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The key cannot be read.
+    #[error("private key {}: {why}", file.display())]
+    Key {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Chain and key do not fit together, or the key is of no use.
+    #[error("certificate {} with private key {}: {why}", chain.display(), key.display())]
+    Pair {
+        /// The chain's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The authorities of client certificates cannot be read.
+    #[error("client_ca {}: {why}", file.display())]
+    ClientCa {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// TLS itself cannot be set up.
+    #[error("TLS: {0}")]
+    Setup(String),
+}
+
+/// What is shown now.
+struct Shown(ArcSwap<CertifiedKey>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl TlsIdentity {
+    /// Loads `files`. With `client_ca`, clients are asked for a certificate; one that is shown must
+    /// chain to it, one that is not is no fault.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that cannot be used, and why.
+    pub fn load(
+        files: &config::Certificate,
+        client_ca: Option<&Path>,
+    ) -> Result<Arc<Self>, TlsFault> {
+        let provider = Arc::new(ring::default_provider());
+        let shown = Arc::new(Shown(ArcSwap::from_pointee(pair(files, &provider)?)));
+        let server = server_config(&provider, Arc::clone(&shown), client_ca)?;
+        Ok(Arc::new(Self {
+            files: files.clone(),
+            shown,
+            server: Arc::new(server),
+        }))
+    }
+
+    /// Looks at the files every `interval` and loads them again when they changed. Files that cannot be
+    /// used are logged, and the certificate stays as it was. Never ends.
+    pub async fn watch(self: Arc<Self>, interval: Duration) {
+        let mut seen = self.stamp().await;
+        loop {
+            tokio::time::sleep(interval).await;
+            let now = self.stamp().await;
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match self.reload() {
+                Ok(()) => {
+                    tracing::info!(certificate = %self.files.chain.display(), "certificate reloaded")
+                }
+                Err(fault) => {
+                    tracing::error!(%fault, "certificate not reloaded, the old one stays")
+                }
+            }
+        }
+    }
+
+    /// Loads the files again; what was shown stays when they cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that cannot be used, and why.
+    pub fn reload(&self) -> Result<(), TlsFault> {
+        let fresh = pair(&self.files, self.server.crypto_provider())?;
+        self.shown.0.store(Arc::new(fresh));
+        Ok(())
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.server))
+    }
+
+    async fn stamp(&self) -> [Option<(SystemTime, u64)>; 2] {
+        [stamp(&self.files.chain).await, stamp(&self.files.key).await]
+    }
+}
+
+async fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
+    let facts = tokio::fs::metadata(file).await.ok()?;
+    Some((facts.modified().ok()?, facts.len()))
+}
+
+fn pair(files: &config::Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, TlsFault> {
+    let chain = certificates(&files.chain).map_err(|why| TlsFault::Chain {
+        file: files.chain.clone(),
+        why,
+    })?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsFault::Key {
+        file: files.key.clone(),
+        why: error.to_string(),
+    })?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| TlsFault::Pair {
+        chain: files.chain.clone(),
+        key: files.key.clone(),
+        why: error.to_string(),
+    })
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| error.to_string())?;
+    if chain.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    Ok(chain)
+}
+
+fn server_config(
+    provider: &Arc<CryptoProvider>,
+    shown: Arc<Shown>,
+    client_ca: Option<&Path>,
+) -> Result<ServerConfig, TlsFault> {
+    let setup = |error: tokio_rustls::rustls::Error| TlsFault::Setup(error.to_string());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(setup)?;
+    let builder = match client_ca {
+        Some(file) => builder.with_client_cert_verifier(client_verifier(file, provider)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut server = builder.with_cert_resolver(shown);
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    server.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    server.ticketer = ring::Ticketer::new().map_err(setup)?;
+    Ok(server)
+}
+
+fn client_verifier(
+    file: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn tokio_rustls::rustls::server::danger::ClientCertVerifier>, TlsFault> {
+    let fault = |why: String| TlsFault::ClientCa {
+        file: file.to_owned(),
+        why,
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file).map_err(fault)? {
+        roots
+            .add(certificate)
+            .map_err(|error| fault(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| fault(error.to_string()))
+}

@@ -1,0 +1,176 @@
+//! The socket itself, plain or under TLS, and how it is closed so that the last answer arrives.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use super::listener::Holder;
+
+/// How long, and how many bytes, a closed connection is still read from.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_CHUNK: usize = 4 * 1024;
+
+/// A socket and what it holds of the limits. They go together: the seat is given back when, and only
+/// when, the socket closes.
+#[derive(Debug)]
+pub(super) struct Transport {
+    io: Io,
+    /// The client has sent its last byte.
+    pub(super) eof: bool,
+    half_closed: bool,
+    /// After `io`, so that the socket closes first.
+    _holder: Holder,
+}
+
+/// A socket, plain or under TLS.
+#[derive(Debug)]
+pub(super) enum Io {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS, the handshake done.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Io {
+    /// The TCP socket underneath.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn tcp_mut(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_mut().0,
+        }
+    }
+}
+
+impl Transport {
+    /// Binds a socket to what it holds.
+    pub(super) fn new(io: Io, holder: Holder) -> Self {
+        Self {
+            io,
+            eof: false,
+            half_closed: false,
+            _holder: holder,
+        }
+    }
+
+    /// The number of the socket.
+    pub(super) fn fd(&self) -> i32 {
+        self.io.tcp().as_raw_fd()
+    }
+
+    /// Closes the sending side: flushes, says goodbye under TLS, sends FIN. Once.
+    pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.half_closed {
+            return Poll::Ready(Ok(()));
+        }
+        let closed = Pin::new(self).poll_shutdown(cx);
+        if let Poll::Ready(Err(error)) = closed {
+            return Poll::Ready(Err(error));
+        }
+        closed
+    }
+
+    /// Closes the socket after an answer: sends FIN, then reads and drops what the client still sends,
+    /// within bounds. Closing at once would answer late bytes with a reset, and a reset makes the client
+    /// drop the answer it has not read yet.
+    pub(super) async fn linger(mut self) {
+        if self.eof {
+            return;
+        }
+        if !self.half_closed && !matches!(timeout(LINGER_TIME, self.shutdown()).await, Ok(Ok(()))) {
+            return;
+        }
+        let drain = async {
+            let mut chunk = vec![0; LINGER_CHUNK];
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                match self.io.tcp_mut().read(&mut chunk).await {
+                    Ok(read) if read > 0 => left = left.saturating_sub(read),
+                    _ => return,
+                }
+            }
+        };
+        // Either way the socket closes now.
+        drop(timeout(LINGER_TIME, drain).await);
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (before, room) = (buf.filled().len(), buf.remaining());
+        let read = match &mut self.io {
+            Io::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Io::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        if let Poll::Ready(outcome) = &read {
+            // An error ends the client's side as well: there is nobody left to wait for.
+            self.eof |= outcome.is_err() || (room > 0 && buf.filled().len() == before);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Io::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Io::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(tcp) => tcp.is_write_vectored(),
+            Io::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Io::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let closed = match &mut self.io {
+            Io::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Io::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        };
+        self.half_closed |= closed.is_ready();
+        closed
+    }
+}

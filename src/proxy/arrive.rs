@@ -1,0 +1,174 @@
+//! A request arrives: who, where to, what class, and the claim of its whole stack.
+
+use http::header::{CONTENT_LENGTH, HOST};
+use pingora_error::Result;
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::stage::Stage;
+use super::write;
+use crate::answer::{self, Answer, Cap};
+use crate::call::Class;
+use crate::classify::{BadTarget, classify};
+use crate::forward::headers::X_REQUEST_ID;
+use crate::listen::{Connection, true_client};
+use crate::observe::{Phase, Who};
+
+/// Longest `X-Request-ID` that is passed on.
+const MAX_REQUEST_ID: usize = 128;
+
+/// A head was read: from here on the request is counted and will be recorded.
+pub(super) fn begin(session: &mut Session, stage: &mut Stage) {
+    stage.connection = Connection::of(session).cloned();
+    if let Some(connection) = &stage.connection {
+        let exchange = connection.exchange();
+        exchange.began();
+        stage.exchange = Some(exchange);
+        stage.client = connection.peer().ip();
+    }
+    let head = session.req_header();
+    stage.version = head.version;
+    stage.method = head.method.clone();
+    stage.target = head.uri.clone();
+    stage.count();
+    if stage.shared.is_draining() {
+        session.set_keepalive(None);
+    }
+}
+
+/// Judges the request; true when it was answered here.
+pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bool> {
+    stage.phase = Phase::Admission;
+    let Err(answer) = judge(session, stage) else {
+        return Ok(false);
+    };
+    if stage
+        .connection
+        .as_ref()
+        .is_some_and(|connection| connection.refused().is_some())
+    {
+        session.set_keepalive(None);
+    }
+    write::answer(session, stage, answer).await;
+    Ok(true)
+}
+
+fn judge(session: &mut Session, stage: &mut Stage) -> std::result::Result<(), Answer> {
+    over_connection_limit(stage)?;
+    let head = session.req_header();
+    let Some(upstream) = stage.shared.hosts.find(authority(head)).cloned() else {
+        return Err(refuse(
+            stage,
+            421,
+            "no upstream is configured for this host",
+        ));
+    };
+    stage.upstream = Some(upstream.clone());
+    stage.client = client(head, stage);
+    stage.request_id = Some(request_id(head, stage));
+    let target = head.raw_path();
+    let Ok(target) = std::str::from_utf8(target) else {
+        return Err(refuse(stage, 400, "the target is not UTF-8"));
+    };
+    let classified = match classify(&head.method, target) {
+        Ok(classified) => classified,
+        Err(fault) => return Err(bad_target(stage, fault)),
+    };
+    stage.class = classified.class;
+    sizes(head, stage)?;
+    let call = classified.call(stage.client);
+    match upstream
+        .stack()
+        .claim(&call, stage.shared.moment(stage.began))
+    {
+        Ok(claim) => {
+            stage.cap = claim
+                .response_cap()
+                .map(|cap| Cap::new(cap.name.clone(), cap.bytes, cap.shadow));
+            stage.claim = Some(claim);
+            Ok(())
+        }
+        Err(refusal) => {
+            stage.who = Some(Who::Limit);
+            stage.limit = Some(refusal.limit.clone());
+            Err(answer::refusal(&refusal, stage.shared.settings.ratelimit))
+        }
+    }
+}
+
+fn over_connection_limit(stage: &mut Stage) -> std::result::Result<(), Answer> {
+    let Some(refused) = stage
+        .connection
+        .as_ref()
+        .and_then(|connection| connection.refused())
+    else {
+        return Ok(());
+    };
+    stage.who = Some(Who::Limit);
+    stage.limit = Some(refused.limit.into());
+    let ratelimit = stage.shared.settings.ratelimit;
+    Err(answer::connections_refusal(
+        refused.limit,
+        refused.ceiling.into(),
+        ratelimit,
+    ))
+}
+
+/// Bodies of ordinary calls are bounded; transfers are gigabytes, and take as long as they take.
+fn sizes(head: &RequestHeader, stage: &mut Stage) -> std::result::Result<(), Answer> {
+    if stage.class == Class::Transfer {
+        if let Some(exchange) = &stage.exchange {
+            exchange.exempt_from_deadline();
+        }
+        return Ok(());
+    }
+    let most = stage.shared.settings.max_body_bytes;
+    stage.body_budget = most;
+    let announced = head
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.trim().parse::<u64>().ok());
+    if announced.is_some_and(|length| length > most) {
+        let detail =
+            format!("the request body is larger than {most} bytes (listen.max_body_bytes)");
+        return Err(refuse(stage, 413, &detail));
+    }
+    Ok(())
+}
+
+fn bad_target(stage: &mut Stage, fault: BadTarget) -> Answer {
+    refuse(stage, 400, &format!("the target of the request: {fault}"))
+}
+
+fn refuse(stage: &mut Stage, status: u16, detail: &str) -> Answer {
+    stage.who = Some(Who::Gate);
+    answer::problem(status, detail)
+}
+
+/// The authority the client asks for: HTTP/2's, else `Host`.
+pub(super) fn authority(head: &RequestHeader) -> &[u8] {
+    let named = head
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    named
+        .or_else(|| head.headers.get(HOST).map(http::HeaderValue::as_bytes))
+        .unwrap_or_default()
+}
+
+fn client(head: &RequestHeader, stage: &Stage) -> std::net::IpAddr {
+    let trusted = &stage.shared.settings.trusted_proxies;
+    if trusted.is_empty() {
+        return stage.client;
+    }
+    true_client(stage.client, &head.headers, trusted)
+}
+
+fn request_id(head: &RequestHeader, stage: &Stage) -> http::HeaderValue {
+    head.headers
+        .get(X_REQUEST_ID)
+        .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID)
+        .filter(|id| id.as_bytes().iter().all(u8::is_ascii_graphic))
+        .cloned()
+        .unwrap_or_else(|| stage.shared.request_id())
+}

@@ -1,0 +1,109 @@
+//! The way up and back: a socket, the heads in both directions.
+
+use std::time::Instant;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, StatusCode};
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use super::arrive::authority;
+use super::body::{capped, complete};
+use super::stage::Stage;
+use crate::forward::headers::Hop;
+use crate::listen::is_trusted;
+use crate::observe::Phase;
+
+/// One attempt more: a connector for it, under the caps its claim stands for.
+pub(super) fn dial(worker: usize, _: &Session, stage: &mut Stage) -> Result<Box<HttpPeer>> {
+    let (Some(upstream), Some(claim)) = (&stage.upstream, &stage.claim) else {
+        // A request comes here only admitted.
+        return Err(Error::new_in(ErrorType::InternalError));
+    };
+    let dial = upstream.dial(worker, claim.socket_group());
+    let peer = upstream.peer(&dial);
+    stage.dial = Some(dial);
+    stage.attempts += 1;
+    stage.received = 0;
+    stage.phase = Phase::Connecting;
+    Ok(peer)
+}
+
+/// The head on its way up.
+pub(super) fn request(
+    session: &mut Session,
+    head: &mut RequestHeader,
+    stage: &mut Stage,
+) -> Result<()> {
+    stage.dispatched = Some(Instant::now());
+    stage.request_sent = session.is_body_done();
+    stage.phase = if stage.request_sent {
+        Phase::Response
+    } else {
+        Phase::Body
+    };
+    let (Some(upstream), Some(id)) = (&stage.upstream, &stage.request_id) else {
+        return Err(Error::new_in(ErrorType::InternalError));
+    };
+    upstream.rewriter().request(head, hop(session, stage), id)
+}
+
+/// The head of the upstream's answer.
+pub(super) fn response(session: &Session, head: &ResponseHeader, stage: &mut Stage) -> Result<()> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        stage.upgraded = true;
+        stage.phase = Phase::Data;
+        if let Some(exchange) = &stage.exchange {
+            exchange.body_finished();
+        }
+        return Ok(());
+    }
+    if head.status.is_informational() {
+        return Ok(());
+    }
+    stage.phase = Phase::Data;
+    let length = content_length(head);
+    let bodiless = session.req_header().method == Method::HEAD
+        || matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
+    if bodiless || length == Some(0) {
+        complete(stage);
+        return Ok(());
+    }
+    capped(stage, |cap| cap.announce(length))
+}
+
+/// The head of the answer on its way to the client.
+pub(super) fn answer(
+    session: &Session,
+    head: &mut ResponseHeader,
+    stage: &mut Stage,
+) -> Result<()> {
+    stage.note_status(head.status.as_u16());
+    match &stage.upstream {
+        Some(upstream) => upstream.rewriter().response(head, hop(session, stage)),
+        None => Ok(()),
+    }
+}
+
+fn content_length(head: &ResponseHeader) -> Option<u64> {
+    head.headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length: &HeaderValue| length.to_str().ok()?.trim().parse().ok())
+}
+
+fn hop<'a>(session: &'a Session, stage: &Stage) -> Hop<'a> {
+    let connection = stage.connection.as_ref();
+    let peer_ip = connection.map_or(stage.client, |connection| connection.peer().ip());
+    Hop {
+        peer: peer_ip,
+        trusted: is_trusted(peer_ip, &stage.shared.settings.trusted_proxies),
+        tls: connection.is_some_and(|connection| connection.tls().is_some()),
+        http2: session.is_http2(),
+        authority: authority(session.req_header()),
+    }
+}

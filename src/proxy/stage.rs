@@ -1,0 +1,206 @@
+//! What one request holds and what is known of it, from its head to its record.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderValue, Method, Uri, Version};
+use pingora_error::Error;
+use pingora_proxy::Session;
+
+use super::shared::Shared;
+use crate::admit::Claim;
+use crate::answer::{Answer, Cap};
+use crate::call::Class;
+use crate::forward::{Dial, Upstream};
+use crate::listen::{Connection, Exchange};
+use crate::observe::{Destination, Ending, Phase, Record, Who};
+
+/// One request under way.
+///
+/// Whatever ends it, dropping it writes its record, if [`Stage::finish`] did not, and gives back
+/// every unit that it holds.
+pub struct Stage {
+    pub(super) shared: Arc<Shared>,
+    pub(super) began: Instant,
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) client: IpAddr,
+    pub(super) version: Version,
+    pub(super) method: Method,
+    pub(super) target: Uri,
+    pub(super) upstream: Option<Arc<Upstream>>,
+    pub(super) class: Class,
+    pub(super) request_id: Option<HeaderValue>,
+    pub(super) claim: Option<Claim>,
+    pub(super) dial: Option<Arc<Dial>>,
+    pub(super) attempts: u32,
+    pub(super) dispatched: Option<Instant>,
+    pub(super) phase: Phase,
+    pub(super) who: Option<Who>,
+    pub(super) limit: Option<Arc<str>>,
+    pub(super) cap: Option<Cap>,
+    /// What to answer instead of the bare status of an error.
+    pub(super) instead: Option<Answer>,
+    pub(super) exchange: Option<Arc<Exchange>>,
+    pub(super) received: u64,
+    /// Most bytes of request body.
+    pub(super) body_budget: u64,
+    pub(super) upgraded: bool,
+    /// The whole request went up.
+    pub(super) request_sent: bool,
+    status: u16,
+    counted: bool,
+    finished: bool,
+}
+
+impl Stage {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            began: Instant::now(),
+            connection: None,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            version: Version::HTTP_11,
+            method: Method::GET,
+            target: Uri::default(),
+            upstream: None,
+            class: Class::Other,
+            request_id: None,
+            claim: None,
+            dial: None,
+            attempts: 0,
+            dispatched: None,
+            phase: Phase::Head,
+            who: None,
+            limit: None,
+            cap: None,
+            instead: None,
+            exchange: None,
+            received: 0,
+            body_budget: u64::MAX,
+            upgraded: false,
+            request_sent: false,
+            status: 0,
+            counted: false,
+            finished: false,
+        }
+    }
+
+    /// From here on the request counts as in flight, and will be recorded.
+    pub(super) fn count(&mut self) {
+        self.counted = true;
+        self.shared.began();
+    }
+
+    pub(super) fn note_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// The upstream's answer is whole: the call is over for it, though the client has not read all of
+    /// it yet. Given back here, so that who waits for its answer before it calls again never finds
+    /// its own last call in the way.
+    ///
+    /// Not while the request's body is still on its way: then [`Stage::finish`] does it.
+    pub(super) fn answered(&mut self) {
+        if self.phase == Phase::Data && self.request_sent {
+            self.release(Instant::now());
+        }
+    }
+
+    fn release(&mut self, now: Instant) {
+        if let Some(claim) = self.claim.take() {
+            claim.release(self.shared.moment(now));
+        }
+    }
+
+    /// The exchange is over: one record, and every unit given back.
+    pub(super) fn finish(&mut self, session: &Session, error: Option<&Error>) {
+        if let Some(head) = session.response_written() {
+            self.status = head.status.as_u16();
+        }
+        let ending = match (self.who, error) {
+            (Some(who), _) => Ending::new(who, self.phase),
+            (None, None) => Ending::NORMAL,
+            (None, Some(_)) => Ending::new(Who::Internal, self.phase),
+        };
+        let sent = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
+        self.close(ending, sent);
+    }
+
+    fn close(&mut self, ending: Ending, sent_bytes: u64) {
+        self.finished = true;
+        let now = Instant::now();
+        // First the units: whoever waits for them need not wait for the record.
+        self.release(now);
+        if !self.counted {
+            return;
+        }
+        let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let duration = now.saturating_duration_since(self.began);
+        let record = Record {
+            listener: self.connection.as_ref().map_or("", |c| c.listener().name()),
+            upstream: self.upstream.as_ref().map(|upstream| Destination {
+                index: upstream.index(),
+                name: upstream.name(),
+            }),
+            class: self.class,
+            method: self.method.as_str(),
+            target: target_bytes(&self.target),
+            status: self.status,
+            client: self.client,
+            socket: self.connection.as_ref().map_or(nobody, |c| c.socket_peer()),
+            version: self.version,
+            tls: self.connection.as_ref().is_some_and(|c| c.tls().is_some()),
+            request_id: self
+                .request_id
+                .as_ref()
+                .and_then(|id| id.to_str().ok())
+                .unwrap_or("-"),
+            started: SystemTime::now()
+                .checked_sub(duration)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+            duration,
+            upstream_duration: self.dispatched.map(|at| now.saturating_duration_since(at)),
+            wait: Duration::ZERO,
+            received_bytes: self.received,
+            sent_bytes,
+            limit: self.limit.as_deref(),
+            reused: self.dial.as_ref().is_some_and(|dial| dial.is_reused()),
+            retries: self.attempts.saturating_sub(1),
+            ending,
+        };
+        self.shared.meters.record(&record);
+        self.shared.access.write(&record);
+        self.shared.ended();
+    }
+}
+
+impl Drop for Stage {
+    /// Pingora did not come to its last phase: the task panicked, or was dropped half way.
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let who = if std::thread::panicking() {
+            Who::Internal
+        } else if self
+            .exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.body_late().is_some())
+        {
+            Who::ClientTimeout
+        } else if self.shared.is_draining() {
+            Who::Shutdown
+        } else {
+            Who::Client
+        };
+        self.close(Ending::new(who, self.phase), 0);
+    }
+}
+
+/// The target as it was asked for, as far as the record needs it.
+fn target_bytes(target: &Uri) -> &[u8] {
+    target
+        .path_and_query()
+        .map_or(b"", |path| path.as_str().as_bytes())
+}

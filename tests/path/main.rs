@@ -1,0 +1,13 @@
+//! A request's path through the gate, over real sockets, in front of a model upstream that counts.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connections;
+mod headers;
+mod limits;
+mod operator;
+mod releases;
+mod sockets;
+mod streaming;
+mod tls;
