@@ -26,7 +26,7 @@ use crate::listen::{
     BindFaults, Entrance, Entrances, Identities, Inherited, NoCertificate, TlsFault, TlsIdentity,
     Witness, Workers, accept, bind, entrances,
 };
-use crate::observe::{AccessLog, Meters, Snapshot};
+use crate::observe::{AccessLog, Meters, MetersError, Snapshot};
 use crate::proxy::{Gate, Hosts, Probe, RouteFault, Settings, Shared};
 
 /// How often the number of calls in flight is looked at while draining.
@@ -63,7 +63,7 @@ pub enum StartError {
     Hosts(#[from] RouteFault),
     /// Metrics cannot be set up.
     #[error("metrics: {0}")]
-    Meters(#[from] prometheus::Error),
+    Meters(#[from] MetersError),
     /// The access log cannot be opened.
     #[error("access log {goal}: {source}")]
     AccessLog {

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod seen;
 
 use std::net::SocketAddr;
 use std::path::Path;

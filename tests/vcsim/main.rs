@@ -105,7 +105,10 @@ fn govc(authority: &str, arguments: &[&str]) -> String {
         "govc {arguments:?}: {text}{errors}"
     );
     // Each simulator has an id of its own, and lists in the order of a hash.
-    let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("UUID:")).collect();
+    let mut lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("UUID:"))
+        .collect();
     lines.sort_unstable();
     lines.join("\n")
 }
