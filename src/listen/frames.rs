@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     const HEADER: Duration = Duration::from_secs(10);
-    const BODY: Duration = Duration::from_secs(60);
+    const BODY: Duration = Duration::from_mins(1);
 
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
         let len = u32::try_from(payload).expect("small").to_be_bytes();
