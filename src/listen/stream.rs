@@ -100,7 +100,7 @@ impl Papers {
 impl Stream {
     /// The stream of a connection; HTTP/2 when TLS agreed on it.
     pub(super) fn new(
-        transport: Transport,
+        mut transport: Transport,
         connection: Arc<Connection>,
     ) -> Result<Box<Self>, Box<pingora_error::Error>> {
         let rules = connection.listener().rules();
@@ -110,6 +110,7 @@ impl Stream {
                 rules.body_timeout,
             )))
         } else {
+            transport.gather();
             Inbound::Http1(Box::new(Guard::new(rules)))
         };
         Ok(Box::new(Self {
