@@ -123,7 +123,7 @@ impl Stack {
         who: &Hashed<IpAddr>,
         now: Moment,
     ) -> Refusal {
-        let mut refusal = refusal.unwrap_or_else(|| Self::nobody());
+        let mut refusal = refusal.unwrap_or_else(Self::nobody);
         if let Some(rule) = self.rule(at) {
             rule.tally.refuse(refusal.reason);
         }

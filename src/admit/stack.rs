@@ -28,17 +28,17 @@ pub struct Stack {
 
 /// A set of `upstream_connections` limits: those that one socket is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SocketGroup(u32);
+pub struct SocketGroup(u64);
 
 impl SocketGroup {
-    pub(super) const fn of(bits: u32) -> Self {
+    pub(super) const fn of(bits: u64) -> Self {
         Self(bits)
     }
 
     /// Whether limit number `bit` of [`Stack::socket_limits`] is in it.
     #[must_use]
     pub const fn contains(self, bit: usize) -> bool {
-        bit < u32::BITS as usize && self.0 >> bit & 1 == 1
+        bit < u64::BITS as usize && self.0 >> bit & 1 == 1
     }
 }
 
