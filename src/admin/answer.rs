@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::Reloaded;
+use crate::observe::{METRICS_FORMAT, MetersError};
 
 /// Methods of a path that is only read.
 pub(super) const READ: &str = "GET, HEAD";
@@ -44,9 +45,9 @@ pub(super) fn json(body: serde_json::Result<Vec<u8>>) -> Response<Vec<u8>> {
 }
 
 /// The metrics page.
-pub(super) fn metrics(page: prometheus::Result<Vec<u8>>) -> Response<Vec<u8>> {
+pub(super) fn metrics(page: Result<Vec<u8>, MetersError>) -> Response<Vec<u8>> {
     match page {
-        Ok(page) => of(StatusCode::OK, prometheus::TEXT_FORMAT, page),
+        Ok(page) => of(StatusCode::OK, METRICS_FORMAT, page),
         Err(error) => broken(&error),
     }
 }

@@ -26,7 +26,7 @@ use crate::listen::{
     BindFaults, Entrance, Entrances, Identities, Inherited, NoCertificate, TlsFault, TlsIdentity,
     Witness, Workers, accept, bind, entrances,
 };
-use crate::observe::{AccessLog, Meters, Snapshot};
+use crate::observe::{AccessLog, Meters, MetersError, Snapshot};
 use crate::proxy::{Gate, Hosts, Probe, RouteFault, Settings, Shared};
 
 /// How often the number of calls in flight is looked at while draining.
@@ -63,7 +63,7 @@ pub enum StartError {
     Hosts(#[from] RouteFault),
     /// Metrics cannot be set up.
     #[error("metrics: {0}")]
-    Meters(#[from] prometheus::Error),
+    Meters(#[from] MetersError),
     /// The access log cannot be opened.
     #[error("access log {goal}: {source}")]
     AccessLog {
@@ -109,10 +109,10 @@ pub struct Drained {
 ///
 /// # Errors
 /// The first thing that cannot be had; then nothing is left running.
-pub fn start(config: Config, options: Options) -> Result<Running, StartError> {
+pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let bound = bind(&config.listen, options.inherited)?;
-    let identities = identities(&config)?;
-    let threads = threads(&config);
+    let identities = identities(config)?;
+    let threads = threads(config);
     let upstreams = config
         .upstreams
         .iter()
@@ -122,9 +122,9 @@ pub fn start(config: Config, options: Options) -> Result<Running, StartError> {
     let meters = Arc::new(Meters::new(
         upstreams.iter().map(|upstream| &**upstream.name()),
     )?);
-    let access = access_log(&config)?;
+    let access = access_log(config)?;
     let hosts = Hosts::new(upstreams)?;
-    let settings = settings(&config);
+    let settings = settings(config);
     let shared = Arc::new(Shared::new(
         settings,
         hosts,
@@ -137,7 +137,7 @@ pub fn start(config: Config, options: Options) -> Result<Running, StartError> {
     let addresses = addresses(&entrances);
     let view = Arc::new(View::new(shared.clone(), &entrances.clients));
     launch(
-        &config,
+        config,
         Parts {
             shared,
             view,
@@ -164,7 +164,7 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
     let proxy = |worker| proxy(parts.shared.clone(), worker);
     let workers = Workers::start("gate", parts.threads, proxy, &clients_closing)?;
     let drain = config.runtime.drain;
-    let operator = Arc::new(HttpServer::new_app(door(&config, &parts)));
+    let operator = Arc::new(HttpServer::new_app(door(config, &parts)));
     let door = Workers::start("door", 1, |_| operator.clone(), &door_closing)?;
     let helm = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -232,7 +232,6 @@ impl Running {
     }
 
     /// As [`Running::snapshot`], for another thread to call while this gate runs.
-    #[must_use]
     pub fn watcher(&self) -> impl Fn() -> Snapshot + Send + Sync + 'static {
         let view = self.view.clone();
         move || view.snapshot()

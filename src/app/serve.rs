@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
 fn run(path: &Path, inherited: Inherited) -> Result<()> {
     let config = config::load(path)?;
     log::start(&config.log)?;
-    let gate = open(config, inherited)?;
+    let gate = open(&config, inherited)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         http = ?gate.http(), https = ?gate.https(), admin = %gate.admin(),
@@ -50,8 +50,8 @@ fn run(path: &Path, inherited: Inherited) -> Result<()> {
     until_told(gate)
 }
 
-fn open(config: Config, inherited: Inherited) -> Result<Running> {
-    files::raise_limit(&config).map_err(anyhow::Error::msg)?;
+fn open(config: &Config, inherited: Inherited) -> Result<Running> {
+    files::raise_limit(config).map_err(anyhow::Error::msg)?;
     Ok(start(
         config,
         Options {
@@ -70,7 +70,7 @@ fn check(path: &Path) -> Result<()> {
 fn run_demo() -> Result<()> {
     let stage = demo::Stage::set().context("demo")?;
     log::start(&stage.config().log)?;
-    let gate = open(stage.config().clone(), Inherited::default())
+    let gate = open(stage.config(), Inherited::default())
         .context("the demo listens on fixed ports of loopback: is one of them taken?")?;
     println!("{}", stage.what_to_try());
     let done = until_told(gate);

@@ -111,6 +111,10 @@ impl L4Connect for Dial {
     }
 }
 
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora passes its errors boxed"
+)]
 fn connect_error(fault: UpstreamFault) -> BError {
     let kind = match fault {
         UpstreamFault::ConnectTimeout => ErrorType::ConnectTimedout,

@@ -62,7 +62,7 @@ impl Rewriter {
     pub fn new(config: &config::Upstream) -> Self {
         let address = &config.address;
         let own = authority(&address.host, address.port, address.tls);
-        let named = match &config.host {
+        let sent = match &config.host {
             HostHeader::Upstream => Some(own.clone()),
             HostHeader::Name(name) => Some(name.clone()),
             HostHeader::Client => None,
@@ -76,19 +76,18 @@ impl Rewriter {
                 names.first().map_or("", String::as_str)
             ));
         }
-        names.extend(named.iter().map(|name| name.to_ascii_lowercase()));
+        names.extend(sent.iter().map(|name| name.to_ascii_lowercase()));
         let mut hosts = vec![address.host.to_ascii_lowercase()];
         hosts.extend(
-            named
-                .iter()
+            sent.iter()
                 .map(|name| without_port(name).to_ascii_lowercase()),
         );
         hosts.dedup();
         Self {
-            host: named
+            host: sent
                 .as_deref()
                 .and_then(|name| HeaderValue::from_str(name).ok()),
-            origin: named.map(|name| format!("{scheme}://{name}")),
+            origin: sent.map(|name| format!("{scheme}://{name}")),
             names,
             hosts,
         }
@@ -104,7 +103,7 @@ impl Rewriter {
         hop: Hop<'_>,
         request_id: &HeaderValue,
     ) -> Result<()> {
-        self.forwarding(head, hop)?;
+        forwarding(head, hop)?;
         if let Some(origin) = &self.origin {
             for name in [REFERER, ORIGIN] {
                 let renamed = head
@@ -128,46 +127,6 @@ impl Rewriter {
             "1.1 tidegate"
         };
         head.append_header(VIA, HeaderValue::from_static(via))?;
-        Ok(())
-    }
-
-    fn forwarding(&self, head: &mut RequestHeader, hop: Hop<'_>) -> Result<()> {
-        if !hop.trusted {
-            for name in [
-                FORWARDED,
-                X_FORWARDED_FOR,
-                X_FORWARDED_HOST,
-                X_FORWARDED_PROTO,
-                X_REAL_IP,
-            ] {
-                head.remove_header(&name);
-            }
-        }
-        let mut text = String::with_capacity(96);
-        _ = write!(text, "{}", hop.peer);
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            head.append_header(X_FORWARDED_FOR, value)?;
-        }
-        text.clear();
-        match hop.peer {
-            IpAddr::V4(ip) => _ = write!(text, "for={ip};proto={}", hop.scheme()),
-            IpAddr::V6(ip) => _ = write!(text, "for=\"[{ip}]\";proto={}", hop.scheme()),
-        }
-        let quotable = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        if !hop.authority.is_empty() && hop.authority.iter().all(quotable) {
-            _ = write!(text, ";host=\"{}\"", String::from_utf8_lossy(hop.authority));
-        }
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            head.append_header(FORWARDED, value)?;
-        }
-        if !head.headers.contains_key(&X_FORWARDED_PROTO) {
-            head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(hop.scheme()))?;
-        }
-        if !head.headers.contains_key(&X_FORWARDED_HOST)
-            && let Ok(value) = HeaderValue::from_bytes(hop.authority)
-        {
-            head.insert_header(X_FORWARDED_HOST, value)?;
-        }
         Ok(())
     }
 
@@ -258,6 +217,47 @@ impl Rewriter {
             .collect();
         changed.then(|| HeaderValue::from_str(&parts.join(";")).ok())?
     }
+}
+
+/// Who the call is for: kept from trusted proxies and added to, made anew for everybody else.
+fn forwarding(head: &mut RequestHeader, hop: Hop<'_>) -> Result<()> {
+    if !hop.trusted {
+        for name in [
+            FORWARDED,
+            X_FORWARDED_FOR,
+            X_FORWARDED_HOST,
+            X_FORWARDED_PROTO,
+            X_REAL_IP,
+        ] {
+            head.remove_header(&name);
+        }
+    }
+    let mut text = String::with_capacity(96);
+    _ = write!(text, "{}", hop.peer);
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        head.append_header(X_FORWARDED_FOR, value)?;
+    }
+    text.clear();
+    match hop.peer {
+        IpAddr::V4(ip) => _ = write!(text, "for={ip};proto={}", hop.scheme()),
+        IpAddr::V6(ip) => _ = write!(text, "for=\"[{ip}]\";proto={}", hop.scheme()),
+    }
+    let quotable = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if !hop.authority.is_empty() && hop.authority.iter().all(quotable) {
+        _ = write!(text, ";host=\"{}\"", String::from_utf8_lossy(hop.authority));
+    }
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        head.append_header(FORWARDED, value)?;
+    }
+    if !head.headers.contains_key(&X_FORWARDED_PROTO) {
+        head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(hop.scheme()))?;
+    }
+    if !head.headers.contains_key(&X_FORWARDED_HOST)
+        && let Ok(value) = HeaderValue::from_bytes(hop.authority)
+    {
+        head.insert_header(X_FORWARDED_HOST, value)?;
+    }
+    Ok(())
 }
 
 /// `value` with the gate's origin replaced by the upstream's; `None` where it names somebody else.

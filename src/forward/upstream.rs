@@ -1,6 +1,7 @@
 //! One upstream while the gate runs: its stack of limits, its sockets, its names.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
@@ -21,7 +22,7 @@ use crate::admit::{SocketGroup, Stack};
 use crate::config;
 
 /// Silence after which the kernel asks whether the upstream is still there.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Why an upstream cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,7 @@ pub struct Upstream {
     rewriter: Rewriter,
     tls: Option<Tls>,
     faults: FaultCounts,
+    unreachable: AtomicBool,
     template: HttpPeer,
 }
 
@@ -53,7 +55,9 @@ struct Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("name", &self.name).finish()
+        f.debug_struct("Tls")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,6 +89,7 @@ impl Upstream {
             rewriter: Rewriter::new(config),
             tls,
             faults: FaultCounts::default(),
+            unreachable: AtomicBool::new(false),
             template: template(config),
             config: config.clone(),
         }))
@@ -181,14 +186,34 @@ impl Upstream {
             // The name had no address yet: ask once more, for this caller's sake.
             self.refresh_addresses().await;
         }
-        timeout(self.config.connect_timeout, self.connect_any())
+        let connected = timeout(self.config.connect_timeout, self.connect_any())
             .await
-            .unwrap_or(Err(UpstreamFault::ConnectTimeout))
+            .unwrap_or_else(|_| Err(failed(UpstreamFault::ConnectTimeout, "connect_timeout")));
+        connected
+            .inspect(|_| self.note_reachable())
+            .map_err(|failure| self.note_unreachable(&failure))
     }
 
-    async fn connect_any(&self) -> Result<Io, UpstreamFault> {
+    fn note_reachable(&self) {
+        if self.unreachable.swap(false, Ordering::Relaxed) {
+            tracing::info!(upstream = %self.config.name, "reachable again");
+        }
+    }
+
+    /// Said once, when it begins: each call that meets it is counted, and stands in the access log.
+    fn note_unreachable(&self, failure: &Failure) -> UpstreamFault {
+        if !self.unreachable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                upstream = %self.config.name, reason = failure.fault.as_str(), detail = %failure.detail,
+                "cannot be reached"
+            );
+        }
+        failure.fault
+    }
+
+    async fn connect_any(&self) -> Result<Io, Failure> {
         let addresses = self.addresses.current();
-        let mut fault = UpstreamFault::Resolve;
+        let mut failure = failed(UpstreamFault::Resolve, &self.config.address.host);
         // Each address gets its share of the time, so that a dead first one leaves some for the rest.
         let share =
             self.config.connect_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(1);
@@ -199,26 +224,35 @@ impl Upstream {
                     return self.secure(stream).await;
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(upstream = %self.config.name, %address, %error, "connect");
-                    fault = UpstreamFault::Connect;
+                    failure = failed(UpstreamFault::Connect, &format!("{address}: {error}"));
                 }
-                Err(_) => fault = UpstreamFault::ConnectTimeout,
+                Err(_) => failure = failed(UpstreamFault::ConnectTimeout, &address.to_string()),
             }
         }
-        Err(fault)
+        Err(failure)
     }
 
-    async fn secure(&self, stream: TcpStream) -> Result<Io, UpstreamFault> {
+    async fn secure(&self, stream: TcpStream) -> Result<Io, Failure> {
         let Some(tls) = &self.tls else {
             return Ok(Io::Plain(stream));
         };
         match tls.connector.connect(tls.name.clone(), stream).await {
             Ok(stream) => Ok(Io::Tls(Box::new(stream))),
-            Err(error) => {
-                tracing::debug!(upstream = %self.config.name, %error, "TLS handshake");
-                Err(UpstreamFault::Tls)
-            }
+            Err(error) => Err(failed(UpstreamFault::Tls, &error.to_string())),
         }
+    }
+}
+
+/// Why a connection was not had, with what the system or the peer said.
+struct Failure {
+    fault: UpstreamFault,
+    detail: String,
+}
+
+fn failed(fault: UpstreamFault, detail: &str) -> Failure {
+    Failure {
+        fault,
+        detail: detail.to_owned(),
     }
 }
 

@@ -3,8 +3,6 @@
 //! Counting a request formats nothing and hashes nothing: every counter is reached by index
 //! ([`super::tally`]). Labels are bounded; a client cannot add one.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -23,45 +21,6 @@ const WAITS: [f64; 15] = [
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0,
 ];
 
-/// Why an exchange with an upstream failed, where that is seen while a request is passed on
-/// (label `reason` of `tidegate_upstream_errors_total`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpstreamFault {
-    /// It closed or reset the connection before its answer was whole.
-    Reset,
-    /// It was silent for longer than `response_timeout`.
-    ResponseTimeout,
-    /// It answered what is not HTTP.
-    Malformed,
-    /// Its answer was larger than `response_bytes` allows.
-    TooLarge,
-    /// Anything else.
-    Other,
-}
-
-impl UpstreamFault {
-    /// Every fault, in the order of its index.
-    pub const ALL: [Self; 5] = [
-        Self::Reset,
-        Self::ResponseTimeout,
-        Self::Malformed,
-        Self::TooLarge,
-        Self::Other,
-    ];
-
-    /// The word used in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::ResponseTimeout => "response_timeout",
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
-            Self::Other => "other",
-        }
-    }
-}
-
 /// The metrics of this process. Shared by all workers.
 #[derive(Debug)]
 pub struct Meters {
@@ -75,7 +34,6 @@ pub struct Meters {
 struct UpstreamMeters {
     name: String,
     classes: [Tally; Class::ALL.len()],
-    faults: [AtomicU64; UpstreamFault::ALL.len()],
 }
 
 impl UpstreamMeters {
@@ -83,7 +41,6 @@ impl UpstreamMeters {
         Self {
             name: name.to_owned(),
             classes: std::array::from_fn(|_| Tally::default()),
-            faults: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }
@@ -117,17 +74,6 @@ impl Meters {
         }
     }
 
-    /// Counts a failed exchange with the upstream at `index`. Failures to connect are counted by
-    /// whoever connects and come in by [`super::UpstreamRow::errors`]; both add up.
-    pub fn upstream_error(&self, index: usize, fault: UpstreamFault) {
-        let slot = self
-            .upstream(Some(index))
-            .and_then(|meters| meters.faults.get(fault as usize));
-        if let Some(count) = slot {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     /// Counts a wait in the line of a limit.
     pub fn waited(&self, upstream: &str, limit: &str, wait: Duration) {
         self.limit_wait
@@ -146,7 +92,7 @@ impl Meters {
                 .get_metric_with_label_values(&[&*row.upstream, &*row.name])?;
         }
         let mut families = pulled::families(snapshot)?;
-        families.extend(self.upstream_errors(snapshot)?);
+        families.extend(upstream_errors(snapshot)?);
         families.extend(self.requests()?);
         families.push(self.durations(
             (
@@ -235,43 +181,25 @@ impl Meters {
         family.set_metric(metrics.collect());
         family
     }
+}
 
-    fn upstream_errors(&self, snapshot: &Snapshot) -> Result<Vec<MetricFamily>> {
-        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        let pulled = snapshot.upstreams.iter().flat_map(|row| {
-            row.errors
-                .iter()
-                .map(|(reason, count)| ((&*row.name, *reason), *count))
-        });
-        let pushed = self.upstreams.iter().flat_map(|meters| {
-            let counts = meters
-                .faults
-                .iter()
-                .map(|count| count.load(Ordering::Relaxed));
-            UpstreamFault::ALL
-                .into_iter()
-                .zip(counts)
-                .map(|(fault, count)| ((meters.name.as_str(), fault.as_str()), count))
-                .filter(|((upstream, _), count)| !upstream.is_empty() || *count > 0)
-        });
-        for (labels, count) in pulled.chain(pushed) {
-            let all = counts.entry(labels).or_default();
-            *all = all.saturating_add(count);
-        }
-        let errors = IntCounterVec::new(
-            Opts::new(
-                "tidegate_upstream_errors_total",
-                "Failed exchanges with the upstream, by reason.",
-            ),
-            &["upstream", "reason"],
-        )?;
-        for ((upstream, reason), count) in counts {
+/// Failures are counted where the upstream is met; here they only get their name.
+fn upstream_errors(snapshot: &Snapshot) -> Result<Vec<MetricFamily>> {
+    let errors = IntCounterVec::new(
+        Opts::new(
+            "tidegate_upstream_errors_total",
+            "Failed exchanges with the upstream, by reason.",
+        ),
+        &["upstream", "reason"],
+    )?;
+    for row in &snapshot.upstreams {
+        for (reason, count) in &row.errors {
             errors
-                .get_metric_with_label_values(&[upstream, reason])?
-                .inc_by(count);
+                .get_metric_with_label_values(&[&*row.name, *reason])?
+                .inc_by(*count);
         }
-        Ok(errors.collect())
     }
+    Ok(errors.collect())
 }
 
 fn label(name: &str, value: &str) -> LabelPair {

@@ -17,7 +17,8 @@ mod throttle;
 
 pub use access::{AccessLog, LINES_WAITING};
 pub use ending::{Ending, Phase, Who};
-pub use meters::{Meters, UpstreamFault};
+pub use meters::Meters;
+pub use prometheus::{Error as MetersError, TEXT_FORMAT as METRICS_FORMAT};
 pub use record::{Destination, Record};
 #[cfg(test)]
 pub(crate) use rows::sample as sample_snapshot;

@@ -61,8 +61,10 @@ impl Page {
     }
 }
 
+/// Labels of what is said of one limit.
+const LABELS: [&str; 2] = ["upstream", "limit"];
+
 fn limits(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
-    const LABELS: [&str; 2] = ["upstream", "limit"];
     let each = |value: fn(&LimitRow) -> u64| rows.iter().map(move |row| (labels(row), value(row)));
     let level =
         |value: fn(&LimitRow) -> u64| each(value).map(|(labels, value)| (labels, signed(value)));
@@ -87,6 +89,19 @@ fn limits(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
         &LABELS,
         level(|row| row.waiting),
     )?;
+    page.gauge(
+        (
+            "tidegate_audit_mismatch",
+            "Held units counted one by one less the counter of the limit; not 0 is a bug.",
+        ),
+        &LABELS,
+        rows.iter().map(|row| (labels(row), row.audit_mismatch)),
+    )?;
+    verdicts(page, rows)
+}
+
+fn verdicts(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
+    let each = |value: fn(&LimitRow) -> u64| rows.iter().map(move |row| (labels(row), value(row)));
     page.counter(
         ("tidegate_limit_admitted_total", "Calls the limit let pass."),
         &LABELS,
@@ -112,14 +127,6 @@ fn limits(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
         ),
         &LABELS,
         each(|row| row.shadow_refused),
-    )?;
-    page.gauge(
-        (
-            "tidegate_audit_mismatch",
-            "Held units counted one by one less the counter of the limit; not 0 is a bug.",
-        ),
-        &LABELS,
-        rows.iter().map(|row| (labels(row), row.audit_mismatch)),
     )
 }
 

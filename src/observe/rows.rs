@@ -100,7 +100,7 @@ pub struct UpstreamRow {
     pub idle: u64,
     /// Most that may be open.
     pub limit: u64,
-    /// Failures counted on the way up, by reason; [`super::Meters::upstream_error`] is for the others.
+    /// Failures between the gate and it, by reason.
     #[serde(skip)]
     pub errors: Vec<(&'static str, u64)>,
 }

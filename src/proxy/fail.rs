@@ -11,6 +11,10 @@ use crate::forward::UpstreamFault;
 use crate::observe::{Phase, Who};
 
 /// No connection was had. Every address was tried already, and nothing was sent.
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora passes its errors boxed"
+)]
 pub(super) fn unconnected(mut error: Box<Error>) -> Box<Error> {
     error.set_retry(false);
     error
@@ -19,10 +23,14 @@ pub(super) fn unconnected(mut error: Box<Error>) -> Box<Error> {
 /// The exchange broke half way. It is tried once more only where RFC 9110 section 9.2.2 allows it:
 /// the method is idempotent, nothing of an answer was seen, the whole body is still at hand, and the
 /// connection had idled before, so that its end is the likely cause.
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora passes its errors boxed"
+)]
 pub(super) fn broken(session: &Session, mut error: Box<Error>, stage: &Stage) -> Box<Error> {
-    let stale = stage.dial.as_ref().is_some_and(|dial| dial.is_reused());
+    let reused = stage.dial.as_ref().is_some_and(|dial| dial.is_reused());
     let again = *error.esource() == ErrorSource::Upstream
-        && stale
+        && reused
         && stage.attempts == 1
         && stage.phase != Phase::Data
         && !matches!(

@@ -33,16 +33,18 @@ impl Hosts {
         let mut hosts = Self::default();
         for upstream in &upstreams {
             let named = &upstream.config().hosts;
-            if named.is_empty() {
-                if let Some(other) = hosts.default.replace(upstream.clone()) {
-                    let names = (other.name().clone(), upstream.name().clone());
-                    return Err(RouteFault::TwoDefaults(names.0, names.1));
-                }
+            if named.is_empty()
+                && let Some(other) = hosts.default.replace(upstream.clone())
+            {
+                return Err(RouteFault::TwoDefaults(
+                    other.name().clone(),
+                    upstream.name().clone(),
+                ));
             }
             for host in named {
                 if let Some(other) = hosts.named.insert(host.clone(), upstream.clone()) {
-                    let names = (other.name().clone(), upstream.name().clone());
-                    return Err(RouteFault::Contested(names.0, names.1, host.clone()));
+                    let (other, this) = (other.name().clone(), upstream.name().clone());
+                    return Err(RouteFault::Contested(other, this, host.clone()));
                 }
             }
         }

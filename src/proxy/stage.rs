@@ -20,6 +20,10 @@ use crate::observe::{Destination, Ending, Phase, Record, Who};
 ///
 /// Whatever ends it, dropping it writes its record, if [`Stage::finish`] did not, and gives back
 /// every unit that it holds.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts of one request that do not depend on each other"
+)]
 pub struct Stage {
     pub(super) shared: Arc<Shared>,
     pub(super) began: Instant,

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod seen;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub fn gate_with(text: &str, options: Options) -> Running {
         Ok(config) => config,
         Err(faults) => panic!("{faults}\n{text}"),
     };
-    tidegate::app::start(config, options).unwrap()
+    tidegate::app::start(&config, options).unwrap()
 }
 
 /// A configuration with one plain listener, in front of `origin`, with `limits` (TOML below

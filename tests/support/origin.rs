@@ -17,8 +17,8 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -26,61 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// What the model upstream saw.
-#[derive(Debug, Default)]
-pub struct Seen {
-    open: AtomicU64,
-    most_open: AtomicU64,
-    running: AtomicU64,
-    most_running: AtomicU64,
-    requests: AtomicU64,
-    sockets: AtomicU64,
-    stamps: Mutex<Vec<Instant>>,
-}
-
-impl Seen {
-    pub fn open(&self) -> u64 {
-        self.open.load(Ordering::SeqCst)
-    }
-    pub fn most_open(&self) -> u64 {
-        self.most_open.load(Ordering::SeqCst)
-    }
-    pub fn running(&self) -> u64 {
-        self.running.load(Ordering::SeqCst)
-    }
-    pub fn most_running(&self) -> u64 {
-        self.most_running.load(Ordering::SeqCst)
-    }
-    /// Requests whose heads were read.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst)
-    }
-    /// Sockets ever accepted.
-    pub fn sockets(&self) -> u64 {
-        self.sockets.load(Ordering::SeqCst)
-    }
-    /// When each request's head was read, in order.
-    pub fn stamps(&self) -> Vec<Instant> {
-        self.stamps.lock().unwrap().clone()
-    }
-}
-
-/// Adds one now, keeps the most, takes it back on drop.
-struct Counted<'a>(&'a AtomicU64);
-
-impl<'a> Counted<'a> {
-    fn new(now: &'a AtomicU64, most: &AtomicU64) -> Self {
-        let count = now.fetch_add(1, Ordering::SeqCst) + 1;
-        most.fetch_max(count, Ordering::SeqCst);
-        Self(now)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+use super::seen::{Counted, Seen};
 
 /// The model upstream, on a port of its own.
 pub struct Origin {

@@ -26,16 +26,16 @@ Five things to try in another terminal:
 
    curl -sk -H "vmware-api-session-id: $TOKEN" https://{https}/api/vcenter/vm; echo
 
-3. Ask forty times at once. Shows about 10 answers with 200; the others are 429, each with Retry-After
+3. Ask forty times at once. Shows 10 to 20 answers with 200; the others are 429, each with Retry-After
    and the name of the limit that refused it.
 
    curl -sk -H "vmware-api-session-id: $TOKEN" -o /dev/null -D - "https://{https}/api/vcenter/vm?n=[1-40]" \
      | tr -d '\r' | grep -iE '^(HTTP/|retry-after|tidegate-limit)' | sort | uniq -c
 
-4. Clone a machine, which blocks for 8 seconds, and look at the sockets meanwhile. Shows one open to vc1,
-   not idle; then the id of the new machine.
+4. A second later, clone a machine, which blocks for 8 seconds, and look at the sockets meanwhile. Shows one
+   open to vc1, not idle; then the id of the new machine.
 
-   curl -sk -H "vmware-api-session-id: $TOKEN" -H 'Content-Type: application/json' \
+   sleep 1; curl -sk -H "vmware-api-session-id: $TOKEN" -H 'Content-Type: application/json' \
      -d '{{"source":"vm-11","name":"web-04"}}' "https://{https}/api/vcenter/vm?action=clone" & \
      sleep 2; curl -s http://{admin}/connections; echo; wait; echo
 
