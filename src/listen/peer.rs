@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_names_no_address_ends_the_walk_at_the_last_one_vouched_for() {
-        let xff = |value: &str| client("10.0.0.1", &[("x-forwarded-for", value)]);
+        let xff = |value| client("10.0.0.1", &[("x-forwarded-for", value)]);
         for nothing in [
             "unknown",
             "",
