@@ -20,7 +20,7 @@ pub use moment::{Denied, Moment};
 pub use pace::{Arrival, Pace};
 pub use rate::{Offer, Rate};
 pub use seats::{Seat, Seats};
-pub(crate) use sync::{AtomicU64, Mutex, Ordering, own_place};
+pub(crate) use sync::{AtomicU64, Mutex, MutexGuard, Ordering, own_place};
 
 #[cfg(test)]
 mod tests;

@@ -37,7 +37,6 @@ pub fn true_client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
 }
 
 /// Whether `address` lies in one of the networks.
-/// Whether `address` is one of `trusted`.
 #[must_use]
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_names_no_address_ends_the_walk_at_the_last_one_vouched_for() {
-        let xff = |value| client("10.0.0.1", &[("x-forwarded-for", value)]);
+        let xff = |value: String| client("10.0.0.1", &[("x-forwarded-for", &value)]);
         for nothing in [
             "unknown",
             "",
@@ -226,12 +225,12 @@ mod tests {
             "1.2.3.4:",
         ] {
             assert_eq!(
-                xff(&format!("1.1.1.1, {nothing}")),
+                xff(format!("1.1.1.1, {nothing}")),
                 "10.0.0.1",
                 "{nothing:?}"
             );
             assert_eq!(
-                xff(&format!("{nothing}, 10.2.2.2")),
+                xff(format!("{nothing}, 10.2.2.2")),
                 "10.2.2.2",
                 "{nothing:?}"
             );
