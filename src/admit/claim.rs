@@ -27,6 +27,12 @@ pub struct Claim {
     cap: Option<usize>,
 }
 
+/// A rule that had no room, and what it says.
+struct Full {
+    at: usize,
+    refusal: Refusal,
+}
+
 /// A rate's promise of room, kept until all others promised too.
 enum Promise<'a> {
     Everybody(Offer<'a>),
@@ -42,14 +48,9 @@ impl Stack {
     pub fn claim(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> Result<Claim, Refusal> {
         let rules = self.rules_for(call);
         let who = self.hasher().hash(call.address);
-        let held = self.take_held(rules, &who).map_err(|(at, in_use)| {
-            let refusal = self.rule(at).map(|rule| rule.full(in_use));
-            self.refuse(rules, at, refusal, &who, now)
-        })?;
-        if let Err((at, refusal)) = self.take_rates(rules, &who, now) {
-            self.give_back(held, &who);
-            return Err(self.refuse(rules, at, Some(refusal), &who, now));
-        }
+        let (held, place) = self
+            .take(rules, &who, now)
+            .map_err(|full| self.refuse(rules, full, &who, now))?;
         let mut group = 0;
         for (_, rule) in self.each(rules) {
             rule.tally.admit();
@@ -58,7 +59,7 @@ impl Stack {
             }
         }
         Ok(Claim {
-            place: self.live().enter(held),
+            place,
             cap: self.smallest_cap(rules),
             stack: Arc::clone(self),
             held,
@@ -68,8 +69,24 @@ impl Stack {
         })
     }
 
+    /// Takes a unit of each rule and enters the claim, or leaves everything as it was.
+    fn take(
+        &self,
+        rules: Rules,
+        who: &Hashed<IpAddr>,
+        now: Moment,
+    ) -> Result<(Rules, Place), Full> {
+        let page = self.live().open();
+        let held = self.take_held(rules, who)?;
+        if let Err(full) = self.take_rates(rules, who, now) {
+            self.give_back(held, who);
+            return Err(full);
+        }
+        Ok((held, page.enter(held)))
+    }
+
     /// Takes a unit of everything that is given back; on refusal, gives back what it took.
-    fn take_held(&self, rules: Rules, who: &Hashed<IpAddr>) -> Result<Rules, (usize, u64)> {
+    fn take_held(&self, rules: Rules, who: &Hashed<IpAddr>) -> Result<Rules, Full> {
         let mut held = 0;
         for (at, rule) in self.each(rules) {
             if !rule.is_held() {
@@ -77,7 +94,10 @@ impl Stack {
             }
             if let Err(in_use) = rule.take(who) {
                 self.give_back(held, who);
-                return Err((at, in_use));
+                return Err(Full {
+                    at,
+                    refusal: rule.full(in_use),
+                });
             }
             held |= 1 << at;
         }
@@ -86,12 +106,7 @@ impl Stack {
 
     /// Counts the call in every rate, or in none. Locks are taken in the order of the rules, so two
     /// claims never wait for each other.
-    fn take_rates(
-        &self,
-        rules: Rules,
-        who: &Hashed<IpAddr>,
-        now: Moment,
-    ) -> Result<(), (usize, Refusal)> {
+    fn take_rates(&self, rules: Rules, who: &Hashed<IpAddr>, now: Moment) -> Result<(), Full> {
         let mut promises: ArrayVec<Promise<'_>, MOST_RATES> = ArrayVec::new();
         for (at, rule) in self.each(rules & self.rates()) {
             let offer = match &rule.count {
@@ -101,7 +116,12 @@ impl Stack {
             };
             match offer {
                 Ok(promise) => promises.push(promise),
-                Err(denied) if rule.enforced => return Err((at, rule.denied(denied, now))),
+                Err(denied) if rule.enforced => {
+                    return Err(Full {
+                        at,
+                        refusal: rule.denied(denied, now),
+                    });
+                }
                 Err(_) => rule.tally.shadow_refuse(),
             }
         }
@@ -114,16 +134,9 @@ impl Stack {
         Ok(())
     }
 
-    /// Counts a refusal by rule `at`, and lets it name the longest of the waits.
-    fn refuse(
-        &self,
-        rules: Rules,
-        at: usize,
-        refusal: Option<Refusal>,
-        who: &Hashed<IpAddr>,
-        now: Moment,
-    ) -> Refusal {
-        let mut refusal = refusal.unwrap_or_else(Self::nobody);
+    /// Counts a refusal, and lets it name the longest of the waits.
+    fn refuse(&self, rules: Rules, full: Full, who: &Hashed<IpAddr>, now: Moment) -> Refusal {
+        let Full { at, mut refusal } = full;
         if let Some(rule) = self.rule(at) {
             rule.tally.refuse(refusal.reason);
         }
@@ -170,7 +183,7 @@ impl Claim {
         let rules = self.stack.rules_for(call);
         self.stack
             .take_rates(rules, &self.who, now)
-            .map_err(|(at, refusal)| self.stack.refuse(rules, at, Some(refusal), &self.who, now))
+            .map_err(|full| self.stack.refuse(rules, full, &self.who, now))
     }
 
     /// Gives everything back at `now`, and lets the limits learn how long it was held.
@@ -184,8 +197,12 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.stack.live().leave(self.place);
-        self.stack.give_back(self.held, &self.who);
+        let Self {
+            stack, held, who, ..
+        } = self;
+        stack
+            .live()
+            .leave(self.place, || stack.give_back(*held, who));
     }
 }
 

@@ -2,60 +2,89 @@
 
 use slab::Slab;
 
-use crate::limit::{Mutex, own_place};
+use crate::limit::{Mutex, MutexGuard, own_place};
 
-/// Locks that the claims are spread over, by thread.
-const SHARDS: usize = 16;
+/// Pages that the claims are spread over, by thread.
+const PAGES: usize = 16;
 
 /// A set of rules, one bit each.
 pub(super) type Rules = u64;
 
-/// The live claims, each with the rules it holds units of.
+/// The live claims, each with the rules it holds units of, on as many pages as threads need.
+///
+/// Units are taken and given back with a page open, so that whoever holds every page sees no claim
+/// on its way: what the counters say is then exactly what the claims hold.
 #[derive(Debug)]
-pub(super) struct Live([Shard; SHARDS]);
+pub(super) struct Live([Page; PAGES]);
 
 /// Aligned so that threads do not share a cache line.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard(Mutex<Slab<Rules>>);
+struct Page(Mutex<Slab<Rules>>);
 
 /// Where a claim stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    shard: usize,
+    page: usize,
     entry: usize,
 }
 
 impl Live {
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| Shard(Mutex::new(Slab::new()))))
+        Self(std::array::from_fn(|_| Page(Mutex::new(Slab::new()))))
     }
 
-    pub(super) fn enter(&self, held: Rules) -> Place {
-        let shard = own_place() % SHARDS;
-        let entry = self
-            .0
-            .get(shard)
-            .map_or(0, |shard| shard.0.lock().insert(held));
-        Place { shard, entry }
-    }
-
-    pub(super) fn leave(&self, place: Place) {
-        if let Some(shard) = self.0.get(place.shard) {
-            shard.0.lock().try_remove(place.entry);
+    /// Opens the running thread's page, to take units and to enter who holds them.
+    pub(super) fn open(&self) -> OpenPage<'_> {
+        let page = own_place() % PAGES;
+        OpenPage {
+            page,
+            claims: self.page(page),
         }
     }
 
+    /// Strikes a claim off while `give_back` gives its units back.
+    pub(super) fn leave(&self, place: Place, give_back: impl FnOnce()) {
+        let mut claims = self.page(place.page);
+        claims.try_remove(place.entry);
+        give_back();
+    }
+
+    /// Opens every page: nothing is taken or given back until they are closed.
+    pub(super) fn halt(&self) -> Halted<'_> {
+        Halted(std::array::from_fn(|page| self.page(page)))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "every number is below PAGES")]
+    fn page(&self, page: usize) -> MutexGuard<'_, Slab<Rules>> {
+        self.0[page].0.lock()
+    }
+}
+
+/// A page, open for the running thread alone.
+pub(super) struct OpenPage<'a> {
+    page: usize,
+    claims: MutexGuard<'a, Slab<Rules>>,
+}
+
+impl OpenPage<'_> {
+    /// Enters a claim that holds a unit of each of `held`.
+    pub(super) fn enter(mut self, held: Rules) -> Place {
+        Place {
+            page: self.page,
+            entry: self.claims.insert(held),
+        }
+    }
+}
+
+/// Every page, open.
+pub(super) struct Halted<'a>([MutexGuard<'a, Slab<Rules>>; PAGES]);
+
+impl Halted<'_> {
     /// Claims that hold a unit of rule number `rule`.
     pub(super) fn holders(&self, rule: usize) -> u64 {
-        let held = |shard: &Shard| {
-            shard
-                .0
-                .lock()
-                .iter()
-                .filter(|(_, held)| **held >> rule & 1 == 1)
-                .count()
-        };
-        self.0.iter().map(held).sum::<usize>() as u64
+        let holds = |held: &Rules| held >> rule & 1;
+        let claims = self.0.iter().flat_map(|page| page.iter());
+        claims.map(|(_, held)| holds(held)).sum()
     }
 }

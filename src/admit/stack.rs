@@ -1,11 +1,10 @@
 //! All limits of one upstream, built once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::live::{Live, Rules};
 use super::rule::{Count, Rule};
-use crate::call::{Call, Class, Reason, Refusal};
+use crate::call::{Call, Class, Reason};
 use crate::config;
 use crate::limit::{KeyHasher, Moment, Seats};
 
@@ -28,17 +27,17 @@ pub struct Stack {
 
 /// A set of `upstream_connections` limits: those that one socket is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SocketGroup(u32);
+pub struct SocketGroup(u64);
 
 impl SocketGroup {
-    pub(super) const fn of(bits: u32) -> Self {
+    pub(super) const fn of(bits: u64) -> Self {
         Self(bits)
     }
 
     /// Whether limit number `bit` of [`Stack::socket_limits`] is in it.
     #[must_use]
     pub const fn contains(self, bit: usize) -> bool {
-        bit < u32::BITS as usize && self.0 >> bit & 1 == 1
+        bit < u64::BITS as usize && self.0 >> bit & 1 == 1
     }
 }
 
@@ -157,19 +156,6 @@ impl Stack {
             .each(rules & self.caps)
             .min_by_key(|(_, rule)| (!rule.enforced, rule.ceiling));
         smallest.map(|(at, _)| at)
-    }
-
-    /// What cannot happen: a refusal by no rule.
-    pub(super) fn nobody() -> Refusal {
-        Refusal {
-            limit: Arc::from(""),
-            status: 503,
-            reason: Reason::Full,
-            in_use: 0,
-            ceiling: 0,
-            window: Duration::ZERO,
-            retry_after: Duration::ZERO,
-        }
     }
 }
 

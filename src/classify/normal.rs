@@ -29,29 +29,23 @@ enum Byte {
     Bad(BadTarget),
 }
 
-const BYTES: [Byte; 256] = {
-    let mut table = [Byte::Plain; 256];
-    let mut byte = 0;
-    while byte <= b' ' as usize {
-        table[byte] = Byte::Bad(BadTarget::Character);
-        byte += 1;
+const fn meaning(byte: u8) -> Byte {
+    match byte {
+        ..=b' ' | 0x7F | b'#' => Byte::Bad(BadTarget::Character),
+        b'\\' => Byte::Bad(BadTarget::Backslash),
+        b'/' => Byte::Slash,
+        b'.' => Byte::Dot,
+        b'%' | b';' => Byte::Odd,
+        _ => Byte::Plain,
     }
-    table[0x7F] = Byte::Bad(BadTarget::Character);
-    table[b'#' as usize] = Byte::Bad(BadTarget::Character);
-    table[b'\\' as usize] = Byte::Bad(BadTarget::Backslash);
-    table[b'/' as usize] = Byte::Slash;
-    table[b'.' as usize] = Byte::Dot;
-    table[b'%' as usize] = Byte::Odd;
-    table[b';' as usize] = Byte::Odd;
-    table
-};
+}
 
 /// The spellings of `path`, which starts with a slash.
 pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
     let mut odd = false;
     let mut after_slash = false;
     for byte in path.bytes() {
-        let slash = match BYTES[usize::from(byte)] {
+        let slash = match meaning(byte) {
             Byte::Plain => false,
             Byte::Slash => {
                 odd |= after_slash;
@@ -89,7 +83,7 @@ pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
 pub(super) fn check_query(query: &str) -> Result<(), BadTarget> {
     let mut encoded = false;
     for byte in query.bytes() {
-        match BYTES[usize::from(byte)] {
+        match meaning(byte) {
             Byte::Bad(why) => return Err(why),
             Byte::Odd => encoded = true,
             _ => {}
@@ -107,7 +101,6 @@ pub(super) fn check_query(query: &str) -> Result<(), BadTarget> {
 
 /// Decodes unreserved characters (RFC 3986 section 2.3) and writes other escapes in upper case.
 fn decode(path: &str) -> Result<String, BadTarget> {
-    const HEX: [u8; 16] = *b"0123456789ABCDEF";
     let mut parts = path.split('%');
     let mut decoded = String::with_capacity(path.len());
     decoded.push_str(parts.next().unwrap_or_default());
@@ -117,17 +110,21 @@ fn decode(path: &str) -> Result<String, BadTarget> {
             0..=0x1F | 0x7F => return Err(BadTarget::Character),
             b'\\' => return Err(BadTarget::Backslash),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                decoded.push(char::from(byte))
+                decoded.push(char::from(byte));
             }
             _ => {
                 decoded.push('%');
-                decoded.push(char::from(HEX[usize::from(byte >> 4)]));
-                decoded.push(char::from(HEX[usize::from(byte & 15)]));
+                decoded.extend([hex_digit(byte >> 4), hex_digit(byte & 15)]);
             }
         }
         decoded.push_str(part.get(2..).unwrap_or_default());
     }
     Ok(decoded)
+}
+
+/// The digit of a value below 16.
+fn hex_digit(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).map_or('0', |digit| digit.to_ascii_uppercase())
 }
 
 /// The byte that the first two characters write in hexadecimal digits.

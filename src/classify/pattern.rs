@@ -22,13 +22,10 @@ impl Pattern {
             Some(_) => return None,
             None => (path, false),
         };
-        let segments: Box<[_]> = segments(path)
+        let segments: Box<[Option<Box<str>>]> = segments(path)
             .map(|one| (one != "*").then(|| Box::from(one)))
             .collect();
-        let strange = segments
-            .iter()
-            .flatten()
-            .any(|one: &Box<str>| one.contains('*'));
+        let strange = segments.iter().flatten().any(|one| one.contains('*'));
         (!strange).then_some(Self { segments, open })
     }
 
@@ -57,4 +54,40 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     let path = path.strip_suffix('/').unwrap_or(path);
     path.split('/')
         .take(if path.is_empty() { 0 } else { usize::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn stars_stand_for_segments_and_letters_match_in_either_case() {
+        let matches = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches_one(path);
+        for path in [
+            "/api/cis/tagging",
+            "/api/cis/tagging/",
+            "/api/cis/tagging/tag/1",
+            "/API/cis/Tagging/x",
+        ] {
+            assert!(matches("/api/cis/tagging/**", path), "{path}");
+        }
+        for path in ["/api/cis/taggings", "/api/cis", "/", "/api/cis/x/tagging"] {
+            assert!(!matches("/api/cis/tagging/**", path), "{path}");
+        }
+        assert!(matches(
+            "/api/vcenter/vm/*/power",
+            "/api/vcenter/vm/vm-1/power/"
+        ));
+        assert!(!matches("/api/vcenter/vm/*/power", "/api/vcenter/vm/power"));
+        assert!(!matches("/api/vcenter/vm/*", "/api/vcenter/vm"));
+        assert!(
+            matches("/**", "/")
+                && matches("/**", "/a/b")
+                && matches("/", "/")
+                && !matches("/", "/a")
+        );
+        for wrong in ["api", "", "/a/**/b", "/a**", "/a*", "/*b/c"] {
+            assert_eq!(Pattern::new(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::call::Class;
 
 /// REST of vCenter and NSX-V (`/api`), of older vCenters (`/rest`) and of NSX policy.
 const REST: [&str; 3] = ["/api", "/rest", "/policy/api"];
-/// SOAP of vCenter and ESXi, and its JSON form below it.
+/// SOAP of vCenter and `ESXi`, and its JSON form below it.
 const SOAP: &str = "/sdk";
 /// Datastore files, disks and OVF packages, content library files, guest files, log bundles.
 const TRANSFER: [&str; 7] = [

@@ -23,52 +23,25 @@ fn paths_have_their_classes() {
     let expected = [
         (
             Class::Rest,
-            [
-                "/api",
-                "/api/vcenter/vm",
-                "/rest/com/vmware/cis/session",
-                "/policy/api/v1/infra",
-            ],
-        ),
-        (
-            Class::Rest,
-            ["/api/4.0/edges", "/API/vcenter/vm", "/rest", "/api/"],
+            "/api /api/vcenter/vm /rest/com/vmware/cis/session /policy/api/v1/infra /api/4.0/edges \
+             /API/vcenter/vm /rest /api/",
         ),
         (
             Class::Soap,
-            [
-                "/sdk",
-                "/sdk/vimService",
-                "/sdk/vim25/8.0.1.0/x",
-                "/sdk/vimServiceVersions.xml",
-            ],
+            "/sdk /sdk/vimService /sdk/vim25/8.0.1.0/x /sdk/vimServiceVersions.xml",
         ),
         (
             Class::Transfer,
-            [
-                "/folder/vm/a.vmdk?dcPath=x",
-                "/nfc/5/disk-0.vmdk",
-                "/cls/data/1/a.iso",
-                "/guestFile?id=1",
-            ],
+            "/folder/vm/a.vmdk?dcPath=x /nfc/5/disk-0.vmdk /cls/data/1/a.iso /guestFile?id=1 /folder \
+             /appliance/support-bundle /nfc/ /folder/a%20b/c.iso",
         ),
-        (
-            Class::Transfer,
-            [
-                "/folder",
-                "/appliance/support-bundle",
-                "/nfc/",
-                "/folder/a%20b/c.iso",
-            ],
-        ),
-        (Class::Other, ["/", "/ui/", "/sts/STSService", "/apix/y"]),
         (
             Class::Other,
-            ["/FOLDER/x", "/folders", "/websso/SAML2", "/x/api"],
+            "/ /ui/ /sts/STSService /apix/y /FOLDER/x /folders /websso/SAML2 /x/api",
         ),
     ];
     for (wanted, targets) in expected {
-        for target in targets {
+        for target in targets.split(' ') {
             assert_eq!(class(target), wanted, "{target}");
         }
     }
@@ -124,48 +97,20 @@ fn what_no_honest_client_sends_is_refused() {
     let cases = [
         (
             Encoding,
-            vec![
-                "/api/%",
-                "/api/%4",
-                "/api/%g1",
-                "/x%%41",
-                "/api?x=100%",
-                "/api?%zz",
-                "/%é1",
-            ],
+            "/api/%|/api/%4|/api/%g1|/x%%41|/api?x=100%|/api?%zz|/%é1",
         ),
         (
             Character,
-            vec![
-                "/a b",
-                "/a\tb",
-                "/a\0",
-                "/a%00",
-                "/a%0d%0ab",
-                "/a%7f",
-                "/a#b",
-                "/a?b#c",
-                "/a?x=%00",
-                "/a?\n",
-            ],
+            "/a b|/a\tb|/a\0|/a%00|/a%0d%0ab|/a%7f|/a#b|/a?b#c|/a?x=%00|/a?\n",
         ),
-        (
-            Backslash,
-            vec!["/api\\x", "/api%5cx", "/x/..%5Capi", "/a?b\\c"],
-        ),
+        (Backslash, "/api\\x|/api%5cx|/x/..%5Capi|/a?b\\c"),
         (
             Ambiguous,
-            vec![
-                "/x/..;/api",
-                "/api//../x",
-                "/a%2fb/../api",
-                "/x;/.;y/api",
-                "/a/..%2f../b",
-            ],
+            "/x/..;/api|/api//../x|/a%2fb/../api|/x;/.;y/api|/a/..%2f../b|/folder/..%2Fapi",
         ),
     ];
     for (why, targets) in cases {
-        for target in targets {
+        for target in targets.split('|') {
             assert_eq!(get(target), Err(why), "{target}");
         }
     }
@@ -219,7 +164,6 @@ fn the_stricter_spelling_holds_either_way() {
     for target in [
         "/api/../folder/x",
         "/folder/../api/x",
-        "/folder/..%2Fapi",
         "/api/%2e%2e/ui",
         "/ui/%2e%2e/api",
     ] {
@@ -229,34 +173,6 @@ fn the_stricter_spelling_holds_either_way() {
     assert_eq!(class("/sdk/../folder/x"), Class::Soap);
     // An upstream that resolves before it decodes serves /api/%2e%2e/x here.
     assert_eq!(class("/x/../api/%2e%2e/y"), Class::Rest);
-}
-
-#[test]
-fn patterns() {
-    let matches = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches_one(path);
-    for path in [
-        "/api/cis/tagging",
-        "/api/cis/tagging/",
-        "/api/cis/tagging/tag/1",
-        "/API/cis/Tagging/x",
-    ] {
-        assert!(matches("/api/cis/tagging/**", path), "{path}");
-    }
-    for path in ["/api/cis/taggings", "/api/cis", "/", "/api/cis/x/tagging"] {
-        assert!(!matches("/api/cis/tagging/**", path), "{path}");
-    }
-    assert!(matches(
-        "/api/vcenter/vm/*/power",
-        "/api/vcenter/vm/vm-1/power/"
-    ));
-    assert!(!matches("/api/vcenter/vm/*/power", "/api/vcenter/vm/power"));
-    assert!(!matches("/api/vcenter/vm/*", "/api/vcenter/vm"));
-    assert!(
-        matches("/**", "/") && matches("/**", "/a/b") && matches("/", "/") && !matches("/", "/a")
-    );
-    for wrong in ["api", "", "/a/**/b", "/a**", "/a*", "/*b/c"] {
-        assert_eq!(Pattern::new(wrong), None, "{wrong}");
-    }
 }
 
 #[test]
@@ -358,12 +274,8 @@ fn apply(path: &str, twist: &Twist) -> String {
             }
         }
         Twist::Encode { at, upper } => letter(at).map_or(path.to_owned(), |place| {
-            let byte = path.as_bytes()[place];
-            let escape = if upper {
-                format!("%{byte:02X}")
-            } else {
-                format!("%{byte:02x}")
-            };
+            let escape = format!("%{:02x}", path.as_bytes()[place]);
+            let escape = if upper { escape.to_uppercase() } else { escape };
             format!("{}{escape}{}", &path[..place], &path[place + 1..])
         }),
         Twist::Case { at } => letter(at).map_or(path.to_owned(), |place| {
@@ -394,7 +306,8 @@ proptest! {
             // Parameters or doubled slashes where a detour leads through: refused, not let off.
             Err(why) => {
                 prop_assert_eq!(why, BadTarget::Ambiguous, "{}", &spelled);
-                prop_assert!(twists.iter().any(|twist| matches!(twist, Twist::Parameter { .. } | Twist::Double { .. })));
+                let blurs = |twist: &Twist| matches!(twist, Twist::Parameter { .. } | Twist::Double { .. });
+                prop_assert!(twists.iter().any(blurs), "{}", &spelled);
             }
         }
     }
@@ -412,6 +325,8 @@ proptest! {
 
     #[test]
     fn any_text_gets_an_answer(target in any::<String>()) {
-        let _ = get(&target);
+        if let Ok(got) = get(&target) {
+            prop_assert!(target.contains(got.path), "a path out of nowhere");
+        }
     }
 }

@@ -197,7 +197,7 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
                 break;
             }
             let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            let mut table = self.shards[turn % SHARDS].0.lock();
+            let mut table = self.shard(turn);
             let before = table.len();
             table.retain(|entry| !entry.cell.is_idle(now));
             let len = table.len();
@@ -255,7 +255,12 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
     fn table(&self, hash: u64) -> MutexGuard<'_, Table<K>> {
         // Bits of the middle: the table itself uses the lowest ones and the highest seven.
         let [.., middle, _, _, _, _, _] = hash.to_le_bytes();
-        self.shards[usize::from(middle) % SHARDS].0.lock()
+        self.shard(usize::from(middle))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder by their number")]
+    fn shard(&self, turn: usize) -> MutexGuard<'_, Table<K>> {
+        self.shards[turn % SHARDS].0.lock()
     }
 
     fn cell<'t>(&self, table: &'t mut Table<K>, key: &Hashed<K>) -> &'t mut Cell {

@@ -61,7 +61,6 @@ impl Seats {
 
     /// Takes one as a value whether or not one is free, for limits that only count. True when it
     /// was within the ceiling.
-    #[must_use]
     pub fn seat_unchecked(self: &Arc<Self>) -> (Seat, bool) {
         let within = self.take_unchecked();
         (

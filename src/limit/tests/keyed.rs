@@ -84,7 +84,7 @@ proptest! {
 #[test]
 fn forgetting_never_refills_a_bucket_that_is_not_full() {
     let (hasher, keyed) = map();
-    let pace = Pace::new(1, Duration::from_secs(60), 1);
+    let pace = Pace::new(1, Duration::from_mins(1), 1);
     let key = hasher.hash(address(1));
     keyed.try_take(&key, &pace, at(0)).unwrap();
     for second in 1..60 {
@@ -98,7 +98,7 @@ fn forgetting_never_refills_a_bucket_that_is_not_full() {
 #[test]
 fn a_key_with_a_seat_is_not_forgotten_and_one_with_a_bucket_outlives_its_seat() {
     let (hasher, keyed) = map();
-    let pace = Pace::new(1, Duration::from_secs(60), 1);
+    let pace = Pace::new(1, Duration::from_mins(1), 1);
     let key = hasher.hash(address(1));
     keyed.try_seat(&key, 1).unwrap();
     assert_eq!(keyed.tidy(at(1_000_000), usize::MAX), 0);
@@ -154,7 +154,7 @@ fn a_flood_of_new_keys_costs_no_more_than_the_keys_that_count() {
 #[test]
 fn a_million_keys_take_at_most_200_bytes_each() {
     let (hasher, keyed) = map();
-    let pace = Pace::new(32, Duration::from_secs(3600), 32);
+    let pace = Pace::new(32, Duration::from_hours(1), 32);
     let mut worst = 0;
     for n in 0..1_000_000_u32 {
         keyed

@@ -173,7 +173,7 @@ fn a_full_bucket_and_a_full_window_are_not_added_up() {
 
 #[test]
 fn six_per_sixty_seconds_is_six_at_once_unless_burst_says_otherwise() {
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let at_once = Rate::new(6, minute, 6);
     assert_eq!(
         (0..10).filter(|_| at_once.try_take(at(1)).is_ok()).count(),
