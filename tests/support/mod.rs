@@ -4,6 +4,7 @@
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod raw2;
 
 use std::net::SocketAddr;
 use std::path::Path;
