@@ -40,6 +40,14 @@ enum Inbound {
     Http2(Box<Frames>),
 }
 
+impl Inbound {
+    fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Self::Http2(frames), Poll::Ready(Ok(bytes))) = (self, written) {
+            frames.wrote(*bytes);
+        }
+    }
+}
+
 /// A client's socket as Pingora sees it.
 pub(super) struct Stream {
     /// Until it is dropped.
@@ -192,7 +200,9 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         this.connection.note_write(buf);
-        Pin::new(transport).poll_write(cx, buf)
+        let written = Pin::new(transport).poll_write(cx, buf);
+        this.inbound.note_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -206,7 +216,9 @@ impl AsyncWrite for Stream {
         };
         this.connection
             .note_write(bufs.first().map_or(&[], |first| first));
-        Pin::new(transport).poll_write_vectored(cx, bufs)
+        let written = Pin::new(transport).poll_write_vectored(cx, bufs);
+        this.inbound.note_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -13,10 +13,15 @@ use tokio_rustls::server::TlsStream;
 
 use super::listener::Holder;
 
-/// How long, and how many bytes, a closed connection is still read from.
-const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1024 * 1024;
-const LINGER_CHUNK: usize = 4 * 1024;
+/// Longest time to get the end of an answer out.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How long, through which silence, and how many bytes a closed connection is still read from. A
+/// client that writes all of its request before it reads must come to its end: the largest body that
+/// is not streamed through the gate, at the pace of a good line.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_PAUSE: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+const LINGER_CHUNK: usize = 16 * 1024;
 /// What is gathered before it is sent, at most. A head and a short body go out as one segment.
 const OUTBOX_BYTES: usize = 4 * 1024;
 const OUTBOX_FIRST: usize = 1024;
@@ -131,15 +136,15 @@ impl Transport {
         if self.eof {
             return;
         }
-        if !self.half_closed && !matches!(timeout(LINGER_TIME, self.shutdown()).await, Ok(Ok(()))) {
+        if !self.half_closed && !matches!(timeout(CLOSE_TIME, self.shutdown()).await, Ok(Ok(()))) {
             return;
         }
         let drain = async {
             let mut chunk = vec![0; LINGER_CHUNK];
             let mut left = LINGER_BYTES;
             while left > 0 {
-                match self.io.tcp_mut().read(&mut chunk).await {
-                    Ok(read) if read > 0 => left = left.saturating_sub(read),
+                match timeout(LINGER_PAUSE, self.io.tcp_mut().read(&mut chunk)).await {
+                    Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
                     _ => return,
                 }
             }
