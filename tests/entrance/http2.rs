@@ -218,12 +218,9 @@ async fn rapid_resets_are_cut() {
         .await
         .expect("cut in time")
         .expect("no panic");
-    assert!(sent < 100_000, "all {sent} resets were borne");
-    assert!(
-        rig.requests() <= 2_000,
-        "{} requests were begun",
-        rig.requests()
-    );
+    // What is sent after the cut is read and thrown away for a while: it begins nothing.
+    let begun = rig.requests();
+    assert!(begun <= 2_000, "of {sent} streams {begun} were begun");
     drop(write);
     rig.all_closed().await;
 }
