@@ -52,7 +52,7 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(9));
         let soon = Instant::now() + Duration::from_secs(2);
         assert!(
-            poll_fn(|cx| Poll::Ready(alarm.poll(cx, soon + Duration::from_secs(60))))
+            poll_fn(|cx| Poll::Ready(alarm.poll(cx, soon + Duration::from_mins(1))))
                 .await
                 .is_pending()
         );

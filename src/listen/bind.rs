@@ -44,7 +44,7 @@ impl Inherited {
             match offered.take_tcp_listener(index) {
                 Ok(socket) => sockets.extend(socket),
                 Err(error) => {
-                    tracing::warn!(index, %error, "inherited socket is not for TCP, ignored")
+                    tracing::warn!(index, %error, "inherited socket is not for TCP, ignored");
                 }
             }
         }
@@ -186,4 +186,114 @@ fn ready(role: Role, configured: SocketAddr, socket: TcpListener) -> io::Result<
         local: socket.local_addr()?,
         socket,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn config(http: Vec<SocketAddr>) -> config::Listen {
+        config::Listen {
+            http,
+            https: vec![],
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            certificate: None,
+            client_ca: None,
+            max_connections_http: 1,
+            max_connections_https: 1,
+            handshake_timeout: KEEPALIVE_AFTER,
+            header_timeout: KEEPALIVE_AFTER,
+            idle_timeout: KEEPALIVE_AFTER,
+            body_timeout: KEEPALIVE_AFTER,
+            body_deadline: KEEPALIVE_AFTER,
+            max_header_bytes: 1,
+            max_body_bytes: 1,
+            trusted_proxies: vec![],
+            proxy_protocol: vec![],
+        }
+    }
+
+    #[test]
+    fn every_address_in_use_is_named() {
+        let taken: Vec<_> = (0..2)
+            .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+            .collect();
+        let addresses: Vec<_> = taken
+            .iter()
+            .map(|one| one.local_addr().expect("bound"))
+            .collect();
+        let faults = bind(&config(addresses.clone()), Inherited::default()).expect_err("in use");
+        assert_eq!(faults.0.len(), 2);
+        for address in addresses {
+            assert!(
+                faults.to_string().contains(&address.to_string()),
+                "{faults}"
+            );
+        }
+        assert!(faults.to_string().contains("listen.http"));
+    }
+
+    #[test]
+    fn two_gates_cannot_share_a_port() {
+        let first = bind(
+            &config(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]),
+            Inherited::default(),
+        );
+        let bound = first.expect("bound");
+        let http = bound
+            .iter()
+            .find(|one| one.role == Role::Http)
+            .expect("http");
+        assert!(bind(&config(vec![http.local]), Inherited::default()).is_err());
+    }
+
+    #[test]
+    fn inherited_sockets_are_matched_by_address_and_made_ready() {
+        let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = held.local_addr().expect("bound");
+        let bound = bind(&config(vec![address]), Inherited::of(vec![other, held])).expect("bound");
+        let http = bound
+            .iter()
+            .find(|one| one.role == Role::Http)
+            .expect("http");
+        assert_eq!(http.local, address);
+        let nobody = http.socket.accept().expect_err("nobody connects");
+        assert_eq!(nobody.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_socket_on_every_address_of_both_families_serves_the_ipv4_wildcard() {
+        // A machine without IPv6 has nothing to test here.
+        let Ok(held) = TcpListener::bind("[::]:0") else {
+            return;
+        };
+        let port = held.local_addr().expect("bound").port();
+        let wanted = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let bound = bind(&config(vec![wanted]), Inherited::of(vec![held])).expect("bound");
+        assert!(
+            bound
+                .iter()
+                .any(|one| one.configured == wanted && one.local.is_ipv6())
+        );
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_the_options() {
+        let bound = bind(
+            &config(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]),
+            Inherited::default(),
+        );
+        let bound = bound.expect("bound");
+        let http = bound
+            .iter()
+            .find(|one| one.role == Role::Http)
+            .expect("http");
+        http.socket.set_nonblocking(false).expect("set");
+        let _client = std::net::TcpStream::connect(http.local).expect("connected");
+        let (server, _) = http.socket.accept().expect("accepted");
+        assert!(server.nodelay().expect("read"));
+        assert!(SockRef::from(&server).keepalive().expect("read"));
+    }
 }

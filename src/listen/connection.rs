@@ -52,6 +52,8 @@ pub struct Connection {
     head_expected: AtomicBool,
     /// HTTP/1: a valid head has been handed on.
     head_passed: AtomicBool,
+    /// How the request under way ended has been reported.
+    reported: AtomicBool,
     /// Something was written since the last head began.
     answered: AtomicBool,
     /// The status of an answer that no hook had a part in.
@@ -81,6 +83,7 @@ impl Connection {
             exchange,
             head_expected: AtomicBool::new(false),
             head_passed: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             engine_status: AtomicU16::new(0),
             estate: Mutex::new(None),
@@ -143,6 +146,7 @@ impl Connection {
     pub(super) fn next_head(&self) {
         self.exchange.renew();
         self.head_passed.store(false, Ordering::Relaxed);
+        self.reported.store(false, Ordering::Relaxed);
         self.answered.store(false, Ordering::Relaxed);
         self.engine_status.store(0, Ordering::Relaxed);
         self.head_expected.store(true, Ordering::Relaxed);
@@ -172,14 +176,21 @@ impl Connection {
 
     /// HTTP/1: the engine is done with a request; one that no hook saw is reported.
     pub(super) fn request_over(&self) {
-        let unseen = self.head_passed.load(Ordering::Relaxed) && !self.exchange.has_begun();
-        if unseen && self.listener.role() != Role::Admin {
-            let status = self.engine_status.load(Ordering::Relaxed);
+        if self.exchange.has_begun()
+            || self.reported.load(Ordering::Relaxed)
+            || self.listener.role() == Role::Admin
+        {
+            return;
+        }
+        let status = self.engine_status.load(Ordering::Relaxed);
+        // The engine may also refuse a head of which only a part has come.
+        if status != 0 || self.head_passed.load(Ordering::Relaxed) {
             self.report((status != 0).then_some(status), Cause::HeadRefused);
         }
     }
 
     pub(super) fn report(&self, status: Option<u16>, cause: Cause) {
+        self.reported.store(true, Ordering::Relaxed);
         self.listener.report(self.peer, status, cause);
     }
 

@@ -52,7 +52,7 @@ pub enum Cause {
     Preface,
     /// An HTTP/2 frame or header block was not complete in time.
     FrameTimeout,
-    /// A flood of HTTP/2 resets, pings or settings.
+    /// A flood of HTTP/2 frames that move nothing: resets, pings, settings and the like.
     FrameFlood,
 }
 

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     fn exchange() -> Arc<Exchange> {
-        let exchange = Exchange::new(Duration::from_secs(60), Duration::from_secs(600));
+        let exchange = Exchange::new(Duration::from_mins(1), Duration::from_mins(10));
         exchange.expect_body();
         Arc::new(exchange)
     }
@@ -222,7 +222,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(30)).await;
             done.body_finished();
         });
-        let waited = tokio::time::timeout(Duration::from_secs(9000), exchange.body_missed()).await;
+        let waited = tokio::time::timeout(Duration::from_mins(150), exchange.body_missed()).await;
         assert!(waited.is_err());
         assert_eq!(exchange.body_late(), None);
     }

@@ -17,18 +17,21 @@ const FRAME_HEAD: usize = 9;
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
-const RST_STREAM: u8 = 0x3;
-const SETTINGS: u8 = 0x4;
-const PING: u8 = 0x6;
+const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
+const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
-/// Resets, pings and settings borne at once, and how many more each second: each costs the gate an
-/// answer or a half-made request, and an honest client sends a few a minute.
+/// Frames that move nothing (resets, pings, settings, priorities, unknown ones, empty DATA and
+/// CONTINUATION) borne at once, and how many more each second: each costs the gate an answer or a
+/// half-made request, and an honest client sends a few a minute.
 const CONTROL_BURST: u32 = 1000;
 const CONTROL_PER_SECOND: u32 = 50;
+/// Bytes written that pay for one WINDOW_UPDATE. A client sends two at most for a DATA frame, which
+/// has ten bytes at least.
+const BYTES_PER_WINDOW_UPDATE: u64 = 4;
 
-/// A client sent too many resets, pings or settings.
+/// A client sent too many frames that move nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Flood;
 
@@ -50,6 +53,8 @@ pub(super) struct Frames {
     began: Option<Instant>,
     control: u32,
     control_since: Instant,
+    /// Bytes written that no WINDOW_UPDATE has been paid with.
+    unspent: u64,
 }
 
 impl Frames {
@@ -67,6 +72,7 @@ impl Frames {
             began: None,
             control: 0,
             control_since: Instant::now(),
+            unspent: 0,
         }
     }
 
@@ -92,6 +98,12 @@ impl Frames {
             self.began = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// Notes that so many bytes went to the client.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.unspent = self.unspent.saturating_add(bytes);
     }
 
     /// When the frame or header block that is under way must be complete.
@@ -123,12 +135,30 @@ impl Frames {
         let [a, b, c, kind, flags, ..] = self.head;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.kind = kind;
-        match kind {
-            HEADERS | CONTINUATION => self.block_open = flags & END_HEADERS == 0,
-            RST_STREAM | SETTINGS | PING => return self.control_frame(),
-            _ => {}
+        let empty = self.payload == 0;
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.block_open = flags & END_HEADERS == 0;
         }
-        Ok(())
+        let moves_something = match kind {
+            // How many there may be is bounded by the streams, and by the size of a header list.
+            HEADERS => true,
+            CONTINUATION => !empty,
+            DATA => !empty || flags & END_STREAM != 0,
+            WINDOW_UPDATE => self.spend(),
+            _ => false,
+        };
+        if moves_something {
+            Ok(())
+        } else {
+            self.control_frame()
+        }
+    }
+
+    /// Pays for a WINDOW_UPDATE, where something was written that may have called for it.
+    fn spend(&mut self) -> bool {
+        let left = self.unspent.checked_sub(BYTES_PER_WINDOW_UPDATE);
+        self.unspent = left.unwrap_or(self.unspent);
+        left.is_some()
     }
 
     fn control_frame(&mut self) -> Result<(), Flood> {
@@ -154,8 +184,11 @@ impl Frames {
 mod tests {
     use super::*;
 
+    const RST_STREAM: u8 = 0x3;
+    const SETTINGS: u8 = 0x4;
+    const PING: u8 = 0x6;
     const HEADER: Duration = Duration::from_secs(10);
-    const BODY: Duration = Duration::from_secs(60);
+    const BODY: Duration = Duration::from_mins(1);
 
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
         let len = u32::try_from(payload).expect("small").to_be_bytes();
@@ -234,6 +267,46 @@ mod tests {
         for _ in 0..5_000 {
             frames.feed(&reset).expect("40 a second is no flood");
             tokio::time::advance(Duration::from_millis(25)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_frame_that_moves_nothing_is_bounded() {
+        for (kind, flags, payload) in [
+            (SETTINGS, 0, 6),
+            (PING, 0, 8),
+            (DATA, 0, 0),
+            (CONTINUATION, 0, 0),
+            (WINDOW_UPDATE, 0, 4),
+            (0x2, 0, 5),
+            (0xee, 0, 0),
+        ] {
+            let mut frames = after_preface();
+            let one = frame(kind, flags, payload);
+            let borne = (0..10_000)
+                .take_while(|_| frames.feed(&one).is_ok())
+                .count();
+            assert_eq!(borne, 1000, "kind {kind}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_bodies_and_the_windows_of_answers_are_no_flood() {
+        let mut frames = after_preface();
+        for _ in 0..10_000 {
+            frames
+                .feed(&frame(HEADERS, END_HEADERS, 30))
+                .expect("a request");
+            frames.feed(&frame(DATA, 0, 1)).expect("its body");
+            frames
+                .feed(&frame(DATA, END_STREAM, 0))
+                .expect("the end of it");
+            frames.wrote(FRAME_HEAD + 1);
+            for _ in 0..2 {
+                frames
+                    .feed(&frame(WINDOW_UPDATE, 0, 4))
+                    .expect("room for more");
+            }
         }
     }
 }

@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_first_untrusted_hop_from_the_right_is_the_client() {
-        let xff = |value| client("10.0.0.1", &[("x-forwarded-for", value)]);
+        let xff = |value: &str| client("10.0.0.1", &[("x-forwarded-for", value)]);
         assert_eq!(xff("192.0.2.7"), "192.0.2.7");
         assert_eq!(xff("192.0.2.7, 10.1.1.1"), "192.0.2.7");
         assert_eq!(
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn forwarded_is_read_by_its_grammar() {
-        let fwd = |value| client("10.0.0.1", &[("forwarded", value)]);
+        let fwd = |value: &str| client("10.0.0.1", &[("forwarded", value)]);
         assert_eq!(
             fwd("for=192.0.2.60;proto=http;by=203.0.113.43"),
             "192.0.2.60"
@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn two_fields_that_disagree_are_both_spoilt() {
-        let both = |a, b| client("10.0.0.1", &[("forwarded", a), ("x-forwarded-for", b)]);
+        let both =
+            |a: &str, b: &str| client("10.0.0.1", &[("forwarded", a), ("x-forwarded-for", b)]);
         assert_eq!(both("for=192.0.2.7", "192.0.2.7"), "192.0.2.7");
         assert_eq!(both("for=1.1.1.1", "192.0.2.7"), "10.0.0.1");
     }

@@ -74,6 +74,8 @@ async fn converse<A>(
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
+    // Before the stream, so that it goes after it.
+    let _closes = Closes(Arc::clone(&connection));
     let stream = match Stream::new(Transport::new(io, holder), Arc::clone(&connection)) {
         Ok(stream) => stream,
         Err(error) => {
@@ -91,6 +93,15 @@ async fn converse<A>(
         && connection.has_answered()
     {
         Box::pin(transport.linger()).await;
+    }
+}
+
+/// Closes the socket when the service is cut short, whoever else still holds the connection.
+struct Closes(Arc<Connection>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        drop(self.0.take_estate());
     }
 }
 

@@ -31,9 +31,10 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Most of an answer that is held for a client that does not read, bytes a stream.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Resets that are remembered or borne; beyond them the connection ends.
+/// Resets that are remembered or borne; beyond them the connection ends. See also [`super::frames`].
 const LOCAL_RESETS_HELD: usize = 50;
-const PENDING_RESETS: usize = 20;
+/// A client may give up everything that it may have open, all at once.
+const PENDING_RESETS: usize = MAX_STREAMS as usize;
 const LOCAL_ERRORS: usize = 128;
 /// Requests with a malformed authority or target that are borne.
 const MALFORMED: usize = 32;
@@ -76,7 +77,7 @@ pub(super) async fn serve<A>(
                 wire.graceful_shutdown();
                 closing = true;
             }
-            accepted = next(&mut wire, &digest) => match accepted {
+            accepted = next(&mut wire, &digest, connection) => match accepted {
                 Some(H2Accept::Session(session)) => {
                     let request = Request::new(session, connection, &rules, streams.enter());
                     tokio::spawn(request.serve(Arc::clone(&app), shutdown.clone()));
@@ -106,14 +107,31 @@ pub(super) async fn serve<A>(
 }
 
 /// The next stream; `None` when the connection is over, in order or not.
-async fn next(wire: &mut Wire<PingoraStream, Bytes>, digest: &Arc<Digest>) -> Option<H2Accept> {
+async fn next(
+    wire: &mut Wire<PingoraStream, Bytes>,
+    digest: &Arc<Digest>,
+    connection: &Connection,
+) -> Option<H2Accept> {
     match HttpSession::from_h2_conn(wire, Arc::clone(digest)).await {
         Ok(accepted) => accepted,
         Err(error) => {
             tracing::debug!(%error, "HTTP/2 connection ended");
+            if is_flood(&error) {
+                connection.report(None, Cause::FrameFlood);
+            }
             None
         }
     }
+}
+
+/// The codec has bounds of its own, on resets of streams nobody has seen yet and on small frames.
+fn is_flood(error: &pingora_error::Error) -> bool {
+    let cause = error.cause.as_ref();
+    cause
+        .and_then(|cause| cause.downcast_ref::<h2::Error>())
+        .is_some_and(|error| {
+            error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+        })
 }
 
 fn options(rules: &Rules) -> H2Options {

@@ -40,6 +40,14 @@ enum Inbound {
     Http2(Box<Frames>),
 }
 
+impl Inbound {
+    fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Self::Http2(frames), Poll::Ready(Ok(bytes))) = (self, written) {
+            frames.wrote(*bytes);
+        }
+    }
+}
+
 /// A client's socket as Pingora sees it.
 pub(super) struct Stream {
     /// Until it is dropped.
@@ -100,7 +108,7 @@ impl Papers {
 impl Stream {
     /// The stream of a connection; HTTP/2 when TLS agreed on it.
     pub(super) fn new(
-        transport: Transport,
+        mut transport: Transport,
         connection: Arc<Connection>,
     ) -> Result<Box<Self>, Box<pingora_error::Error>> {
         let rules = connection.listener().rules();
@@ -110,6 +118,7 @@ impl Stream {
                 rules.body_timeout,
             )))
         } else {
+            transport.gather();
             Inbound::Http1(Box::new(Guard::new(rules)))
         };
         Ok(Box::new(Self {
@@ -191,7 +200,9 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         this.connection.note_write(buf);
-        Pin::new(transport).poll_write(cx, buf)
+        let written = Pin::new(transport).poll_write(cx, buf);
+        this.inbound.note_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -205,7 +216,9 @@ impl AsyncWrite for Stream {
         };
         this.connection
             .note_write(bufs.first().map_or(&[], |first| first));
-        Pin::new(transport).poll_write_vectored(cx, bufs)
+        let written = Pin::new(transport).poll_write_vectored(cx, bufs);
+        this.inbound.note_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -120,10 +120,10 @@ impl TlsIdentity {
             seen = now;
             match self.reload() {
                 Ok(()) => {
-                    tracing::info!(certificate = %self.files.chain.display(), "certificate reloaded")
+                    tracing::info!(certificate = %self.files.chain.display(), "certificate reloaded");
                 }
                 Err(fault) => {
-                    tracing::error!(%fault, "certificate not reloaded, the old one stays")
+                    tracing::error!(%fault, "certificate not reloaded, the old one stays");
                 }
             }
         }

@@ -12,12 +12,17 @@ use pingora_proxy::Session;
 use super::arrive::authority;
 use super::body::{capped, complete};
 use super::stage::Stage;
+use crate::answer;
+use crate::classify::classify;
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
-use crate::observe::Phase;
+use crate::observe::{Phase, Who};
 
 /// One attempt more: a connector for it, under the caps its claim stands for.
-pub(super) fn dial(worker: usize, _: &Session, stage: &mut Stage) -> Result<Box<HttpPeer>> {
+pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Result<Box<HttpPeer>> {
+    if stage.attempts > 0 {
+        count_again(session, stage)?;
+    }
     let (Some(upstream), Some(claim)) = (&stage.upstream, &stage.claim) else {
         // A request comes here only admitted.
         return Err(Error::new_in(ErrorType::InternalError));
@@ -29,6 +34,22 @@ pub(super) fn dial(worker: usize, _: &Session, stage: &mut Stage) -> Result<Box<
     stage.received = 0;
     stage.phase = Phase::Connecting;
     Ok(peer)
+}
+
+/// A second attempt is a second call to the upstream: it takes a stamp of each rate, or is refused.
+fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
+    let target = std::str::from_utf8(session.req_header().raw_path()).unwrap_or("/");
+    let (Some(claim), Ok(classified)) = (&stage.claim, classify(&stage.method, target)) else {
+        return Ok(());
+    };
+    let now = stage.shared.now();
+    if let Err(refusal) = claim.again(&classified.call(stage.client), now) {
+        stage.who = Some(Who::Limit);
+        stage.limit = Some(refusal.limit.clone());
+        stage.instead = Some(answer::refusal(&refusal, stage.shared.settings.ratelimit));
+        return Err(Error::new_in(ErrorType::HTTPStatus(refusal.status)));
+    }
+    Ok(())
 }
 
 /// The head on its way up.

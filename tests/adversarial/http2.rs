@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::origin::Origin;
 use crate::support::pki::{self_signed, tls};
+use crate::support::raw2::{END_HEADERS, END_STREAM, HEADERS, Raw2, get, reset};
 use crate::support::{PATIENCE, all_given_back, gate, limit, until, with_listen};
 
 fn secure(name: &str, origin: SocketAddr, listen: &str, limits: &str) -> String {
@@ -23,12 +24,14 @@ fn secure(name: &str, origin: SocketAddr, listen: &str, limits: &str) -> String 
     with_listen(origin, &listen, limits)
 }
 
+const WHOLE: u8 = END_HEADERS | END_STREAM;
+
 type Tls = tokio_rustls::client::TlsStream<TcpStream>;
 
 async fn connect(address: SocketAddr) -> Tls {
-    tls(TcpStream::connect(address).await.unwrap(), &["h2"])
-        .await
-        .unwrap()
+    let socket = TcpStream::connect(address).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    tls(socket, &["h2"]).await.unwrap()
 }
 
 /// Whether the other side ends the connection while `client` goes on.
@@ -66,7 +69,7 @@ async fn a_byte_at_a_time_is_cut_in_preface_frame_and_header_block() {
     ] {
         let (reader, mut writer) = tokio::io::split(connect(gate.https()[0]).await);
         let drip = async {
-            _ = writer.write_all(&first).await;
+            drop(writer.write_all(&first).await);
             for _ in 0..600 {
                 let sent = writer
                     .write_all(if first.is_empty() { b"P" } else { &[0] })
@@ -86,35 +89,82 @@ async fn a_byte_at_a_time_is_cut_in_preface_frame_and_header_block() {
     assert_eq!(origin.seen.requests(), 0);
 }
 
+/// Every stream is opened and given up at once, in one piece, before the gate has looked at it.
+fn opened_and_reset() -> impl Iterator<Item = Vec<u8>> {
+    (0..20_000).map(|n| {
+        let stream = 2 * n + 1;
+        [get(stream, "/api/x?hold", WHOLE), reset(stream)].concat()
+    })
+}
+
+/// As many as may be open, and given up only once the gate serves them all.
+async fn opened_served_and_reset(client: &mut Raw2<Tls>) -> bool {
+    for round in 0..200 {
+        let streams: Vec<u32> = (0..100).map(|n| 2 * (round * 100 + n) + 1).collect();
+        let open = streams
+            .iter()
+            .flat_map(|stream| get(*stream, "/api/x?hold", WHOLE));
+        if !client.send(&open.collect::<Vec<u8>>()).await || !client.ping().await {
+            return true;
+        }
+        let resets: Vec<u8> = streams.iter().flat_map(|stream| reset(*stream)).collect();
+        if !client.send(&resets).await {
+            return true;
+        }
+    }
+    !client.ping().await
+}
+
 #[tokio::test]
 async fn rapid_reset_is_bounded_and_leaves_nothing_behind() {
     let origin = Origin::start().await;
     let calls = "[upstream.limits.calls]\ncounts = \"requests_in_flight\"\nlimit = 50";
     let gate = gate(&secure("reset", origin.address, "", calls));
-    let (mut sender, connection) = h2::client::handshake(connect(gate.https()[0]).await)
-        .await
-        .unwrap();
-    let driver = tokio::spawn(connection);
-    let mut opened = 0_u32;
-    while opened < 20_000 {
-        let Ok(ready) = sender.ready().await else {
-            break;
-        };
-        sender = ready;
-        let request = http::Request::get("https://localhost/api/x?hold")
-            .body(())
-            .unwrap();
-        let Ok((_, mut stream)) = sender.send_request(request, true) else {
-            break;
-        };
-        stream.send_reset(h2::Reason::CANCEL);
-        opened += 1;
-    }
-    assert!(opened < 20_000, "the connection was cut");
-    driver.abort();
+    let client = Raw2::over(connect(gate.https()[0]).await, &[]).await;
+    assert!(client.cut_by(opened_and_reset()).await, "unseen streams");
+    let mut client = Raw2::over(connect(gate.https()[0]).await, &[]).await;
+    assert!(
+        opened_served_and_reset(&mut client).await,
+        "streams that are served"
+    );
     all_given_back(&gate).await;
     until("the upstream runs nothing", || origin.seen.running() == 0).await;
     assert!(origin.seen.most_running() <= 50);
+    let row = limit(&gate.snapshot(), "calls");
+    let offered = row.admitted + row.refused.iter().sum::<u64>();
+    assert!(
+        (100..2500).contains(&offered),
+        "about 1000 streams a connection: {offered}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_many_calls_at_once_or_one_after_the_other_is_no_attacker() {
+    let origin = Origin::start().await;
+    let gate = gate(&secure("honest", origin.address, "", ""));
+    let mut client = Raw2::over(connect(gate.https()[0]).await, &[]).await;
+    let at_once = (0..100).map(|n| 2 * n + 1);
+    let open: Vec<u8> = at_once
+        .clone()
+        .flat_map(|stream| get(stream, "/api/x?hold", WHOLE))
+        .collect();
+    let give_up: Vec<u8> = at_once.flat_map(reset).collect();
+    assert!(client.send(&[open, give_up].concat()).await);
+    assert!(client.ping().await, "a page was closed");
+    for stream in (100..400).map(|n| 2 * n + 1) {
+        assert!(
+            client
+                .send(&[get(stream, "/api/x?hold", WHOLE), reset(stream)].concat())
+                .await
+        );
+        assert!(client.ping().await, "one call after the other, {stream}");
+    }
+    assert!(client.send(&get(9001, "/api/x", WHOLE)).await);
+    let answer = client
+        .until(|frame| frame.kind == HEADERS && frame.stream == 9001)
+        .await;
+    assert!(answer.is_some(), "and is served on");
+    all_given_back(&gate).await;
 }
 
 #[tokio::test]

@@ -252,7 +252,10 @@ async fn ten_thousand_randomly_aborted_requests_leave_every_gauge_at_zero() {
     })
     .await;
     let admitted = limit(&gate.snapshot(), "calls").admitted;
-    assert!(admitted > 100, "only {admitted} came so far as to hold units");
+    assert!(
+        admitted > 100,
+        "only {admitted} came so far as to hold units"
+    );
     let mut client = Client::connect(address).await;
     assert_eq!(client.get("/api/x").await.status, 200);
 }

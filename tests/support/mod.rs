@@ -4,6 +4,7 @@
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod raw2;
 pub mod seen;
 
 use std::net::SocketAddr;

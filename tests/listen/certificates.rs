@@ -1,0 +1,101 @@
+//! The certificate is loaded anew when its files change, under clients that are connected.
+
+use std::path::Path;
+
+use tidegate::app::Running;
+
+use crate::bare::Bare;
+use crate::folder;
+use crate::handshake::Believer;
+use crate::support::client::Client;
+use crate::support::origin::Origin;
+use crate::support::pki::{Identity, self_signed};
+use crate::support::{PATIENCE, gate, with_listen};
+
+async fn is_shown(gate: &Running, identity: &Identity) -> bool {
+    Believer::new(identity)
+        .connect(gate.https()[0])
+        .await
+        .is_ok()
+}
+
+async fn until_shown(gate: &Running, identity: &Identity) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !is_shown(gate, identity).await {
+        assert!(std::time::Instant::now() < deadline, "never shown");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// Puts both files in place, each at once.
+fn replace(folder: &Path, identity: &Identity) {
+    let fresh = folder.join("fresh");
+    std::fs::create_dir_all(&fresh).unwrap();
+    let (certificate, key) = identity.write(&fresh);
+    std::fs::rename(key, folder.join("tls.key")).unwrap();
+    std::fs::rename(certificate, folder.join("tls.crt")).unwrap();
+}
+
+#[tokio::test]
+async fn new_connections_see_the_new_certificate_and_old_ones_go_on() {
+    let origin = Origin::start().await;
+    let folder = folder("reload");
+    let identities: Vec<Identity> = (0..3).map(|_| self_signed(&["localhost"], false)).collect();
+    let (certificate, key) = identities[0].write(&folder);
+    let listen = format!(
+        "https = [\"127.0.0.1:0\"]\ncertificate = \"{}\"\nprivate_key = \"{}\"",
+        certificate.display(),
+        key.display()
+    );
+    let gate = gate(&with_listen(origin.address, &listen, ""));
+    let first = Believer::new(&identities[0]).connect(gate.https()[0]).await;
+    let mut first = Client::over(first.unwrap());
+    assert_eq!(first.get("/api/x").await.status, 200);
+
+    replace(&folder, &identities[1]);
+    until_shown(&gate, &identities[1]).await;
+    assert!(
+        !is_shown(&gate, &identities[0]).await,
+        "the old one is gone"
+    );
+    assert_eq!(first.get("/api/x").await.status, 200, "who is in stays in");
+
+    replace(&folder, &identities[2]);
+    until_shown(&gate, &identities[2]).await;
+    assert_eq!(first.get("/api/x").await.status, 200);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named_and_the_last_good_certificate_stays() {
+    let (now, other) = (
+        self_signed(&["localhost"], false),
+        self_signed(&["localhost"], false),
+    );
+    let bare = Bare::start("broken", "", &now).await;
+    let folder = folder("broken");
+    let shown = async |identity: &Identity| {
+        let stream = Believer::new(identity).connect(bare.https).await;
+        stream.is_ok()
+    };
+    assert!(shown(&now).await);
+    for (certificate, key, named) in [
+        (Some(""), None, "tls.crt"),
+        (Some("no certificate"), None, "tls.crt"),
+        (None, Some(""), "tls.key"),
+        (None, Some(&*other.key_pem), "tls.key"),
+        (Some(&*other.certificate_pem), None, "tls.crt"),
+    ] {
+        let certificate = certificate.unwrap_or(&now.certificate_pem);
+        std::fs::write(folder.join("tls.crt"), certificate).unwrap();
+        std::fs::write(folder.join("tls.key"), key.unwrap_or(&now.key_pem)).unwrap();
+        let fault = bare.identity.reload().unwrap_err().to_string();
+        assert!(fault.contains(named), "{fault}");
+        assert!(shown(&now).await, "after {fault}");
+    }
+    std::fs::remove_file(folder.join("tls.key")).unwrap();
+    assert!(bare.identity.reload().is_err());
+    assert!(shown(&now).await, "without a file too");
+    other.write(&folder);
+    bare.identity.reload().unwrap();
+    assert!(shown(&other).await && !shown(&now).await);
+}
