@@ -3,6 +3,12 @@
 //! Time is an argument here, so minutes pass in milliseconds and every promise can be put to the test
 //! to the nanosecond.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop where it stands"
+)]
+
 mod keyed;
 mod promises;
 mod rates;
@@ -55,7 +61,7 @@ fn arrivals(how: Arrivals, gap: u64, end: u64) -> impl Iterator<Item = u64> {
         now += match how {
             Arrivals::Even => gap,
             Arrivals::Random(_) => dice.below(2 * gap + 1),
-            Arrivals::Bunches if number % 1000 == 0 => 1000 * gap,
+            Arrivals::Bunches if number.is_multiple_of(1000) => 1000 * gap,
             Arrivals::Bunches => 0,
         };
         (came < end).then_some(came)

@@ -20,19 +20,19 @@ fn hold_to_its_word(
         let Err(denied) = try_take(Moment::from_nanos(now)) else {
             continue;
         };
-        let promised = denied.retry_at.as_nanos();
-        assert!(promised > now, "a promise for the past");
+        let open_at = denied.retry_at.as_nanos();
+        assert!(open_at > now, "a promise for the past");
         assert!(
-            promised <= now + window,
+            open_at <= now + window,
             "a promise further away than a window"
         );
-        for early in [now + (promised - now) / 2, promised - 1] {
+        for early in [now + (open_at - now) / 2, open_at - 1] {
             let again = try_take(Moment::from_nanos(early)).unwrap_err();
-            assert_eq!(again.retry_at.as_nanos(), promised, "the promise moved");
+            assert_eq!(again.retry_at.as_nanos(), open_at, "the promise moved");
         }
-        assert!(try_take(Moment::from_nanos(promised)).is_ok(), "broken");
+        assert!(try_take(Moment::from_nanos(open_at)).is_ok(), "broken");
         promises += 1;
-        now = promised;
+        now = open_at;
     }
     assert!(
         promises > 50,

@@ -1,0 +1,18 @@
+//! The room `admit`, its own files over the counters that stand on the checker.
+
+#[path = "../../src/admit/claim.rs"]
+mod claim;
+#[path = "../../src/admit/live.rs"]
+mod live;
+#[path = "../../src/admit/rule.rs"]
+mod rule;
+#[path = "../../src/admit/stack.rs"]
+mod stack;
+#[path = "../../src/admit/tally.rs"]
+mod tally;
+#[path = "../../src/admit/view.rs"]
+mod view;
+
+pub use claim::Claim;
+pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use view::LimitView;
