@@ -240,9 +240,9 @@ async fn rate() {
         );
         let stamps = Arc::new(Mutex::new(Vec::with_capacity(40_000)));
         let log = stamps.clone();
-        let probe = move |hook: Hook| {
+        let probe = move |hook: Hook, at: Instant| {
             if hook == Hook::RequestHead {
-                log.lock().unwrap().push(Instant::now());
+                log.lock().unwrap().push(at);
             }
         };
         let gate = gate_with(

@@ -13,6 +13,12 @@ use crate::limit::{Hashed, KeyedOffer, Moment, Offer};
 
 /// Most rates that one call can fall under; the configuration allows no more limits than this.
 const MOST_RATES: usize = 64;
+/// Stamps of gate-wide rates that a call keeps, to move them to the moment when it leaves. One upstream
+/// has one or two; a call under more leaves the rest where they were.
+const MOST_STAMPS: usize = 8;
+
+/// Rules that are gate-wide rates, with the stamp each counted the call at.
+type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
 
 /// Every unit that one call holds. Dropping it gives each back, once.
 #[derive(Debug)]
@@ -25,6 +31,7 @@ pub struct Claim {
     began: Moment,
     group: SocketGroup,
     cap: Option<usize>,
+    stamps: Stamps,
 }
 
 /// A rule that had no room, and what it says.
@@ -35,7 +42,7 @@ struct Full {
 
 /// A rate's promise of room, kept until all others promised too.
 enum Promise<'a> {
-    Everybody(Offer<'a>),
+    Everybody(usize, Offer<'a>),
     Keyed(KeyedOffer<'a, IpAddr>),
 }
 
@@ -48,7 +55,7 @@ impl Stack {
     pub fn claim(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> Result<Claim, Refusal> {
         let rules = self.rules_for(call);
         let who = self.hasher().hash(call.address);
-        let (held, place) = self
+        let (held, place, stamps) = self
             .take(rules, &who, now)
             .map_err(|full| self.refuse(rules, full, &who, now))?;
         let mut group = 0;
@@ -66,6 +73,7 @@ impl Stack {
             who,
             began: now,
             group: SocketGroup::of(group),
+            stamps,
         })
     }
 
@@ -75,14 +83,13 @@ impl Stack {
         rules: Rules,
         who: &Hashed<IpAddr>,
         now: Moment,
-    ) -> Result<(Rules, Place), Full> {
+    ) -> Result<(Rules, Place, Stamps), Full> {
         let page = self.live().open();
         let held = self.take_held(rules, who)?;
-        if let Err(full) = self.take_rates(rules, who, now) {
-            self.give_back(held, who);
-            return Err(full);
-        }
-        Ok((held, page.enter(held)))
+        let stamps = self
+            .take_rates(rules, who, now)
+            .inspect_err(|_| self.give_back(held, who))?;
+        Ok((held, page.enter(held), stamps))
     }
 
     /// Takes a unit of everything that is given back; on refusal, gives back what it took.
@@ -106,11 +113,11 @@ impl Stack {
 
     /// Counts the call in every rate, or in none. Locks are taken in the order of the rules, so two
     /// claims never wait for each other.
-    fn take_rates(&self, rules: Rules, who: &Hashed<IpAddr>, now: Moment) -> Result<(), Full> {
+    fn take_rates(&self, rules: Rules, who: &Hashed<IpAddr>, now: Moment) -> Result<Stamps, Full> {
         let mut promises: ArrayVec<Promise<'_>, MOST_RATES> = ArrayVec::new();
         for (at, rule) in self.each(rules & self.rates()) {
             let offer = match &rule.count {
-                Count::Rate(rate) => rate.offer(now).map(Promise::Everybody),
+                Count::Rate(rate) => rate.offer(now).map(|offer| Promise::Everybody(at, offer)),
                 Count::KeyedRate(keyed, pace) => keyed.offer(who, pace, now).map(Promise::Keyed),
                 _ => continue,
             };
@@ -125,13 +132,19 @@ impl Stack {
                 Err(_) => rule.tally.shadow_refuse(),
             }
         }
+        let mut stamps = Stamps::new();
         for promise in promises {
             match promise {
-                Promise::Everybody(offer) => offer.take(),
+                Promise::Everybody(at, offer) => {
+                    let stamp = offer.take();
+                    if !stamps.is_full() {
+                        stamps.push((at, stamp));
+                    }
+                }
                 Promise::Keyed(offer) => offer.take(),
             }
         }
-        Ok(())
+        Ok(stamps)
     }
 
     /// Counts a refusal, and lets it name the longest of the waits.
@@ -175,15 +188,27 @@ impl Claim {
         })
     }
 
+    /// The call leaves at `now`: gate-wide rates count it from here on, not from when it was claimed,
+    /// so that time spent on a new connection does not crowd a later window.
+    pub fn dispatch(&mut self, now: Moment) {
+        for (at, stamp) in &mut self.stamps {
+            if let Some(Count::Rate(rate)) = self.stack.rule(*at).map(|rule| &rule.count) {
+                *stamp = rate.restamp(*stamp, now);
+            }
+        }
+    }
+
     /// Counts the call once more in its rates: it is about to be sent up again.
     ///
     /// # Errors
     /// The rate that had no room for it.
-    pub fn again(&self, call: &Call<'_>, now: Moment) -> Result<(), Refusal> {
+    pub fn again(&mut self, call: &Call<'_>, now: Moment) -> Result<(), Refusal> {
         let rules = self.stack.rules_for(call);
-        self.stack
+        self.stamps = self
+            .stack
             .take_rates(rules, &self.who, now)
-            .map_err(|full| self.stack.refuse(rules, full, &self.who, now))
+            .map_err(|full| self.stack.refuse(rules, full, &self.who, now))?;
+        Ok(())
     }
 
     /// Gives everything back at `now`, and lets the limits learn how long it was held.

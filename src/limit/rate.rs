@@ -80,7 +80,28 @@ impl Rate {
     ///
     /// [`Denied`], and nothing counted, when it does not fit.
     pub fn try_take(&self, now: Moment) -> Result<(), Denied> {
-        self.offer(now).map(Offer::take)
+        self.offer(now).map(|offer| {
+            offer.take();
+        })
+    }
+
+    /// Moves the stamp of a call that was counted at `from` to `to`, the moment when it really leaves.
+    ///
+    /// Exact all the same: a stamp only moves later, and whoever was admitted in between counted it in
+    /// its window at its old place. It only delays the moment at which it leaves the window.
+    pub fn restamp(&self, from: Moment, to: Moment) -> Moment {
+        let mut log = self.log.lock();
+        let to = log.not_before_last(to);
+        // It is among the last ones: those that came while this call found its connection.
+        let at = log
+            .stamps
+            .iter()
+            .rposition(|stamp| *stamp == from.as_nanos());
+        if let Some(at) = at {
+            log.stamps.remove(at);
+            log.stamps.push_back(to);
+        }
+        Moment::from_nanos(to)
     }
 
     /// Calls counted in the window that ends at `now`.
@@ -151,8 +172,8 @@ pub struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    /// Counts the call.
-    pub fn take(mut self) {
+    /// Counts the call; its stamp is not before the last one's.
+    pub fn take(mut self) -> Moment {
         let Rate {
             limit,
             window,
@@ -167,5 +188,6 @@ impl Offer<'_> {
             let now = u128::from(self.now) * u128::from(limit);
             self.log.full_at = self.log.full_at.max(now).saturating_add(u128::from(window));
         }
+        Moment::from_nanos(self.now)
     }
 }

@@ -91,8 +91,9 @@ impl ProxyHttp for Gate {
         head: &mut RequestHeader,
         stage: &mut Stage,
     ) -> Result<()> {
-        self.shared.probe(Hook::RequestHead);
-        onward::request(session, head, stage)
+        onward::request(session, head, stage)?;
+        self.shared.probe_at(Hook::RequestHead, stage.dispatched);
+        Ok(())
     }
 
     async fn request_body_filter(

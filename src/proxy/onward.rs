@@ -39,10 +39,10 @@ pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Resul
 /// A second attempt is a second call to the upstream: it takes a stamp of each rate, or is refused.
 fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
     let target = std::str::from_utf8(session.req_header().raw_path()).unwrap_or("/");
-    let (Some(claim), Ok(classified)) = (&stage.claim, classify(&stage.method, target)) else {
+    let now = stage.shared.now();
+    let (Some(claim), Ok(classified)) = (&mut stage.claim, classify(&stage.method, target)) else {
         return Ok(());
     };
-    let now = stage.shared.now();
     if let Err(refusal) = claim.again(&classified.call(stage.client), now) {
         stage.who = Some(Who::Limit);
         stage.limit = Some(refusal.limit.clone());
@@ -58,7 +58,11 @@ pub(super) fn request(
     head: &mut RequestHeader,
     stage: &mut Stage,
 ) -> Result<()> {
-    stage.dispatched = Some(Instant::now());
+    let now = Instant::now();
+    stage.dispatched = Some(now);
+    if let Some(claim) = &mut stage.claim {
+        claim.dispatch(stage.shared.moment(now));
+    }
     stage.request_sent = session.is_body_done();
     stage.phase = if stage.request_sent {
         Phase::Response

@@ -20,7 +20,7 @@ pub enum Hook {
     Admitted,
     /// About to ask for a connection.
     Dial,
-    /// About to send the head up.
+    /// The head goes up: at this moment the rates count the call.
     RequestHead,
     /// About to send a piece of the body up.
     RequestBody,
@@ -46,8 +46,9 @@ impl Hook {
     ];
 }
 
-/// Called at each [`Hook`], for tests that break a request there. Absent in a running gate.
-pub type Probe = Arc<dyn Fn(Hook) + Send + Sync>;
+/// Called at each [`Hook`] with its moment, for tests that break a request there or count dispatches.
+/// Absent in a running gate.
+pub type Probe = Arc<dyn Fn(Hook, Instant) + Send + Sync>;
 
 /// What the configuration says of requests, whatever their upstream.
 #[derive(Debug, Clone)]
@@ -154,7 +155,13 @@ impl Shared {
 
     pub(super) fn probe(&self, hook: Hook) {
         if let Some(probe) = &self.probe {
-            probe(hook);
+            probe(hook, Instant::now());
+        }
+    }
+
+    pub(super) fn probe_at(&self, hook: Hook, at: Option<Instant>) {
+        if let (Some(probe), Some(at)) = (&self.probe, at) {
+            probe(hook, at);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::{Rng, RngExt};
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -46,7 +46,7 @@ async fn a_panic_in_any_hook_gives_everything_back() {
         let origin = Origin::start().await;
         let armed = Arc::new(AtomicU64::new(1));
         let trap = armed.clone();
-        let probe = move |at: Hook| {
+        let probe = move |at: Hook, _: Instant| {
             if at == hook && trap.load(Ordering::SeqCst) > 0 {
                 panic!("on purpose, at {hook:?}");
             }

@@ -286,7 +286,8 @@ impl Both {
                 drop(live.claim);
             }
             Step::Again { which } => {
-                let live = &self.live[which % self.live.len()];
+                let at = which % self.live.len();
+                let live = &mut self.live[at];
                 let rates = live
                     .rules
                     .iter()

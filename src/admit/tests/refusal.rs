@@ -144,7 +144,7 @@ fn a_call_sent_again_is_counted_again_in_rates_alone() {
         rate("all", 3),
         rate_each("each", 2),
     ]);
-    let claim = stack.claim(&rest(1), at(0)).unwrap();
+    let mut claim = stack.claim(&rest(1), at(0)).unwrap();
     claim.again(&rest(1), at(1)).unwrap();
     let refusal = claim.again(&rest(1), at(2)).unwrap_err();
     assert_eq!(&*refusal.limit, "each");

@@ -230,3 +230,40 @@ fn threads_together_get_the_limit_and_no_more() {
     });
     assert_eq!(admitted, 1000);
 }
+
+proptest! {
+    /// Calls that leave some time after they were admitted, out of order: counted when they leave,
+    /// no window has more than the limit.
+    #[test]
+    fn stamps_moved_to_the_moment_of_leaving_keep_every_window(
+        steps in prop::collection::vec((0_u64..400, prop::option::of(0_u64..900)), 1..200),
+    ) {
+        let (limit, window) = (5, 1000);
+        let rate = Rate::new(limit, Duration::from_nanos(window), limit);
+        let mut now = 0;
+        let mut leaving: Vec<(u64, Moment)> = Vec::new();
+        let mut left = Vec::new();
+        for (pause, stays) in steps {
+            let until = now + pause;
+            leaving.sort_by_key(|(when, _)| *when);
+            while leaving.first().is_some_and(|(when, _)| *when <= until) {
+                let (when, stamp) = leaving.remove(0);
+                left.push(rate.restamp(stamp, at(when)).as_nanos());
+            }
+            now = until;
+            if let Ok(offer) = rate.offer(at(now)) {
+                let stamp = offer.take();
+                match stays {
+                    Some(stays) => leaving.push((now + stays, stamp)),
+                    None => left.push(stamp.as_nanos()),
+                }
+            }
+        }
+        leaving.sort_by_key(|(when, _)| *when);
+        for (when, stamp) in leaving {
+            left.push(rate.restamp(stamp, at(when)).as_nanos());
+        }
+        left.sort_unstable();
+        prop_assert!(most_in_any_window(&left, window) <= usize::try_from(limit).unwrap(), "{left:?}");
+    }
+}
