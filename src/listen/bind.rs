@@ -44,7 +44,7 @@ impl Inherited {
             match offered.take_tcp_listener(index) {
                 Ok(socket) => sockets.extend(socket),
                 Err(error) => {
-                    tracing::warn!(index, %error, "inherited socket is not for TCP, ignored")
+                    tracing::warn!(index, %error, "inherited socket is not for TCP, ignored");
                 }
             }
         }
