@@ -27,7 +27,7 @@ const END_HEADERS: u8 = 0x4;
 /// half-made request, and an honest client sends a few a minute.
 const CONTROL_BURST: u32 = 1000;
 const CONTROL_PER_SECOND: u32 = 50;
-/// Bytes written that pay for one WINDOW_UPDATE. A client sends two at most for a DATA frame, which
+/// Bytes written that pay for one `WINDOW_UPDATE`. A client sends two at most for a DATA frame, which
 /// has ten bytes at least.
 const BYTES_PER_WINDOW_UPDATE: u64 = 4;
 
@@ -53,7 +53,7 @@ pub(super) struct Frames {
     began: Option<Instant>,
     control: u32,
     control_since: Instant,
-    /// Bytes written that no WINDOW_UPDATE has been paid with.
+    /// Bytes written that no `WINDOW_UPDATE` has been paid with.
     unspent: u64,
 }
 
@@ -154,7 +154,7 @@ impl Frames {
         }
     }
 
-    /// Pays for a WINDOW_UPDATE, where something was written that may have called for it.
+    /// Pays for a `WINDOW_UPDATE`, where something was written that may have called for it.
     fn spend(&mut self) -> bool {
         let left = self.unspent.checked_sub(BYTES_PER_WINDOW_UPDATE);
         self.unspent = left.unwrap_or(self.unspent);

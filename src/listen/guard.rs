@@ -144,7 +144,7 @@ impl Guard {
     }
 
     /// The verdict over the head so far, and how many bytes it was given.
-    fn judge(&mut self, fresh: &[u8]) -> (Verdict, usize) {
+    pub(super) fn judge(&mut self, fresh: &[u8]) -> (Verdict, usize) {
         if !self.aside.is_empty() {
             self.aside.extend_from_slice(fresh);
             return (self.scanner.scan(&self.aside), self.aside.len());

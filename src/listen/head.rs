@@ -154,6 +154,9 @@ impl Scanner {
         {
             return Err(WRONG);
         }
+        if !target.is_ascii() && std::str::from_utf8(target).is_err() {
+            return Err(Fault::Malformed("the target is not UTF-8"));
+        }
         self.version = Some(match version {
             b"HTTP/1.1" => Version::Http11,
             b"HTTP/1.0" => Version::Http10,

@@ -25,6 +25,9 @@ mod early;
 mod exchange;
 /// Frames of HTTP/2: late or too many.
 mod frames;
+/// Parsers of what strangers send, for fuzz targets; no part of the room's interface.
+#[doc(hidden)]
+pub mod fuzzing;
 /// Phases of an HTTP/1 connection.
 mod guard;
 /// The check of an HTTP/1 head.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ppp::{v1, v2};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -31,80 +31,105 @@ pub(super) async fn read(
     }
 }
 
-async fn header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, &'static str> {
-    let mut bytes = vec![0; START];
-    fill(socket, &mut bytes, 0).await?;
-    if bytes == v2::PROTOCOL_PREFIX {
-        read_v2(socket, bytes).await
-    } else if bytes.starts_with(b"PROXY ") {
-        read_v1(socket, bytes).await
-    } else {
-        Err("there is no PROXY header")
-    }
+/// What the bytes so far come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Exactly so many bytes more belong to the header, at least.
+    Take(usize),
+    /// It goes on to the end of its line.
+    TakeLine,
+    /// It is complete.
+    Done(Option<SocketAddr>),
+    /// It is none, or a wrong one.
+    Fault(&'static str),
 }
 
-async fn read_v2<R: AsyncRead + Unpin>(
-    socket: &mut R,
-    mut bytes: Vec<u8>,
-) -> Result<Option<SocketAddr>, &'static str> {
-    bytes.resize(V2_START, 0);
-    fill(socket, &mut bytes, START).await?;
-    let length = match bytes.as_slice() {
-        [.., high, low] => usize::from(u16::from_be_bytes([*high, *low])),
-        _ => 0,
+/// Judges the header so far; `bytes` never hold more than what earlier steps asked for.
+pub(super) fn judge(bytes: &[u8]) -> Step {
+    let Some(start) = bytes.get(..START) else {
+        return Step::Take(START.saturating_sub(bytes.len()));
     };
-    if V2_START + length > V2_MAX {
+    let judged = if start == v2::PROTOCOL_PREFIX {
+        judge_v2(bytes)
+    } else if start.starts_with(b"PROXY ") {
+        judge_v1(bytes)
+    } else {
+        Err("there is no PROXY header")
+    };
+    judged.unwrap_or_else(Step::Fault)
+}
+
+fn judge_v2(bytes: &[u8]) -> Result<Step, &'static str> {
+    let Some([.., high, low]) = bytes.get(..V2_START) else {
+        return Ok(Step::Take(V2_START.saturating_sub(bytes.len())));
+    };
+    let whole = V2_START + usize::from(u16::from_be_bytes([*high, *low]));
+    if whole > V2_MAX {
         return Err("the PROXY header is too long");
     }
-    bytes.resize(V2_START + length, 0);
-    fill(socket, &mut bytes, V2_START).await?;
-    let header = v2::Header::try_from(bytes.as_slice()).map_err(|_| MALFORMED)?;
-    if header.command == v2::Command::Local {
-        return Ok(None);
+    if bytes.len() < whole {
+        return Ok(Step::Take(whole.saturating_sub(bytes.len())));
     }
-    Ok(match header.addresses {
+    let header = v2::Header::try_from(bytes).map_err(|_| MALFORMED)?;
+    if header.command == v2::Command::Local {
+        return Ok(Step::Done(None));
+    }
+    Ok(Step::Done(match header.addresses {
         v2::Addresses::IPv4(ip) => Some((ip.source_address, ip.source_port).into()),
         v2::Addresses::IPv6(ip) => Some((ip.source_address, ip.source_port).into()),
         v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
-    })
+    }))
 }
 
-/// The line has no length, so it is looked at before it is taken.
-async fn read_v1(
-    socket: &mut TcpStream,
-    mut bytes: Vec<u8>,
-) -> Result<Option<SocketAddr>, &'static str> {
-    let mut ahead = [0; V1_MAX];
-    while !bytes.ends_with(b"\n") {
-        let room = V1_MAX.saturating_sub(bytes.len());
-        let Some(window) = ahead.get_mut(..room).filter(|window| !window.is_empty()) else {
-            return Err("the PROXY header is too long");
+fn judge_v1(bytes: &[u8]) -> Result<Step, &'static str> {
+    if !bytes.ends_with(b"\n") {
+        return if bytes.len() < V1_MAX {
+            Ok(Step::TakeLine)
+        } else {
+            Err("the PROXY header is too long")
         };
-        let seen = socket.peek(window).await.map_err(gone)?;
-        if seen == 0 {
-            return Err(gone(io::ErrorKind::UnexpectedEof.into()));
-        }
-        let fresh = window.get(..seen).unwrap_or_default();
-        let line_end = memchr::memchr(b'\n', fresh).map_or(seen, |at| at + 1);
-        let from = bytes.len();
-        bytes.resize(from + line_end, 0);
-        fill(socket, &mut bytes, from).await?;
     }
-    let header = v1::Header::try_from(bytes.as_slice()).map_err(|_| MALFORMED)?;
-    Ok(match header.addresses {
+    // The parser takes any byte for the one behind the first CR, and what follows for the next line.
+    if memchr::memchr(b'\r', bytes) != Some(bytes.len().saturating_sub(2)) {
+        return Err(MALFORMED);
+    }
+    let header = v1::Header::try_from(bytes).map_err(|_| MALFORMED)?;
+    Ok(Step::Done(match header.addresses {
         v1::Addresses::Tcp4(ip) => Some((ip.source_address, ip.source_port).into()),
         v1::Addresses::Tcp6(ip) => Some((ip.source_address, ip.source_port).into()),
         v1::Addresses::Unknown => None,
-    })
+    }))
 }
 
-async fn fill<R: AsyncRead + Unpin>(
-    socket: &mut R,
-    bytes: &mut [u8],
-    from: usize,
-) -> Result<(), &'static str> {
-    let rest = bytes.get_mut(from..).unwrap_or_default();
-    socket.read_exact(rest).await.map(drop).map_err(gone)
+/// How many bytes of `ahead` a line takes that has `so_far` already: to its end, or its longest.
+pub(super) fn of_line(so_far: usize, ahead: &[u8]) -> usize {
+    let room = V1_MAX.saturating_sub(so_far).min(ahead.len());
+    let ahead = ahead.get(..room).unwrap_or_default();
+    memchr::memchr(b'\n', ahead).map_or(room, |at| at + 1)
+}
+
+async fn header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, &'static str> {
+    let mut bytes = Vec::with_capacity(V1_MAX);
+    loop {
+        let more = match judge(&bytes) {
+            Step::Take(more) => more,
+            // The line has no length, so it is looked at before it is taken.
+            Step::TakeLine => {
+                let mut ahead = [0; V1_MAX];
+                let seen = socket.peek(&mut ahead).await.map_err(gone)?;
+                if seen == 0 {
+                    return Err(gone(io::ErrorKind::UnexpectedEof.into()));
+                }
+                of_line(bytes.len(), ahead.get(..seen).unwrap_or_default())
+            }
+            Step::Done(source) => return Ok(source),
+            Step::Fault(why) => return Err(why),
+        };
+        let from = bytes.len();
+        bytes.resize(from + more, 0);
+        let rest = bytes.get_mut(from..).unwrap_or_default();
+        socket.read_exact(rest).await.map_err(gone)?;
+    }
 }
 
 fn gone(_: io::Error) -> &'static str {
