@@ -1,0 +1,139 @@
+//! The whole claim: classify, claim every limit of the call, release. `cargo bench --bench claim`.
+//!
+//! The stack is the one of profile vcenter-8.0, as the gate builds it; for the loads over many clients, with a rate
+//! and seats of each address beside it. Beside each stands one check of governor's simplest limiter.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may stop where it stands"
+)]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use governor::clock::FakeRelativeClock;
+use governor::{Quota, RateLimiter};
+use http::Method;
+use tidegate::admit::Stack;
+use tidegate::classify::classify;
+use tidegate::limit::Moment;
+
+mod paired;
+mod quick;
+use paired::{Load, by_turns};
+
+const TARGET: &str = "/api/vcenter/vm?names=web-01&power_states=POWERED_ON";
+const KEYS: u32 = 1_000_000;
+const FEW: u32 = 16;
+
+const OF_EACH_ADDRESS: &str = "
+    [upstream.limits.address_rate]
+    counts = \"requests\"
+    key = \"address\"
+    limit = 1000000
+    window = \"1s\"
+    full = { status = 429 }
+    [upstream.limits.address_seats]
+    counts = \"requests_in_flight\"
+    key = \"address\"
+    limit = 100
+    full = { status = 429 }";
+
+/// A stack, who calls it, and its clock.
+struct Loaded {
+    stack: Arc<Stack>,
+    load: Load,
+    now: u64,
+}
+
+impl Loaded {
+    fn new(more: &str, keys: u32, load: Load) -> Self {
+        let text = format!(
+            "[[upstream]]\naddress = \"https://api.example\"\nprofile = \"vcenter-8.0\"\n{more}"
+        );
+        let config = tidegate::config::parse(&text, Path::new(".")).unwrap();
+        let stack = Arc::new(Stack::build(&config.upstreams[0]));
+        let mut loaded = Self {
+            stack,
+            load,
+            now: 0,
+        };
+        for n in 0..keys {
+            loaded.turn_of(n);
+        }
+        loaded
+    }
+
+    fn turn(&mut self) {
+        let key = self.load.next();
+        self.turn_of(key);
+    }
+
+    /// A call every millisecond: the rate of 1500 a second never refuses it.
+    fn turn_of(&mut self, key: u32) {
+        self.now += 1_000_000;
+        let now = Moment::from_nanos(self.now);
+        let address = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + key));
+        let classified = classify(&Method::GET, black_box(TARGET)).unwrap();
+        let claim = self.stack.claim(&classified.call(address), now).unwrap();
+        black_box(&claim);
+        claim.release(now);
+    }
+}
+
+fn claim(c: &mut Criterion) {
+    let mut whole = Loaded::new("", FEW, Load::uniform(FEW));
+    let mut few = Loaded::new(OF_EACH_ADDRESS, FEW, Load::uniform(FEW));
+    let mut zipf = Loaded::new(OF_EACH_ADDRESS, KEYS, Load::zipf(KEYS));
+    let mut uniform = Loaded::new(OF_EACH_ADDRESS, KEYS, Load::uniform(KEYS));
+    let quota = Quota::per_second(NonZeroU32::MAX);
+    let governor = RateLimiter::direct_with_clock(quota, FakeRelativeClock::default());
+
+    let mut group = c.benchmark_group("claim");
+    group.bench_function("vcenter-8.0", |bencher| bencher.iter(|| whole.turn()));
+    group.bench_function("and each address, few", |bencher| {
+        bencher.iter(|| few.turn());
+    });
+    group.bench_function("and each address, a million, Zipf", |bencher| {
+        bencher.iter(|| zipf.turn());
+    });
+    group.bench_function("and each address, a million, uniform", |bencher| {
+        bencher.iter(|| uniform.turn());
+    });
+    group.bench_function("one governor check", |bencher| {
+        bencher.iter(|| black_box(governor.check()));
+    });
+    group.finish();
+
+    let times = by_turns([
+        &mut |turns| (0..turns).for_each(|_| drop(black_box(governor.check()))),
+        &mut |turns| (0..turns).for_each(|_| whole.turn()),
+        &mut |turns| (0..turns).for_each(|_| few.turn()),
+        &mut |turns| (0..turns).for_each(|_| zipf.turn()),
+        &mut |turns| (0..turns).for_each(|_| uniform.turn()),
+    ]);
+    let [check, _, base, ..] = times;
+    let names = [
+        "one governor check",
+        "whole claim, vcenter-8.0",
+        "and each address, few",
+        "and each address, a million, Zipf",
+        "and each address, a million, uniform",
+    ];
+    println!("classify, claim, release: medians by turns");
+    for (name, took) in names.iter().zip(times) {
+        println!(
+            "{name}: {took:.0} ns, {:.1} x a governor check, {:.2} x few",
+            took / check,
+            took / base
+        );
+    }
+}
+
+criterion_group! { name = benches; config = quick::quick(); targets = claim }
+criterion_main!(benches);
