@@ -89,6 +89,7 @@ impl Rate {
     ///
     /// Exact all the same: a stamp only moves later, and whoever was admitted in between counted it in
     /// its window at its old place. It only delays the moment at which it leaves the window.
+    #[must_use = "the stamp may be a later one than asked for"]
     pub fn restamp(&self, from: Moment, to: Moment) -> Moment {
         let mut log = self.log.lock();
         let to = log.not_before_last(to);
@@ -173,6 +174,10 @@ pub struct Offer<'a> {
 
 impl Offer<'_> {
     /// Counts the call; its stamp is not before the last one's.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "who never moves its stamp need not keep it"
+    )]
     pub fn take(mut self) -> Moment {
         let Rate {
             limit,

@@ -52,14 +52,7 @@ pub(super) async fn serve<A>(
 {
     let rules = Arc::clone(connection.listener().rules());
     let digest = Arc::new(digest_of(&stream));
-    let stream: PingoraStream = stream;
-    let Ok(Ok(mut wire)) = timeout(
-        rules.header_timeout,
-        handshake(stream, Some(options(&rules))),
-    )
-    .await
-    else {
-        connection.report(None, Cause::Preface);
+    let Some(mut wire) = agree(stream, connection).await else {
         return;
     };
     let streams = Arc::new(Streams::default());
@@ -104,6 +97,20 @@ pub(super) async fn serve<A>(
             }
         }
     }
+}
+
+/// The preface and the settings of both sides, within `header_timeout`.
+async fn agree(
+    stream: PingoraStream,
+    connection: &Connection,
+) -> Option<Wire<PingoraStream, Bytes>> {
+    let rules = connection.listener().rules();
+    let agreed = handshake(stream, Some(options(rules)));
+    if let Ok(Ok(wire)) = timeout(rules.header_timeout, agreed).await {
+        return Some(wire);
+    }
+    connection.report(None, Cause::Preface);
+    None
 }
 
 /// The next stream; `None` when the connection is over, in order or not.
