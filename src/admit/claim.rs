@@ -136,10 +136,10 @@ impl Stack {
         for promise in promises {
             match promise {
                 Promise::Everybody(at, offer) => {
-                    let stamp = offer.take();
                     if !stamps.is_full() {
-                        stamps.push((at, stamp));
+                        stamps.push((at, offer.stamp()));
                     }
+                    offer.take();
                 }
                 Promise::Keyed(offer) => offer.take(),
             }

@@ -80,9 +80,7 @@ impl Rate {
     ///
     /// [`Denied`], and nothing counted, when it does not fit.
     pub fn try_take(&self, now: Moment) -> Result<(), Denied> {
-        self.offer(now).map(|offer| {
-            offer.take();
-        })
+        self.offer(now).map(Offer::take)
     }
 
     /// Moves the stamp of a call that was counted at `from` to `to`, the moment when it really leaves.
@@ -173,12 +171,14 @@ pub struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    /// Counts the call; its stamp is not before the last one's.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "who never moves its stamp need not keep it"
-    )]
-    pub fn take(mut self) -> Moment {
+    /// The stamp that the call will be counted at: now, or the last one's if that is later.
+    #[must_use]
+    pub fn stamp(&self) -> Moment {
+        Moment::from_nanos(self.now)
+    }
+
+    /// Counts the call.
+    pub fn take(mut self) {
         let Rate {
             limit,
             window,
@@ -193,6 +193,5 @@ impl Offer<'_> {
             let now = u128::from(self.now) * u128::from(limit);
             self.log.full_at = self.log.full_at.max(now).saturating_add(u128::from(window));
         }
-        Moment::from_nanos(self.now)
     }
 }

@@ -252,7 +252,8 @@ proptest! {
             }
             now = until;
             if let Ok(offer) = rate.offer(at(now)) {
-                let stamp = offer.take();
+                let stamp = offer.stamp();
+                offer.take();
                 match stays {
                     Some(stays) => leaving.push((now + stays, stamp)),
                     None => left.push(stamp.as_nanos()),
