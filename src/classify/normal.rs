@@ -24,6 +24,8 @@ enum Byte {
     Plain,
     Slash,
     Dot,
+    /// Starts an escape, which may have another spelling.
+    Percent,
     /// Starts something that has another spelling.
     Odd,
     Bad(BadTarget),
@@ -35,7 +37,8 @@ const fn meaning(byte: u8) -> Byte {
         b'\\' => Byte::Bad(BadTarget::Backslash),
         b'/' => Byte::Slash,
         b'.' => Byte::Dot,
-        b'%' | b';' => Byte::Odd,
+        b'%' => Byte::Percent,
+        b';' => Byte::Odd,
         _ => Byte::Plain,
     }
 }
@@ -44,7 +47,7 @@ const fn meaning(byte: u8) -> Byte {
 pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
     let mut odd = false;
     let mut after_slash = false;
-    for byte in path.bytes() {
+    for (at, byte) in path.bytes().enumerate() {
         let slash = match meaning(byte) {
             Byte::Plain => false,
             Byte::Slash => {
@@ -53,6 +56,10 @@ pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
             }
             Byte::Dot => {
                 odd |= after_slash;
+                false
+            }
+            Byte::Percent => {
+                odd |= !is_normal_escape(path.get(at + 1..at + 3));
                 false
             }
             Byte::Odd => {
@@ -78,6 +85,16 @@ pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
     })
 }
 
+/// Whether `digits`, of an escape, stand for a byte that has no other spelling: neither unreserved
+/// nor a slash, nor one that is refused. Many names of objects have such (`urn%3Avmomi%3A…`, `%20`).
+fn is_normal_escape(digits: Option<&str>) -> bool {
+    let digits = digits.unwrap_or_default().as_bytes();
+    hex_pair(digits).is_some_and(|byte| {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~/\\".contains(&byte);
+        !plain && !byte.is_ascii_control() && !digits.iter().any(u8::is_ascii_lowercase)
+    })
+}
+
 /// Checks the encoding and the characters of a query. A backslash or a line break may be encoded
 /// there: in a value they are just text.
 pub(super) fn check_query(query: &str) -> Result<(), BadTarget> {
@@ -85,7 +102,7 @@ pub(super) fn check_query(query: &str) -> Result<(), BadTarget> {
     for byte in query.bytes() {
         match meaning(byte) {
             Byte::Bad(why) => return Err(why),
-            Byte::Odd => encoded = true,
+            Byte::Percent => encoded = true,
             _ => {}
         }
     }

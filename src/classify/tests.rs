@@ -138,6 +138,7 @@ fn normal_forms() {
         ("/.well-known/x", "/.well-known/x"),
         ("/a/b...c/...", "/a/b...c/..."),
         ("/%2561pi", "/%2561pi"),
+        ("/urn%3avmomi%3Ax", "/urn%3Avmomi%3Ax"),
     ] {
         assert_eq!(normal(target), wanted, "{target}");
     }
@@ -149,6 +150,7 @@ fn a_normal_path_is_not_copied() {
     for target in [
         "/api/vcenter/vm?x=%41",
         "/folder/a%20b/c.vmdk",
+        "/api/cis/tagging/tag/urn%3Avmomi%3Atag%25",
         "/.well-known",
         "/",
     ] {
