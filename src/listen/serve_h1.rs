@@ -1,6 +1,7 @@
 //! HTTP/1: one request after the other on one stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
@@ -11,8 +12,9 @@ use super::connection::Connection;
 use super::refusal;
 use super::stream::Stream;
 
-/// Serves until the connection is not to be used again. The engine's own clocks are off: the stream's
-/// hold for heads and bodies.
+/// Serves until the connection is not to be used again. The engine's own clocks for reading are off:
+/// the stream's hold for heads and bodies. Its clock for writing is on: a client that takes nothing of
+/// its answer for `body_timeout` is given up.
 pub(super) async fn serve<A>(
     stream: Box<Stream>,
     connection: &Arc<Connection>,
@@ -21,7 +23,8 @@ pub(super) async fn serve<A>(
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let mut session = prepared(ServerSession::new_http1(stream), &shutdown);
+    let pause = connection.listener().rules().body_timeout;
+    let mut session = prepared(ServerSession::new_http1(stream), pause, &shutdown);
     loop {
         let reused = app.process_new_http(session, &shutdown).await;
         connection.request_over();
@@ -34,13 +37,18 @@ pub(super) async fn serve<A>(
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);
         }
-        session = prepared(session, &shutdown);
+        session = prepared(session, pause, &shutdown);
     }
     tell_late_body(connection).await;
 }
 
-fn prepared(mut session: ServerSession, shutdown: &ShutdownWatch) -> ServerSession {
+fn prepared(
+    mut session: ServerSession,
+    pause: Duration,
+    shutdown: &ShutdownWatch,
+) -> ServerSession {
     session.set_read_timeout(None);
+    session.set_write_timeout(Some(pause));
     let down = *shutdown.borrow();
     // 0 is for ever: `idle_timeout` of the stream ends it.
     session.set_keepalive((!down).then_some(0));

@@ -180,6 +180,8 @@ impl Request {
         place: Place,
     ) -> Self {
         let mut session = ServerSession::new_http2(session);
+        // A client that gives an answer no room for so long has lost interest in it.
+        session.set_write_timeout(Some(rules.body_timeout));
         let exchange = Exchange::new(rules.body_timeout, rules.body_deadline);
         if !session.is_body_empty() {
             exchange.expect_body();

@@ -27,7 +27,12 @@ pub struct TlsIdentity {
     files: config::Certificate,
     shown: Arc<Shown>,
     server: Arc<ServerConfig>,
+    /// The files when they were loaded first.
+    loaded: Stamps,
 }
+
+/// Of the chain and of the key; none where there is no such file.
+type Stamps = [Option<(SystemTime, u64)>; 2];
 
 /// A file that TLS cannot work with.
 #[derive(Debug, thiserror::Error)]
@@ -98,32 +103,41 @@ impl TlsIdentity {
         client_ca: Option<&Path>,
     ) -> Result<Arc<Self>, TlsFault> {
         let provider = Arc::new(ring::default_provider());
+        // Before the files are read: what is written meanwhile is then seen to have changed.
+        let loaded = stamps(files);
         let shown = Arc::new(Shown(ArcSwap::from_pointee(pair(files, &provider)?)));
         let server = server_config(&provider, Arc::clone(&shown), client_ca)?;
         Ok(Arc::new(Self {
             files: files.clone(),
             shown,
             server: Arc::new(server),
+            loaded,
         }))
     }
 
-    /// Looks at the files every `interval` and loads them again when they changed. Files that cannot be
-    /// used are logged, and the certificate stays as it was. Never ends.
+    /// Looks at the files every `interval` and loads them again when they changed since they were last
+    /// loaded. Files that cannot be used are logged, and the certificate stays as it was; they are tried
+    /// again each time, since what was wrong need not lie in them. Never ends.
     pub async fn watch(self: Arc<Self>, interval: Duration) {
-        let mut seen = self.stamp().await;
+        let mut loaded = self.loaded;
+        let mut said = None;
         loop {
             tokio::time::sleep(interval).await;
-            let now = self.stamp().await;
-            if now == seen {
+            let now = stamps(&self.files);
+            if now == loaded {
                 continue;
             }
-            seen = now;
             match self.reload() {
                 Ok(()) => {
+                    (loaded, said) = (now, None);
                     tracing::info!(certificate = %self.files.chain.display(), "certificate reloaded");
                 }
                 Err(fault) => {
-                    tracing::error!(%fault, "certificate not reloaded, the old one stays");
+                    let fault = fault.to_string();
+                    if said.as_ref() != Some(&fault) {
+                        tracing::error!(%fault, "certificate not reloaded, the old one stays");
+                    }
+                    said = Some(fault);
                 }
             }
         }
@@ -143,15 +157,14 @@ impl TlsIdentity {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.server))
     }
-
-    async fn stamp(&self) -> [Option<(SystemTime, u64)>; 2] {
-        [stamp(&self.files.chain).await, stamp(&self.files.key).await]
-    }
 }
 
-async fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
-    let facts = tokio::fs::metadata(file).await.ok()?;
-    Some((facts.modified().ok()?, facts.len()))
+/// When the files were last written, and how long they are.
+fn stamps(files: &config::Certificate) -> Stamps {
+    [&files.chain, &files.key].map(|file| {
+        let facts = std::fs::metadata(file).ok()?;
+        Some((facts.modified().ok()?, facts.len()))
+    })
 }
 
 fn pair(files: &config::Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, TlsFault> {

@@ -16,11 +16,10 @@ use super::listener::Holder;
 /// Longest time to get the end of an answer out.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// How long, through which silence, and how many bytes a closed connection is still read from. A
-/// client that writes all of its request before it reads must come to its end: the largest body that
-/// is not streamed through the gate, at the pace of a good line.
+/// client that writes all of its request before it reads must come to its end, if that is not far.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 const LINGER_PAUSE: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 const LINGER_CHUNK: usize = 16 * 1024;
 /// What is gathered before it is sent, at most. A head and a short body go out as one segment.
 const OUTBOX_BYTES: usize = 4 * 1024;

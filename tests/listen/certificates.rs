@@ -1,6 +1,7 @@
 //! The certificate is loaded anew when its files change, under clients that are connected.
 
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use tidegate::app::Running;
 
@@ -20,10 +21,10 @@ async fn is_shown(gate: &Running, identity: &Identity) -> bool {
 }
 
 async fn until_shown(gate: &Running, identity: &Identity) {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while !is_shown(gate, identity).await {
-        assert!(std::time::Instant::now() < deadline, "never shown");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline, "never shown");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -73,10 +74,7 @@ async fn files_that_cannot_be_used_are_named_and_the_last_good_certificate_stays
     );
     let bare = Bare::start("broken", "", &now).await;
     let folder = folder("broken");
-    let shown = async |identity: &Identity| {
-        let stream = Believer::new(identity).connect(bare.https).await;
-        stream.is_ok()
-    };
+    let shown = async |identity: &Identity| is_at(&bare, identity).await;
     assert!(shown(&now).await);
     for (certificate, key, named) in [
         (Some(""), None, "tls.crt"),
@@ -98,4 +96,62 @@ async fn files_that_cannot_be_used_are_named_and_the_last_good_certificate_stays
     other.write(&folder);
     bare.identity.reload().unwrap();
     assert!(shown(&other).await && !shown(&now).await);
+}
+
+#[tokio::test]
+async fn a_change_between_the_start_and_the_first_look_is_seen() {
+    let (old, new) = (
+        self_signed(&["localhost"], false),
+        self_signed(&["localhost"], false),
+    );
+    let bare = Bare::start("first-look", "", &old).await;
+    let (certificate, _) = new.write(&folder("first-look"));
+    // Clocks of file systems tick slowly: make sure that it looks written at another time.
+    let file = std::fs::File::options().write(true).open(certificate);
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    file.unwrap().set_modified(at).unwrap();
+    let watch = tokio::spawn(bare.identity.clone().watch(Duration::from_millis(10)));
+    until_is(&bare, &new).await;
+    watch.abort();
+}
+
+#[tokio::test]
+async fn a_reload_that_failed_is_tried_again_though_the_files_look_the_same() {
+    let (old, new) = (
+        self_signed(&["localhost"], false),
+        self_signed(&["localhost"], false),
+    );
+    let bare = Bare::start("retry", "", &old).await;
+    let folder = folder("retry");
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(at).unwrap();
+    };
+    // As unreadable for a while: the same length and time as what can be read later.
+    put("tls.key", &new.key_pem);
+    put("tls.crt", &"-".repeat(new.certificate_pem.len()));
+    let failed = bare.identity.reload().is_err();
+    assert!(failed && is_at(&bare, &old).await);
+    let watch = tokio::spawn(bare.identity.clone().watch(Duration::from_millis(10)));
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    put("tls.crt", &new.certificate_pem);
+    until_is(&bare, &new).await;
+    watch.abort();
+}
+
+async fn is_at(bare: &Bare, identity: &Identity) -> bool {
+    Believer::new(identity).connect(bare.https).await.is_ok()
+}
+
+async fn until_is(bare: &Bare, identity: &Identity) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_at(bare, identity).await {
+        assert!(Instant::now() < deadline, "never shown");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

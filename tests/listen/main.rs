@@ -11,6 +11,7 @@ mod floods;
 mod goodbye;
 mod handshake;
 mod proxy_protocol;
+mod readers;
 mod storm;
 
 use std::net::SocketAddr;

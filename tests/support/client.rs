@@ -135,6 +135,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             .is_err()
     }
 
+    /// Reads so many bytes, at least, for the next answer.
+    pub async fn read_some(&mut self, bytes: usize) {
+        let enough = self.buffer.len() + bytes;
+        while self.buffer.len() < enough && self.more().await {}
+    }
+
     async fn more(&mut self) -> bool {
         matches!(self.stream.read_buf(&mut self.buffer).await, Ok(read) if read > 0)
     }
