@@ -110,6 +110,8 @@ async fn agree(
         return Some(wire);
     }
     connection.report(None, Cause::Preface);
+    // It has not asked for anything, so it has no answer to lose: closed at once.
+    drop(connection.take_estate());
     None
 }
 

@@ -72,9 +72,9 @@ async fn a_client_that_reads_slowly_is_served_to_the_end() {
         .send("GET /folder/x?bytes=30000000 HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     // Longer than the pause in all, and never one as long as it.
-    for _ in 0..20 {
+    for step in 1..=20 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        client.read_some(1_000_000).await;
+        client.read_ahead(step * 1_000_000).await;
     }
     let answer = client.answer().await.unwrap();
     assert_eq!((answer.status, answer.whole), (200, true));

@@ -135,10 +135,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             .is_err()
     }
 
-    /// Reads so many bytes, at least, for the next answer.
-    pub async fn read_some(&mut self, bytes: usize) {
-        let enough = self.buffer.len() + bytes;
-        while self.buffer.len() < enough && self.more().await {}
+    /// Reads ahead until it has so many bytes of the next answer, at least.
+    pub async fn read_ahead(&mut self, bytes: usize) {
+        while self.buffer.len() < bytes && self.more().await {}
     }
 
     async fn more(&mut self) -> bool {
