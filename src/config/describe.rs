@@ -108,7 +108,7 @@ fn deadlines(page: &mut Page, listen: &Listen) {
         (
             "body_timeout",
             listen.body_timeout,
-            "of silence inside a request body",
+            "of silence inside a request body, or while a client takes nothing of its answer",
         ),
         (
             "body_deadline",

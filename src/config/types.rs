@@ -53,7 +53,7 @@ pub struct Listen {
     pub header_timeout: Duration,
     /// Longest silence between requests of one connection.
     pub idle_timeout: Duration,
-    /// Longest pause inside a request body.
+    /// Longest pause inside a request body, and longest time that a client may take nothing of its answer.
     pub body_timeout: Duration,
     /// Longest whole request body of a call that is no transfer.
     pub body_deadline: Duration,
