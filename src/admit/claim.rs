@@ -85,10 +85,14 @@ impl Stack {
         now: Moment,
     ) -> Result<(Rules, Place, Stamps), Full> {
         let page = self.live().open();
-        let held = self.take_held(rules, who)?;
+        let enforced = rules & self.enforced();
+        let held = self.take_held(enforced, who)?;
         let stamps = self
-            .take_rates(rules, who, now)
+            .take_every_rate(rules, who, now)
             .inspect_err(|_| self.give_back(held, who))?;
+        // Shadow limits come last: they have no say, and see no call that is refused.
+        let watched = self.take_held(rules & !enforced, who).unwrap_or_default();
+        let held = held | watched;
         Ok((held, page.enter(held), stamps))
     }
 
@@ -111,11 +115,30 @@ impl Stack {
         Ok(held)
     }
 
+    /// Counts the call in every rate that is enforced, or in none, and then in those that only watch.
+    fn take_every_rate(
+        &self,
+        rules: Rules,
+        who: &Hashed<IpAddr>,
+        now: Moment,
+    ) -> Result<Stamps, Full> {
+        let enforced = rules & self.enforced();
+        let mut stamps = self.take_rates(enforced, who, now)?;
+        let watched = self.take_rates(rules & !enforced, who, now);
+        let left = stamps.remaining_capacity();
+        stamps.extend(watched.unwrap_or_default().into_iter().take(left));
+        Ok(stamps)
+    }
+
     /// Counts the call in every rate, or in none. Locks are taken in the order of the rules, so two
     /// claims never wait for each other.
     fn take_rates(&self, rules: Rules, who: &Hashed<IpAddr>, now: Moment) -> Result<Stamps, Full> {
+        let rates = rules & self.rates();
+        if rates == 0 {
+            return Ok(Stamps::new());
+        }
         let mut promises: ArrayVec<Promise<'_>, MOST_RATES> = ArrayVec::new();
-        for (at, rule) in self.each(rules & self.rates()) {
+        for (at, rule) in self.each(rates) {
             let offer = match &rule.count {
                 Count::Rate(rate) => rate.offer(now).map(|offer| Promise::Everybody(at, offer)),
                 Count::KeyedRate(keyed, pace) => keyed.offer(who, pace, now).map(Promise::Keyed),
@@ -133,7 +156,7 @@ impl Stack {
             }
         }
         let mut stamps = Stamps::new();
-        for promise in promises {
+        for promise in promises.drain(..) {
             match promise {
                 Promise::Everybody(at, offer) => {
                     if !stamps.is_full() {
@@ -206,7 +229,7 @@ impl Claim {
         let rules = self.stack.rules_for(call);
         self.stamps = self
             .stack
-            .take_rates(rules, &self.who, now)
+            .take_every_rate(rules, &self.who, now)
             .map_err(|full| self.stack.refuse(rules, full, &self.who, now))?;
         Ok(())
     }

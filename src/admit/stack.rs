@@ -18,6 +18,8 @@ pub struct Stack {
     rules: Box<[Rule]>,
     /// For each class, the rules that speak of it.
     by_class: [Rules; Class::ALL.len()],
+    /// Rules that refuse, rather than only watch.
+    enforced: Rules,
     rates: Rules,
     caps: Rules,
     sockets: Box<[SocketLimit]>,
@@ -87,6 +89,7 @@ impl Stack {
         let rules: Box<[Rule]> = rules.into_iter().map(|(rule, _)| rule).collect();
         Self {
             by_class,
+            enforced: set(rules.iter().map(|rule| rule.enforced)),
             rates: set(rules
                 .iter()
                 .map(|rule| matches!(rule.count, Count::Rate(_) | Count::KeyedRate(..)))),
@@ -137,6 +140,10 @@ impl Stack {
 
     pub(super) fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    pub(super) fn enforced(&self) -> Rules {
+        self.enforced
     }
 
     pub(super) fn rates(&self) -> Rules {

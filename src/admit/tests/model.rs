@@ -138,7 +138,7 @@ type SlowRefusal = (String, u64, Duration);
 
 /// Takes everything of `rules` (or rates alone), or nothing.
 fn slow_claim(slow: &mut [Slow], rules: &[usize], from: u8, now: u64) -> Result<(), SlowRefusal> {
-    let mut take = Vec::new();
+    let (mut take, mut watched) = (Vec::new(), Vec::new());
     for at in rules {
         let one = &mut slow[*at];
         if one.has_room(from, now) {
@@ -152,7 +152,7 @@ fn slow_claim(slow: &mut [Slow], rules: &[usize], from: u8, now: u64) -> Result<
                 .map(|at| slow[*at].wait(from, now));
             return Err((refusal.0, refusal.1, waits.max().unwrap()));
         } else {
-            one.shadow_refused += 1;
+            watched.push(*at);
             if one.is_held() {
                 take.push(*at); // counted all the same
             }
@@ -160,6 +160,9 @@ fn slow_claim(slow: &mut [Slow], rules: &[usize], from: u8, now: u64) -> Result<
     }
     for at in take {
         slow[at].take(from, now);
+    }
+    for at in watched {
+        slow[at].shadow_refused += 1; // of calls that passed, and of no others
     }
     Ok(())
 }

@@ -76,3 +76,25 @@ fn a_shadow_rate_reports_what_it_would_have_admitted() {
     let seen = view(&stack, "quiet", at(999));
     assert_eq!((seen.in_use, seen.shadow_refused), (10, 990));
 }
+
+#[test]
+fn a_refused_call_is_not_reported_by_a_shadow_limit() {
+    for loud in [seats("loud", 1), rate("loud", 1), rate_each("loud", 1)] {
+        for quiet in [
+            sockets("quiet", 0),
+            seats_each("quiet", 0),
+            rate("quiet", 0),
+        ] {
+            let kind = (loud.counts, quiet.counts);
+            let stack = stack(vec![loud.clone(), shadow(quiet)]);
+            let held = stack.claim(&rest(1), at(0)).unwrap();
+            for _ in 0..10 {
+                assert!(stack.claim(&rest(1), at(1)).is_err());
+            }
+            let seen = view(&stack, "quiet", at(1));
+            assert_eq!((seen.admitted, seen.shadow_refused), (1, 1), "{kind:?}");
+            drop(held);
+            audited(&stack);
+        }
+    }
+}
