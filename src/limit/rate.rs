@@ -85,8 +85,9 @@ impl Rate {
 
     /// Moves the stamp of a call that was counted at `from` to `to`, the moment when it really leaves.
     ///
-    /// Exact all the same: a stamp only moves later, and whoever was admitted in between counted it in
-    /// its window at its old place. It only delays the moment at which it leaves the window.
+    /// Every window keeps its limit as long as the call leaves less than a window after it was
+    /// counted: whoever was admitted in between counted it at its old place. A call that leaves later
+    /// than that has no stamp any more and is not counted again; nor is the bucket of `burst` moved.
     #[must_use = "the stamp may be a later one than asked for"]
     pub fn restamp(&self, from: Moment, to: Moment) -> Moment {
         let mut log = self.log.lock();
