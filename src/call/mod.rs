@@ -1,9 +1,13 @@
 //! Words everyone shares. Nothing here does I/O, takes a lock or reads a clock.
 
 mod class;
+mod dialect;
+mod principal;
 mod refusal;
 
 pub use class::Class;
+pub use dialect::{Dialect, Spoken};
+pub use principal::{Principal, SessionKey, SessionKind, UserId};
 pub use refusal::{Reason, Refusal};
 
 use std::net::IpAddr;
