@@ -13,6 +13,7 @@ use super::arrive::authority;
 use super::body::{capped, complete};
 use super::stage::Stage;
 use crate::answer;
+use crate::call::Refusal;
 use crate::classify::classify;
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
@@ -43,13 +44,20 @@ fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
     let (Some(claim), Ok(classified)) = (&mut stage.claim, classify(&stage.method, target)) else {
         return Ok(());
     };
-    if let Err(refusal) = claim.again(&classified.call(stage.client), now) {
-        stage.who = Some(Who::Limit);
-        stage.limit = Some(refusal.limit.clone());
-        stage.instead = Some(answer::refusal(&refusal, stage.shared.settings.ratelimit));
-        return Err(Error::new_in(ErrorType::HTTPStatus(refusal.status)));
-    }
-    Ok(())
+    let counted = claim.again(&classified.call(stage.client), now);
+    counted.map_err(|refusal| refused(&refusal, stage))
+}
+
+/// A rate that had no room for a call under way: it is answered as if it had been refused at once.
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora passes its errors boxed"
+)]
+fn refused(refusal: &Refusal, stage: &mut Stage) -> Box<Error> {
+    stage.who = Some(Who::Limit);
+    stage.limit = Some(refusal.limit.clone());
+    stage.instead = Some(answer::refusal(refusal, stage.shared.settings.ratelimit));
+    Error::new_in(ErrorType::HTTPStatus(refusal.status))
 }
 
 /// The head on its way up.
@@ -61,7 +69,8 @@ pub(super) fn request(
     let now = Instant::now();
     stage.dispatched = Some(now);
     if let Some(claim) = &mut stage.claim {
-        claim.dispatch(stage.shared.moment(now));
+        let counted = claim.dispatch(stage.shared.moment(now));
+        counted.map_err(|refusal| refused(&refusal, stage))?;
     }
     stage.request_sent = session.is_body_done();
     stage.phase = if stage.request_sent {
