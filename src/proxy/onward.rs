@@ -28,7 +28,7 @@ pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Resul
         // A request comes here only admitted.
         return Err(Error::new_in(ErrorType::InternalError));
     };
-    let dial = upstream.dial(worker, claim.socket_group());
+    let dial = upstream.dial(worker, claim.socket_group(), stage.class);
     let peer = upstream.peer(&dial);
     stage.dial = Some(dial);
     stage.attempts += 1;
@@ -81,7 +81,11 @@ pub(super) fn request(
     let (Some(upstream), Some(id)) = (&stage.upstream, &stage.request_id) else {
         return Err(Error::new_in(ErrorType::InternalError));
     };
-    upstream.rewriter().request(head, hop(session, stage), id)
+    let lines = upstream.rewriter().request(head, hop(session, stage), id)?;
+    if let Some(dial) = &stage.dial {
+        dial.add_lines(lines);
+    }
+    Ok(())
 }
 
 /// The head of the upstream's answer.
@@ -89,6 +93,9 @@ pub(super) fn response(session: &Session, head: &ResponseHeader, stage: &mut Sta
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         stage.upgraded = true;
         stage.phase = Phase::Data;
+        if let Some(dial) = &stage.dial {
+            dial.upgraded();
+        }
         if let Some(exchange) = &stage.exchange {
             exchange.body_finished();
         }
@@ -130,11 +137,12 @@ fn content_length(head: &ResponseHeader) -> Option<u64> {
         .and_then(|length: &HeaderValue| length.to_str().ok()?.trim().parse().ok())
 }
 
-fn hop<'a>(session: &'a Session, stage: &Stage) -> Hop<'a> {
+fn hop<'a>(session: &'a Session, stage: &'a Stage) -> Hop<'a> {
     let connection = stage.connection.as_ref();
     let peer_ip = connection.map_or(stage.client, |connection| connection.peer().ip());
     Hop {
         peer: peer_ip,
+        peer_text: connection.map_or("unknown", |connection| connection.peer_text()),
         trusted: is_trusted(peer_ip, &stage.shared.settings.trusted_proxies),
         tls: connection.is_some_and(|connection| connection.tls().is_some()),
         http2: session.is_http2(),
