@@ -217,3 +217,7 @@ impl VirtualSocket for Wire {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
