@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use super::live::{Place, Rules};
 use super::rule::{Count, Rule};
 use super::stack::{ResponseCap, SocketGroup, Stack};
-use crate::call::{Call, Refusal};
+use crate::call::{Call, Class, Reason, Refusal};
 use crate::limit::{Hashed, KeyedOffer, Moment, Offer};
 
 /// Most rates that one call can fall under; the configuration allows no more limits than this.
@@ -27,6 +27,7 @@ pub struct Claim {
     stack: Arc<Stack>,
     held: Rules,
     who: Hashed<IpAddr>,
+    class: Class,
     place: Place,
     began: Moment,
     group: SocketGroup,
@@ -71,6 +72,7 @@ impl Stack {
             stack: Arc::clone(self),
             held,
             who,
+            class: call.class,
             began: now,
             group: SocketGroup::of(group),
             stamps,
@@ -213,12 +215,28 @@ impl Claim {
 
     /// The call leaves at `now`: gate-wide rates count it from here on, not from when it was claimed,
     /// so that time spent on a new connection does not crowd a later window.
-    pub fn dispatch(&mut self, now: Moment) {
+    ///
+    /// # Errors
+    /// The rate that has no room for it any more: it leaves a whole window late, and others took its
+    /// place.
+    pub fn dispatch(&mut self, now: Moment) -> Result<(), Refusal> {
         for (at, stamp) in &mut self.stamps {
-            if let Some(Count::Rate(rate)) = self.stack.rule(*at).map(|rule| &rule.count) {
-                *stamp = rate.restamp(*stamp, now);
+            let Some(rule) = self.stack.rule(*at) else {
+                continue;
+            };
+            let Count::Rate(rate) = &rule.count else {
+                continue;
+            };
+            match rate.restamp(*stamp, now) {
+                Ok(moved) => *stamp = moved,
+                Err(denied) if rule.enforced => {
+                    rule.tally.refuse(Reason::Full);
+                    return Err(rule.denied(denied, now));
+                }
+                Err(_) => rule.tally.shadow_refuse(),
             }
         }
+        Ok(())
     }
 
     /// Counts the call once more in its rates: it is about to be sent up again.
@@ -238,7 +256,9 @@ impl Claim {
     pub fn release(self, now: Moment) {
         let held_for = now.since(self.began);
         for (_, rule) in self.stack.each(self.held) {
-            rule.tally.learn(held_for);
+            if rule.learns_from(self.class) {
+                rule.tally.learn(held_for);
+            }
         }
     }
 }

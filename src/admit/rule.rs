@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::Tally;
-use crate::call::{Call, Reason, Refusal};
+use crate::call::{Call, Class, Reason, Refusal};
 use crate::classify::Pattern;
 use crate::config::{Counts, Key, Limit, Mode};
 use crate::limit::{Denied, Hashed, KeyHasher, Keyed, Moment, Pace, Rate, Seats};
@@ -23,6 +23,7 @@ pub(super) struct Rule {
     pub(super) tally: Tally,
     status: u16,
     path: Option<Pattern>,
+    only_long_polls: bool,
 }
 
 /// How it counts.
@@ -88,6 +89,7 @@ impl Rule {
             tally: Tally::default(),
             status: limit.full_status,
             path: limit.matches.path.as_deref().and_then(Pattern::new),
+            only_long_polls: limit.matches.class == [Class::LongPoll],
         })
     }
 
@@ -96,6 +98,12 @@ impl Rule {
         self.path
             .as_ref()
             .is_none_or(|path| path.matches(call.path, call.normal_path))
+    }
+
+    /// Whether a call of `class` tells how long its units are usually held. A long poll lasts as long as
+    /// nothing happens: only limits on nothing else learn from it.
+    pub(super) fn learns_from(&self, class: Class) -> bool {
+        class != Class::LongPoll || self.only_long_polls
     }
 
     /// Whether what it counts is held and given back.
@@ -182,7 +190,7 @@ impl Rule {
 
     /// The refusal of what is held.
     pub(super) fn full(&self, in_use: u64) -> Refusal {
-        self.refusal(in_use, self.tally.expected(self.ceiling))
+        self.refusal(in_use, self.tally.come_back(self.ceiling))
     }
 
     fn refusal(&self, in_use: u64, retry_after: Duration) -> Refusal {

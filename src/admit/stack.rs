@@ -28,7 +28,7 @@ pub struct Stack {
 }
 
 /// A set of `upstream_connections` limits: those that one socket is charged to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct SocketGroup(u64);
 
 impl SocketGroup {

@@ -11,6 +11,9 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// What a limit of 0 says: nobody knows when it will be raised.
 const BLOCKED: Duration = Duration::from_mins(1);
 
+/// 2^64 over the golden ratio: multiples of it, as fractions of 2^64, spread evenly however many they are.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// Counters of one limit.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -62,6 +65,16 @@ impl Tally {
             mean - mean / 8 + held / 8
         };
         self.held_for.store(mean.max(1), Ordering::Relaxed);
+    }
+
+    /// When one of `ceiling` units, all held, is expected to be free, for one caller of those that are
+    /// refused: up to twice the estimate, spread by the golden ratio, so that they do not come back
+    /// together.
+    pub(super) fn come_back(&self, ceiling: u64) -> Duration {
+        let expected = self.expected(ceiling);
+        let [full, ..] = self.refused();
+        let turn = u32::try_from(full.wrapping_mul(GOLDEN) >> 32).unwrap_or(0);
+        expected + expected.mul_f64(f64::from(turn) / f64::from(u32::MAX))
     }
 
     /// When one of `ceiling` units, all held, is expected to be free: they end evenly spread over the

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora_core::protocols::l4::stream::Stream;
@@ -12,6 +14,7 @@ use pingora_error::{BError, Error, ErrorType, Result};
 
 use super::fault::UpstreamFault;
 use super::io::Io;
+use super::lines::Lines;
 use super::pool::{Checkout, Ticket};
 use super::upstream::Upstream;
 use super::wire::Wire;
@@ -29,12 +32,23 @@ pub struct Dial {
     complete: AtomicBool,
     connected: AtomicBool,
     reused: AtomicBool,
+    /// Longest silence of the upstream; zero: any.
+    patience: Duration,
+    upgraded: AtomicBool,
+    timed_out: AtomicBool,
+    /// What the [`Wire`] is to send behind the head.
+    lines: Mutex<Lines>,
     /// A handle to itself for the [`Wire`] it makes.
     this: std::sync::Weak<Self>,
 }
 
 impl Dial {
-    pub(super) fn new(upstream: Arc<Upstream>, worker: usize, group: SocketGroup) -> Arc<Self> {
+    pub(super) fn new(
+        upstream: Arc<Upstream>,
+        worker: usize,
+        group: SocketGroup,
+        patience: Option<Duration>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             upstream,
             worker,
@@ -42,8 +56,21 @@ impl Dial {
             complete: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             reused: AtomicBool::new(false),
+            patience: patience.unwrap_or_default(),
+            upgraded: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
+            lines: Mutex::default(),
             this: this.clone(),
         })
+    }
+
+    /// Sends `lines` behind the request's head, which has not gone out yet.
+    pub fn add_lines(&self, lines: Lines) {
+        *self.lines.lock() = lines;
+    }
+
+    pub(super) fn take_lines(&self) -> Lines {
+        std::mem::take(&mut *self.lines.lock())
     }
 
     /// The response, body included, has come whole: the connection may carry another request.
@@ -51,6 +78,27 @@ impl Dial {
     /// Not for upgraded connections, which never may.
     pub fn response_complete(&self) {
         self.complete.store(true, Ordering::Release);
+    }
+
+    /// The connection is a tunnel from here on: its silences mean nothing.
+    pub fn upgraded(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Whether the upstream was silent for longer than it may.
+    #[must_use]
+    pub fn is_timed_out(&self) -> bool {
+        self.timed_out.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_timed_out(&self) {
+        self.timed_out.store(true, Ordering::Release);
+    }
+
+    /// Longest silence; none for what may be silent.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let limited = !self.patience.is_zero() && !self.upgraded.load(Ordering::Acquire);
+        limited.then_some(self.patience)
     }
 
     /// Whether a connection was had at all.

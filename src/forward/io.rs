@@ -7,16 +7,51 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-/// A connected socket, TLS already done where the address asks for it.
+use crate::listen::Alarm;
+
+/// A connected socket, TLS already done where the address asks for it, and the timer of its silences:
+/// one for all its requests, since setting a timer anew for each costs more than the request's bytes.
 #[derive(Debug)]
-pub(super) enum Io {
+pub(super) struct Io {
+    line: Line,
+    alarm: Alarm,
+}
+
+#[derive(Debug)]
+enum Line {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Io {
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self::new(Line::Plain(stream))
+    }
+
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::new(Line::Tls(Box::new(stream)))
+    }
+
+    fn new(line: Line) -> Self {
+        Self {
+            line,
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Ready once `at` has come; else wakes the task no later than `at`.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        self.alarm.poll(cx, at)
+    }
+
+    /// The thread that it was made on is left: so is its timer.
+    pub(super) fn moved(&mut self) {
+        self.alarm = Alarm::default();
+    }
+
     /// Whether an idle connection may carry another request: open, and nothing was said unasked.
     ///
     /// Asks the socket once and does not wait.
@@ -47,9 +82,9 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().line {
+            Line::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Line::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -60,23 +95,23 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().line {
+            Line::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Line::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().line {
+            Line::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Line::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().line {
+            Line::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Line::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -85,16 +120,16 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().line {
+            Line::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Line::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.line {
+            Line::Plain(stream) => stream.is_write_vectored(),
+            Line::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

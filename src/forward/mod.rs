@@ -15,6 +15,7 @@ mod dial;
 mod fault;
 pub mod headers;
 mod io;
+mod lines;
 mod pool;
 mod resolve;
 mod tls;
@@ -23,6 +24,7 @@ mod wire;
 
 pub use dial::Dial;
 pub use fault::UpstreamFault;
+pub use lines::Lines;
 pub use pool::{Pool, PoolView};
 pub use resolve::Addresses;
 pub use tls::TlsSetupError;

@@ -113,7 +113,8 @@ impl Pool {
         // Every place is taken. An idle socket of this group serves as it is ...
         for other in 1..self.shards.len() {
             let other = (worker + other) % self.shards.len();
-            if let Some((io, ticket)) = self.take_idle(other, group) {
+            if let Some((mut io, ticket)) = self.take_idle(other, group) {
+                io.moved();
                 return Checkout::Reused(io, ticket);
             }
         }

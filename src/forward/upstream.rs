@@ -19,6 +19,7 @@ use super::pool::Pool;
 use super::resolve::Addresses;
 use super::tls::{TlsSetupError, client_config};
 use crate::admit::{SocketGroup, Stack};
+use crate::call::Class;
 use crate::config;
 
 /// Silence after which the kernel asks whether the upstream is still there.
@@ -131,10 +132,13 @@ impl Upstream {
         &self.rewriter
     }
 
-    /// A new attempt to reach it from thread `worker`, with the sockets `group` is charged to.
+    /// A new attempt to reach it from thread `worker` for a call of `class`, with the limits that its
+    /// sockets are charged to. Ordinary calls are given up after a silence of `response_timeout`; long
+    /// polls are silent as long as nothing happens.
     #[must_use]
-    pub fn dial(self: &Arc<Self>, worker: usize, group: SocketGroup) -> Arc<Dial> {
-        Dial::new(self.clone(), worker, group)
+    pub fn dial(self: &Arc<Self>, worker: usize, group: SocketGroup, class: Class) -> Arc<Dial> {
+        let patience = (class != Class::LongPoll).then_some(self.config.response_timeout);
+        Dial::new(self.clone(), worker, group, patience)
     }
 
     /// What Pingora needs to know of it, to go through `dial`.
@@ -234,10 +238,10 @@ impl Upstream {
 
     async fn secure(&self, stream: TcpStream) -> Result<Io, Failure> {
         let Some(tls) = &self.tls else {
-            return Ok(Io::Plain(stream));
+            return Ok(Io::plain(stream));
         };
         match tls.connector.connect(tls.name.clone(), stream).await {
-            Ok(stream) => Ok(Io::Tls(Box::new(stream))),
+            Ok(stream) => Ok(Io::tls(stream)),
             Err(error) => Err(failed(UpstreamFault::Tls, &error.to_string())),
         }
     }
@@ -278,8 +282,9 @@ fn ready(stream: &TcpStream) {
 fn template(config: &config::Upstream) -> HttpPeer {
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], config.address.port));
     let mut peer = HttpPeer::new(nowhere, false, String::new());
-    peer.options.read_timeout = Some(config.response_timeout);
-    peer.options.write_timeout = Some(config.response_timeout);
+    // Silences are timed by the wire.
+    peer.options.read_timeout = None;
+    peer.options.write_timeout = None;
     peer.options.set_http_version(1, 1);
     // Each upstream apart, even where nothing of Pingora's pool is used.
     peer.group_key = config.address.port.into();

@@ -6,14 +6,17 @@
 //! whether it is still quiet, which it does by reading once more. That read is answered with an end
 //! of file, so that Pingora lets go at once, and the socket goes to the pool instead.
 //! Everything else (an error, a shutdown, a response cut short, an upgrade) closes it.
+//!
+//! On the way up it puts the gate's own header lines behind the head that Pingora writes.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::dial::Dial;
 use super::io::Io;
@@ -27,6 +30,20 @@ pub(super) struct Wire {
     ticket: Option<Ticket>,
     dial: Arc<Dial>,
     fate: Fate,
+    outbox: Outbox,
+    /// Since when the upstream has neither said nor taken anything.
+    silent_since: Option<Instant>,
+}
+
+/// The request's head, with the gate's own lines, on its way out.
+#[derive(Debug)]
+enum Outbox {
+    /// Pingora has not written it yet.
+    Awaited,
+    /// So much of it is sent.
+    Sending { head: Vec<u8>, sent: usize },
+    /// It is out: what follows is the body.
+    Sent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +63,8 @@ impl Wire {
             ticket: Some(ticket),
             dial,
             fate: Fate::Busy,
+            outbox: Outbox::Awaited,
+            silent_since: None,
         }
     }
 
@@ -54,6 +73,53 @@ impl Wire {
             .as_mut()
             .map(Pin::new)
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// What came of a read or write, or that the upstream has been silent for too long.
+    fn timed<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.silent_since = None;
+            return outcome;
+        }
+        let Some(patience) = self.dial.patience() else {
+            return outcome;
+        };
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let Some(io) = self.io.as_mut() else {
+            return outcome;
+        };
+        ready!(io.poll_late(cx, since + patience));
+        self.dial.note_timed_out();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Takes the head that Pingora writes, whole and at once, and sends it with the lines of the gate.
+    fn take_head(&mut self, head: &[u8]) -> io::Result<()> {
+        let lines = self.dial.take_lines();
+        let head = lines.join(head).ok_or(io::ErrorKind::InvalidData)?;
+        self.outbox = Outbox::Sending { head, sent: 0 };
+        Ok(())
+    }
+
+    /// Sends what is left of the head.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Outbox::Sending { head, sent } = &mut self.outbox {
+            let io = self.io.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+            let left = head.get(*sent..).unwrap_or_default();
+            if left.is_empty() {
+                self.outbox = Outbox::Sent;
+                break;
+            }
+            match ready!(Pin::new(io).poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => *sent += more,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -83,10 +149,8 @@ impl AsyncRead for Wire {
             }
             return Poll::Ready(Ok(()));
         }
-        match wire.io() {
-            Ok(io) => io.poll_read(cx, buf),
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        let read = wire.io()?.poll_read(cx, buf);
+        wire.timed(cx, read)
     }
 }
 
@@ -96,17 +160,27 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut().io() {
-            Ok(io) => io.poll_write(cx, buf),
-            Err(error) => Poll::Ready(Err(error)),
+        let wire = self.get_mut();
+        if matches!(wire.outbox, Outbox::Awaited) {
+            wire.take_head(buf)?;
+            // What does not go out now goes with the flush that follows every head.
+            return match wire.poll_head(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Ready(Ok(buf.len())),
+            };
         }
+        let sent = wire.poll_head(cx);
+        ready!(wire.timed(cx, sent))?;
+        let written = wire.io()?.poll_write(cx, buf);
+        wire.timed(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut().io() {
-            Ok(io) => io.poll_flush(cx),
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        let wire = self.get_mut();
+        let sent = wire.poll_head(cx);
+        ready!(wire.timed(cx, sent))?;
+        let flushed = wire.io()?.poll_flush(cx);
+        wire.timed(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -123,10 +197,13 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut().io() {
-            Ok(io) => io.poll_write_vectored(cx, bufs),
-            Err(error) => Poll::Ready(Err(error)),
+        let wire = self.get_mut();
+        if matches!(wire.outbox, Outbox::Sent) {
+            let written = wire.io()?.poll_write_vectored(cx, bufs);
+            return wire.timed(cx, written);
         }
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        Pin::new(wire).poll_write(cx, first.map_or(&[], |buf| buf))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -140,3 +217,7 @@ impl VirtualSocket for Wire {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -85,11 +85,15 @@ impl Rate {
 
     /// Moves the stamp of a call that was counted at `from` to `to`, the moment when it really leaves.
     ///
-    /// Every window keeps its limit as long as the call leaves less than a window after it was
-    /// counted: whoever was admitted in between counted it at its old place. A call that leaves later
-    /// than that has no stamp any more and is not counted again; nor is the bucket of `burst` moved.
-    #[must_use = "the stamp may be a later one than asked for"]
-    pub fn restamp(&self, from: Moment, to: Moment) -> Moment {
+    /// A call that leaves less than a window after it was counted has its place in every window it
+    /// falls in: whoever was admitted in between counted it at its old place. One that leaves later
+    /// has lost that place and is counted anew. The bucket of `burst` is charged at the claim, and
+    /// again only with the part that has run back into it since.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`], and the call counted nowhere, when it leaves too late and there is no room for it.
+    pub fn restamp(&self, from: Moment, to: Moment) -> Result<Moment, Denied> {
         let mut log = self.log.lock();
         let to = log.not_before_last(to);
         // It is among the last ones: those that came while this call found its connection.
@@ -99,9 +103,26 @@ impl Rate {
             .rposition(|stamp| *stamp == from.as_nanos());
         if let Some(at) = at {
             log.stamps.remove(at);
-            log.stamps.push_back(to);
         }
-        Moment::from_nanos(to)
+        let kept = at.is_some() && to < from.as_nanos().saturating_add(self.window);
+        let offer = Offer {
+            rate: self,
+            log,
+            now: to,
+        };
+        if kept {
+            offer.move_here();
+        } else {
+            let earliest = self.earliest(&offer.log);
+            if earliest.is_none_or(|earliest| earliest > to) {
+                return Err(Denied {
+                    retry_at: self.retry_at(earliest, to),
+                    in_use: self.in_window(&offer.log, to),
+                });
+            }
+            offer.take();
+        }
+        Ok(Moment::from_nanos(to))
     }
 
     /// Calls counted in the window that ends at `now`.
@@ -194,5 +215,13 @@ impl Offer<'_> {
             let now = u128::from(self.now) * u128::from(limit);
             self.log.full_at = self.log.full_at.max(now).saturating_add(u128::from(window));
         }
+    }
+
+    /// Counts here a call whose token was taken from the bucket before, and whose old stamp is gone.
+    fn move_here(mut self) {
+        let Rate { limit, window, .. } = *self.rate;
+        let now = u128::from(self.now) * u128::from(limit);
+        self.log.stamps.push_back(self.now);
+        self.log.full_at = self.log.full_at.max(now.saturating_add(u128::from(window)));
     }
 }

@@ -10,11 +10,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is made on first use.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// Ready once `at` has come; else wakes the task no later than `at`.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if at < sleep.deadline() {
             sleep.as_mut().reset(at);

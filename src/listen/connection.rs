@@ -43,6 +43,8 @@ pub struct TlsFacts {
 pub struct Connection {
     listener: Arc<Listener>,
     peer: SocketAddr,
+    /// Its address as text: every request of the connection sends it up.
+    peer_text: Box<str>,
     socket_peer: SocketAddr,
     tls: Option<TlsFacts>,
     refused: Option<Refused>,
@@ -76,6 +78,7 @@ impl Connection {
         let exchange = Arc::new(Exchange::new(rules.body_timeout, rules.body_deadline));
         Arc::new(Self {
             listener,
+            peer_text: facts.peer.ip().to_string().into(),
             peer: facts.peer,
             socket_peer: facts.socket_peer,
             tls: facts.tls,
@@ -106,6 +109,12 @@ impl Connection {
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The client's address as text.
+    #[must_use]
+    pub fn peer_text(&self) -> &str {
+        &self.peer_text
     }
 
     /// Who connected, not looking through a PROXY header.

@@ -63,6 +63,7 @@ use std::sync::Arc;
 use crate::config;
 
 pub use accept::{Entrance, accept};
+pub(crate) use alarm::Alarm;
 pub use bind::{BindFault, BindFaults, BoundListener, Inherited, bind};
 pub use connection::{Connection, Refused, TlsFacts};
 pub use early::{Cause, EarlyEnd, Witness};

@@ -31,12 +31,9 @@ pub(super) fn broken(session: &Session, mut error: Box<Error>, stage: &Stage) ->
     let reused = stage.dial.as_ref().is_some_and(|dial| dial.is_reused());
     let again = *error.esource() == ErrorSource::Upstream
         && reused
+        && !timed_out(stage)
         && stage.attempts == 1
         && stage.phase != Phase::Data
-        && !matches!(
-            error.etype(),
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout
-        )
         && session.req_header().method.is_idempotent()
         && !session.as_ref().retry_buffer_truncated();
     error.set_retry(again);
@@ -79,13 +76,17 @@ fn verdict(error: &Error, stage: &mut Stage) -> Option<Answer> {
     }
 }
 
+fn timed_out(stage: &Stage) -> bool {
+    stage.dial.as_ref().is_some_and(|dial| dial.is_timed_out())
+}
+
 fn by_upstream(error: &Error, stage: &mut Stage) -> Answer {
     let fault = match error.etype() {
+        _ if timed_out(stage) => UpstreamFault::ResponseTimeout,
         ErrorType::ConnectTimedout => UpstreamFault::ConnectTimeout,
         ErrorType::ConnectNoRoute => UpstreamFault::NoSocket,
         ErrorType::ConnectError => UpstreamFault::Connect,
         ErrorType::TLSHandshakeFailure => UpstreamFault::Tls,
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => UpstreamFault::ResponseTimeout,
         ErrorType::InvalidHTTPHeader => UpstreamFault::Malformed,
         _ => UpstreamFault::Broken,
     };

@@ -55,22 +55,27 @@ impl Gate {
 
 #[async_trait]
 impl ProxyHttp for Gate {
-    type CTX = Stage;
+    /// Boxed: Pingora moves it from one future into the next.
+    type CTX = Box<Stage>;
 
-    fn new_ctx(&self) -> Stage {
-        Stage::new(self.shared.clone())
+    fn new_ctx(&self) -> Box<Stage> {
+        Box::new(Stage::new(self.shared.clone()))
     }
 
     /// None: the compression module that Pingora would add does nothing here but cost time.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, stage: &mut Stage) -> Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        stage: &mut Box<Stage>,
+    ) -> Result<()> {
         arrive::begin(session, stage);
         self.shared.probe(Hook::Begin);
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, stage: &mut Stage) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, stage: &mut Box<Stage>) -> Result<bool> {
         let answered = arrive::admit(session, stage).await?;
         self.shared.probe(Hook::Admitted);
         Ok(answered)
@@ -79,7 +84,7 @@ impl ProxyHttp for Gate {
     async fn upstream_peer(
         &self,
         session: &mut Session,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> Result<Box<HttpPeer>> {
         self.shared.probe(Hook::Dial);
         onward::dial(self.worker, session, stage)
@@ -89,7 +94,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         head: &mut RequestHeader,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> Result<()> {
         onward::request(session, head, stage)?;
         self.shared.probe_at(Hook::RequestHead, stage.dispatched);
@@ -101,7 +106,7 @@ impl ProxyHttp for Gate {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> Result<()> {
         self.shared.probe(Hook::RequestBody);
         body::request(body.as_ref(), end, stage)
@@ -111,7 +116,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         head: &mut ResponseHeader,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> Result<()> {
         self.shared.probe(Hook::ResponseHead);
         onward::response(session, head, stage)
@@ -121,7 +126,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         head: &mut ResponseHeader,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> Result<()> {
         onward::answer(session, head, stage)
     }
@@ -131,7 +136,7 @@ impl ProxyHttp for Gate {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> Result<Option<Duration>> {
         self.shared.probe(Hook::ResponseBody);
         body::response(body.as_ref(), end, stage)?;
@@ -142,7 +147,7 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         _: &HttpPeer,
-        _: &mut Stage,
+        _: &mut Box<Stage>,
         error: Box<Error>,
     ) -> Box<Error> {
         fail::unconnected(error)
@@ -153,7 +158,7 @@ impl ProxyHttp for Gate {
         _: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
         _: bool,
     ) -> Box<Error> {
         fail::broken(session, error, stage)
@@ -163,17 +168,17 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         error: &Error,
-        stage: &mut Stage,
+        stage: &mut Box<Stage>,
     ) -> FailToProxy {
         fail::answer(session, error, stage).await
     }
 
     /// Failures are in the access log, by letters, and counted: a line more would only flood the log.
-    fn suppress_error_log(&self, _: &Session, _: &Stage, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Stage>, _: &Error) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, stage: &mut Stage) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, stage: &mut Box<Stage>) {
         self.shared.probe(Hook::End);
         stage.finish(session, error);
     }

@@ -13,6 +13,7 @@ use super::arrive::authority;
 use super::body::{capped, complete};
 use super::stage::Stage;
 use crate::answer;
+use crate::call::Refusal;
 use crate::classify::classify;
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
@@ -27,7 +28,7 @@ pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Resul
         // A request comes here only admitted.
         return Err(Error::new_in(ErrorType::InternalError));
     };
-    let dial = upstream.dial(worker, claim.socket_group());
+    let dial = upstream.dial(worker, claim.socket_group(), stage.class);
     let peer = upstream.peer(&dial);
     stage.dial = Some(dial);
     stage.attempts += 1;
@@ -43,13 +44,20 @@ fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
     let (Some(claim), Ok(classified)) = (&mut stage.claim, classify(&stage.method, target)) else {
         return Ok(());
     };
-    if let Err(refusal) = claim.again(&classified.call(stage.client), now) {
-        stage.who = Some(Who::Limit);
-        stage.limit = Some(refusal.limit.clone());
-        stage.instead = Some(answer::refusal(&refusal, stage.shared.settings.ratelimit));
-        return Err(Error::new_in(ErrorType::HTTPStatus(refusal.status)));
-    }
-    Ok(())
+    let counted = claim.again(&classified.call(stage.client), now);
+    counted.map_err(|refusal| refused(&refusal, stage))
+}
+
+/// A rate that had no room for a call under way: it is answered as if it had been refused at once.
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Pingora passes its errors boxed"
+)]
+fn refused(refusal: &Refusal, stage: &mut Stage) -> Box<Error> {
+    stage.who = Some(Who::Limit);
+    stage.limit = Some(refusal.limit.clone());
+    stage.instead = Some(answer::refusal(refusal, stage.shared.settings.ratelimit));
+    Error::new_in(ErrorType::HTTPStatus(refusal.status))
 }
 
 /// The head on its way up.
@@ -61,7 +69,8 @@ pub(super) fn request(
     let now = Instant::now();
     stage.dispatched = Some(now);
     if let Some(claim) = &mut stage.claim {
-        claim.dispatch(stage.shared.moment(now));
+        let counted = claim.dispatch(stage.shared.moment(now));
+        counted.map_err(|refusal| refused(&refusal, stage))?;
     }
     stage.request_sent = session.is_body_done();
     stage.phase = if stage.request_sent {
@@ -72,7 +81,11 @@ pub(super) fn request(
     let (Some(upstream), Some(id)) = (&stage.upstream, &stage.request_id) else {
         return Err(Error::new_in(ErrorType::InternalError));
     };
-    upstream.rewriter().request(head, hop(session, stage), id)
+    let lines = upstream.rewriter().request(head, hop(session, stage), id)?;
+    if let Some(dial) = &stage.dial {
+        dial.add_lines(lines);
+    }
+    Ok(())
 }
 
 /// The head of the upstream's answer.
@@ -80,6 +93,9 @@ pub(super) fn response(session: &Session, head: &ResponseHeader, stage: &mut Sta
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         stage.upgraded = true;
         stage.phase = Phase::Data;
+        if let Some(dial) = &stage.dial {
+            dial.upgraded();
+        }
         if let Some(exchange) = &stage.exchange {
             exchange.body_finished();
         }
@@ -121,11 +137,12 @@ fn content_length(head: &ResponseHeader) -> Option<u64> {
         .and_then(|length: &HeaderValue| length.to_str().ok()?.trim().parse().ok())
 }
 
-fn hop<'a>(session: &'a Session, stage: &Stage) -> Hop<'a> {
+fn hop<'a>(session: &'a Session, stage: &'a Stage) -> Hop<'a> {
     let connection = stage.connection.as_ref();
     let peer_ip = connection.map_or(stage.client, |connection| connection.peer().ip());
     Hop {
         peer: peer_ip,
+        peer_text: connection.map_or("unknown", |connection| connection.peer_text()),
         trusted: is_trusted(peer_ip, &stage.shared.settings.trusted_proxies),
         tls: connection.is_some_and(|connection| connection.tls().is_some()),
         http2: session.is_http2(),

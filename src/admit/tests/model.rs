@@ -265,7 +265,7 @@ impl Both {
                 let expected = slow_claim(&mut self.slow, &rules, from, now);
                 let got = self.fast.claim(&call, moment);
                 let said = got.as_ref().map(|_| ()).map_err(said);
-                prop_assert_eq!(said, expected);
+                prop_assert_eq!(self.unspread(said, &expected), expected);
                 if let Ok(claim) = got {
                     self.check_claim(&claim, &rules)?;
                     self.live.push(Live {
@@ -306,6 +306,24 @@ impl Both {
             }
         }
         Ok(())
+    }
+
+    /// What was said, with the wait that the reference gives where the one said is an estimate (of what
+    /// is held) between that and twice as long: estimates are spread.
+    fn unspread(
+        &self,
+        said: Result<(), SlowRefusal>,
+        expected: &Result<(), SlowRefusal>,
+    ) -> Result<(), SlowRefusal> {
+        let (Err((limit, in_use, wait)), Err((_, _, estimate))) = (&said, expected) else {
+            return said;
+        };
+        let held = |one: &Slow| *one.limit.name == **limit && one.is_held();
+        let spread = self.slow.iter().any(held);
+        if spread && (*estimate..=*estimate * 2).contains(wait) {
+            return Err((limit.clone(), *in_use, *estimate));
+        }
+        said
     }
 
     fn check_claim(
@@ -354,11 +372,8 @@ impl Both {
 }
 
 fn said(refusal: &crate::call::Refusal) -> SlowRefusal {
-    (
-        refusal.limit.to_string(),
-        refusal.in_use,
-        refusal.retry_after,
-    )
+    let limit = refusal.limit.to_string();
+    (limit, refusal.in_use, refusal.retry_after)
 }
 
 proptest! {

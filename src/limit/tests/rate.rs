@@ -231,40 +231,63 @@ fn threads_together_get_the_limit_and_no_more() {
     assert_eq!(admitted, 1000);
 }
 
+#[test]
+fn a_call_that_leaves_a_window_after_it_was_counted_is_counted_anew_or_refused() {
+    let rate = Rate::new(2, Duration::from_secs(1), 2);
+    let early = rate.offer(at(0)).unwrap();
+    let stamp = early.stamp();
+    early.take();
+    // Its own place is still in the log, and long out of the window.
+    rate.try_take(at(2_000)).unwrap();
+    assert_eq!(rate.restamp(stamp, at(2_500)).unwrap(), at(2_500));
+    assert_eq!(rate.in_use(at(2_500)), 2);
+
+    // Others took its place: it waits like everybody else.
+    rate.try_take(at(4_000)).unwrap();
+    let late = rate.offer(at(4_100)).unwrap();
+    let stamp = late.stamp();
+    late.take();
+    rate.try_take(at(5_050)).unwrap();
+    rate.try_take(at(5_100)).unwrap();
+    let denied = rate.restamp(stamp, at(5_200)).unwrap_err();
+    assert_eq!((denied.in_use, denied.retry_at), (2, at(6_050)));
+}
+
 proptest! {
     /// Calls that leave some time after they were admitted, out of order: counted when they leave,
-    /// no window has more than the limit.
+    /// no window has more than the limit, however late they are.
     #[test]
     fn stamps_moved_to_the_moment_of_leaving_keep_every_window(
-        steps in prop::collection::vec((0_u64..400, prop::option::of(0_u64..900)), 1..200),
+        steps in prop::collection::vec((0_u64..400, prop::option::of(0_u64..2500)), 1..200),
     ) {
-        let (limit, window) = (5, 1000);
-        let rate = Rate::new(limit, Duration::from_nanos(window), limit);
+        let limit = 5;
+        let rate = Rate::new(limit, Duration::from_secs(1), limit);
         let mut now = 0;
         let mut leaving: Vec<(u64, Moment)> = Vec::new();
         let mut left = Vec::new();
-        for (pause, stays) in steps {
-            let until = now + pause;
+        let mut leave = |leaving: &mut Vec<(u64, Moment)>, until: u64| {
             leaving.sort_by_key(|(when, _)| *when);
             while leaving.first().is_some_and(|(when, _)| *when <= until) {
                 let (when, stamp) = leaving.remove(0);
-                left.push(rate.restamp(stamp, at(when)).as_nanos());
+                left.extend(rate.restamp(stamp, at(when)).map(Moment::as_nanos));
             }
-            now = until;
+        };
+        let mut at_once = Vec::new();
+        for (pause, stays) in steps {
+            now += pause;
+            leave(&mut leaving, now);
             if let Ok(offer) = rate.offer(at(now)) {
                 let stamp = offer.stamp();
                 offer.take();
                 match stays {
                     Some(stays) => leaving.push((now + stays, stamp)),
-                    None => left.push(stamp.as_nanos()),
+                    None => at_once.push(stamp.as_nanos()),
                 }
             }
         }
-        leaving.sort_by_key(|(when, _)| *when);
-        for (when, stamp) in leaving {
-            left.push(rate.restamp(stamp, at(when)).as_nanos());
-        }
+        leave(&mut leaving, u64::MAX);
+        left.extend(at_once);
         left.sort_unstable();
-        prop_assert!(most_in_any_window(&left, window) <= usize::try_from(limit).unwrap(), "{left:?}");
+        prop_assert!(most_in_any_window(&left, SECOND) <= usize::try_from(limit).unwrap(), "{left:?}");
     }
 }
