@@ -95,6 +95,14 @@ impl Rewriter {
         }
     }
 
+    /// `Host` of the gate's own calls.
+    pub(super) fn own_host(&self) -> HeaderValue {
+        let own = self.names.first().map_or("", String::as_str);
+        self.host
+            .clone()
+            .unwrap_or_else(|| HeaderValue::from_str(own).unwrap_or(HeaderValue::from_static("")))
+    }
+
     /// Makes the client's request head fit for the upstream; the lines are to be sent behind it.
     ///
     /// # Errors

@@ -158,6 +158,12 @@ impl Pool {
         }
     }
 
+    /// The number that stands for no worker thread: who calls from elsewhere takes idle connections of any,
+    /// and gives none back.
+    pub(super) fn outside(&self) -> usize {
+        self.shards.len()
+    }
+
     /// Takes back a connection whose response was whole.
     pub(super) fn put(&self, worker: usize, io: Io, ticket: Ticket) {
         let Some(shard) = self.shards.get(worker) else {
