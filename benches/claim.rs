@@ -18,9 +18,10 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use governor::clock::FakeRelativeClock;
 use governor::{Quota, RateLimiter};
-use http::Method;
+use http::{HeaderMap, Method};
 use tidegate::admit::Stack;
-use tidegate::classify::classify;
+use tidegate::call::Dialect;
+use tidegate::classify::Table;
 use tidegate::limit::Moment;
 
 mod paired;
@@ -46,6 +47,8 @@ const OF_EACH_ADDRESS: &str = "
 
 /// A stack, who calls it (once a millisecond), and its clock.
 struct Loaded {
+    table: Table,
+    headers: HeaderMap,
     stack: Arc<Stack>,
     load: Load,
     now: u64,
@@ -57,9 +60,11 @@ impl Loaded {
             "[[upstream]]\naddress = \"https://api.example\"\nprofile = \"vcenter-8.0\"\n{more}"
         );
         let config = tidegate::config::parse(&text, Path::new(".")).unwrap();
-        let stack = Arc::new(Stack::build(&config.upstreams[0]));
+        let upstream = &config.upstreams[0];
         let loaded = Self {
-            stack,
+            table: Table::new(Dialect::Vcenter, &upstream.routes),
+            headers: HeaderMap::new(),
+            stack: Arc::new(Stack::build(upstream)),
             load,
             now: 0,
         };
@@ -80,8 +85,12 @@ impl Loaded {
     fn call(&self, target: &str, key: u32) {
         let now = Moment::from_nanos(self.now);
         let address = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + key));
-        let classified = classify(&Method::GET, black_box(target)).unwrap();
-        let claim = self.stack.claim(&classified.call(address), now).unwrap();
+        let asked = self
+            .table
+            .target(&Method::GET, black_box(target), &self.headers);
+        let asked = asked.unwrap();
+        let call = asked.call(&Method::GET, &self.headers, None, address);
+        let claim = self.stack.claim(&call, now).unwrap();
         black_box(&claim);
         claim.release(now);
     }

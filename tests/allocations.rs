@@ -1,4 +1,4 @@
-//! A claim allocates nothing, once the gate has seen as many calls at a time and the caller before.
+//! To tell what is asked and to claim allocates nothing, once the gate has seen as many calls at a time and the caller before.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,29 +12,51 @@ use std::path::Path;
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use http::Method;
+use http::{HeaderMap, Method};
 use tidegate::admit::{Claim, Stack};
-use tidegate::classify::classify;
+use tidegate::call::{Dialect, Operation};
+use tidegate::classify::Table;
 use tidegate::limit::Moment;
 
 /// Calls in flight at a time.
 const IN_FLIGHT: usize = 40;
 
-fn stack(profile: &str, more: &str) -> Arc<Stack> {
+/// One upstream: what its calls are, and its limits.
+struct Gate {
+    table: Table,
+    stack: Arc<Stack>,
+}
+
+fn gate(profile: &str, more: &str) -> Gate {
     let text =
         format!("[[upstream]]\naddress = \"https://api.example\"\nprofile = \"{profile}\"\n{more}");
     let config = tidegate::config::parse(&text, Path::new(".")).unwrap();
-    Arc::new(Stack::build(&config.upstreams[0]))
+    let upstream = &config.upstreams[0];
+    Gate {
+        table: Table::new(Dialect::of_profile(profile), &upstream.routes),
+        stack: Arc::new(Stack::build(upstream)),
+    }
 }
 
-fn claim(stack: &Arc<Stack>, target: &str, from: u8, now: u64) -> Claim {
-    let classified = classify(&Method::GET, target).unwrap();
-    let call = classified.call(IpAddr::V4(Ipv4Addr::new(192, 0, 2, from)));
-    stack.claim(&call, Moment::from_nanos(now)).unwrap()
+fn claim(gate: &Gate, target: &str, headers: &HeaderMap, from: u8, now: u64) -> Claim {
+    let asked = gate.table.target(&Method::GET, target, headers).unwrap();
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, from));
+    let call = asked.call(&Method::GET, headers, None, address);
+    gate.stack.claim(&call, Moment::from_nanos(now)).unwrap()
+}
+
+/// The fields of an ordinary call.
+fn fields() -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for name in ["host", "accept", "user-agent", "vmware-api-session-id"] {
+        fields.insert(name, "x".parse().unwrap());
+    }
+    fields
 }
 
 /// Many calls over a stack, forty at a time, one a millisecond; how often they allocated.
-fn allocated(stack: &Arc<Stack>, target: &str) -> u64 {
+fn allocated(gate: &Gate, target: &str) -> u64 {
+    let headers = fields();
     let mut held = Vec::with_capacity(IN_FLIGHT);
     let mut run = |from: u64, to: u64| {
         for turn in from..to {
@@ -43,7 +65,7 @@ fn allocated(stack: &Arc<Stack>, target: &str) -> u64 {
                     .for_each(|claim: Claim| claim.release(Moment::from_nanos(turn * 1_000_000)));
             }
             let from = u8::try_from(turn % 16).unwrap();
-            let claim = claim(stack, target, from, turn * 1_000_000);
+            let claim = claim(gate, target, &headers, from, turn * 1_000_000);
             black_box((claim.response_cap(), claim.socket_group()));
             held.push(claim);
         }
@@ -61,7 +83,7 @@ fn none_on_the_stack_of_vcenter() {
         "/folder/vm%20one/disk.vmdk?dcPath=dc1",
         "/ui/",
     ] {
-        assert_eq!(allocated(&stack("vcenter-8.0", ""), target), 0, "{target}");
+        assert_eq!(allocated(&gate("vcenter-8.0", ""), target), 0, "{target}");
     }
 }
 
@@ -71,14 +93,41 @@ fn none_with_limits_of_each_address() {
         "[upstream.limits.seats]\ncounts = \"requests_in_flight\"\nkey = \"address\"\nlimit = 100";
     let rate = "[upstream.limits.rate]\ncounts = \"requests\"\nkey = \"address\"\nlimit = 1000\nwindow = \"1s\"";
     for more in [rate, seats] {
-        let stack = stack("vcenter-8.0", more);
-        assert_eq!(allocated(&stack, "/api/vcenter/vm"), 0, "{more}");
+        let gate = gate("vcenter-8.0", more);
+        assert_eq!(allocated(&gate, "/api/vcenter/vm"), 0, "{more}");
+    }
+}
+
+#[test]
+fn none_to_tell_what_is_asked() {
+    let gate = gate("vcenter-8.0", "");
+    let headers = fields();
+    for (method, target) in [
+        (Method::POST, "/api/vcenter/vm?action=clone&vmw-task=true"),
+        (Method::POST, "/api/vcenter/vm?ACTION=cl%6Fne&x=a;b"),
+        (Method::POST, "/API/session"),
+        (Method::DELETE, "/rest/vcenter/vm/vm-1?force=true"),
+    ] {
+        let ask = || drop(black_box(gate.table.target(&method, target, &headers)));
+        assert_eq!(measure(ask).count_total, 0, "{target}");
+    }
+    for (target, service, name) in [
+        ("/api", Some("com.vmware.vcenter.VM"), "clone"),
+        ("/sdk", None, "WaitForUpdatesEx"),
+    ] {
+        let said = Operation { service, name };
+        let ask = || {
+            let asked = gate.table.target(&Method::POST, target, &headers).unwrap();
+            let asked = gate.table.operation(asked, &Method::POST, &headers, said);
+            drop(black_box(asked));
+        };
+        assert_eq!(measure(ask).count_total, 0, "{target}");
     }
 }
 
 #[test]
 fn the_counter_counts() {
-    let stack = stack("vcenter-8.0", "");
+    let gate = gate("vcenter-8.0", "");
     let twisted = "/x/../api/vcenter/vm";
-    assert!(allocated(&stack, twisted) > 3_000, "each is copied");
+    assert!(allocated(&gate, twisted) > 3_000, "each is copied");
 }

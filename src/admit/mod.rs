@@ -1,7 +1,7 @@
 //! Station 3, may it pass now: one claim over every limit of the call.
 //!
 //! ```text
-//!   Call ─▶ rules of its class, narrowed by path
+//!   Call ─▶ rules of its class, narrowed by `match`
 //!             1. what can be given back: places at the upstream, seats, seats by key   ─┐ in this order,
 //!             2. what cannot: offers of each rate, taken only once all are had         ─┤ all or nothing
 //!                                                                                       ▼

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::tally::Tally;
 use crate::call::{Call, Class, Reason, Refusal};
-use crate::classify::Pattern;
-use crate::config::{Counts, Key, Limit, Mode};
+use crate::classify::Wanted;
+use crate::config::{Counts, Key, Limit, Mode, Route};
 use crate::limit::{Denied, Hashed, KeyHasher, Keyed, Moment, Pace, Rate, Seats};
 
 /// One limit of the stack.
@@ -22,7 +22,7 @@ pub(super) struct Rule {
     pub(super) count: Count,
     pub(super) tally: Tally,
     status: u16,
-    path: Option<Pattern>,
+    wanted: Option<Wanted>,
     only_long_polls: bool,
 }
 
@@ -49,8 +49,13 @@ pub(super) enum Count {
 }
 
 impl Rule {
-    /// The rule for `limit`; `None` where this version does not enforce it.
-    pub(super) fn new(limit: &Limit, hasher: &KeyHasher, next_bit: &mut u32) -> Option<Self> {
+    /// The rule for `limit`, which may name some of `routes`; `None` where this version does not enforce it.
+    pub(super) fn new(
+        limit: &Limit,
+        routes: &[Route],
+        hasher: &KeyHasher,
+        next_bit: &mut u32,
+    ) -> Option<Self> {
         if limit.not_enforced.is_some() {
             return None;
         }
@@ -88,16 +93,16 @@ impl Rule {
             count,
             tally: Tally::default(),
             status: limit.full_status,
-            path: limit.matches.path.as_deref().and_then(Pattern::new),
+            wanted: Wanted::new(&limit.matches, routes),
             only_long_polls: limit.matches.class == [Class::LongPoll],
         })
     }
 
-    /// Whether the call, of a class it speaks of, is on its path too.
+    /// Whether the call, of a class it speaks of, is what else it speaks of too.
     pub(super) fn speaks_of(&self, call: &Call<'_>) -> bool {
-        self.path
+        self.wanted
             .as_ref()
-            .is_none_or(|path| path.matches(call.path, call.normal_path))
+            .is_none_or(|wanted| wanted.may_be(call))
     }
 
     /// Whether a call of `class` tells how long its units are usually held. A long poll lasts as long as

@@ -76,7 +76,12 @@ impl Stack {
         let mut rules: Vec<(Rule, &config::Limit)> = upstream
             .limits
             .iter()
-            .filter_map(|limit| Some((Rule::new(limit, &hasher, &mut next_bit)?, limit)))
+            .filter_map(|limit| {
+                Some((
+                    Rule::new(limit, &upstream.routes, &hasher, &mut next_bit)?,
+                    limit,
+                ))
+            })
             .collect();
         rules.sort_by_key(|(rule, _)| order(&rule.count));
         let by_class = Class::ALL.map(|class| {

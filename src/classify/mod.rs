@@ -1,50 +1,32 @@
-//! Station 2, what is asked: the class of a call, by its path in both its spellings.
+//! Station 2, what is asked: the class of a call, by the routes of its upstream.
+//!
+//! ```text
+//!   head ─▶ Table::target ─▶ Asked: class by the target alone
+//!                              │ operation_in_body (JSON-RPC, SOAP)
+//!   body ─▶ service, operation ─▶ Table::operation ─▶ Asked: class
+//! ```
 //!
 //! A target can be spelled in many ways that an upstream takes for the same (`/%61pi`, `//api`,
-//! `/x/../api`), and upstreams differ in which. So a call is classed by its path as it was received
-//! and by its path in normal form, and the **stricter** outcome holds. The target itself goes up as
-//! it was received. What two upstreams could take for two different paths is refused: see [`BadTarget`].
+//! `/x/../api`, `?action=a&action=b`), and upstreams differ in which. So a call is judged in every
+//! reading, and the **stricter** outcome holds. The target itself goes up as it was received. What two
+//! upstreams could take for two different paths is refused: see [`BadTarget`].
 
+mod asked;
+mod base;
+mod condition;
 mod normal;
 mod pattern;
-mod route;
+mod query;
+mod strict;
+mod sure;
+mod table;
+mod tree;
+mod wanted;
 
+pub use asked::Asked;
 pub use pattern::Pattern;
-
-use std::borrow::Cow;
-use std::net::IpAddr;
-
-use http::Method;
-
-use crate::call::{Call, Class};
-use normal::{Spellings, check_query, spellings};
-use route::{class_of, stricter};
-
-/// What a request asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classified<'a> {
-    /// Its class, the stricter of its spellings.
-    pub class: Class,
-    /// The path as it was received, without query, scheme and authority.
-    pub path: &'a str,
-    /// The path in normal form: the same slice as `path` when that is normal already.
-    pub normal_path: Cow<'a, str>,
-    /// The query as it was received, without the question mark.
-    pub query: Option<&'a str>,
-}
-
-impl Classified<'_> {
-    /// The call as the limits see it, coming from `address`.
-    #[must_use]
-    pub fn call(&self, address: IpAddr) -> Call<'_> {
-        Call {
-            class: self.class,
-            path: self.path,
-            normal_path: &self.normal_path,
-            address,
-        }
-    }
-}
+pub use table::Table;
+pub use wanted::Wanted;
 
 /// A target that is answered with 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,59 +43,17 @@ pub enum BadTarget {
     /// A backslash: some upstreams take it for a slash.
     #[error("the request target has a backslash")]
     Backslash,
-    /// Dot segments beside doubled slashes, matrix parameters or encoded slashes, such that it
-    /// depends on the reader which path is meant.
+    /// Dot segments beside doubled slashes, matrix parameters or encoded slashes, or an encoded slash
+    /// inside of parameters, such that it depends on the reader which path is meant.
     #[error("the request target can be read as two different paths")]
     Ambiguous,
 }
 
-/// Classes a request by its method and the path of its target, which may be in origin form
-/// (`/path?query`), absolute form (`http://host/path?query`) or `*`.
-///
-/// Nothing is allocated when the path is in normal form already, as it usually is.
-///
-/// # Errors
-///
-/// [`BadTarget`] for targets that no honest client sends.
-pub fn classify<'a>(method: &Method, target: &'a str) -> Result<Classified<'a>, BadTarget> {
-    let (path, query) = split(target)?;
-    if let Some(query) = query {
-        check_query(query)?;
-    }
-    if path == "*" {
-        return Ok(Classified {
-            class: Class::Other,
-            path,
-            normal_path: Cow::Borrowed(path),
-            query,
-        });
-    }
-    let class = class_of(method, path);
-    let (class, normal_path) = match spellings(path)? {
-        Spellings::Normal => (class, Cow::Borrowed(path)),
-        Spellings::Several {
-            normal,
-            dots_as_written,
-        } => {
-            let class = stricter(class, class_of(method, &normal));
-            let class = stricter(class, class_of(method, &dots_as_written));
-            (
-                class,
-                if normal == path {
-                    Cow::Borrowed(path)
-                } else {
-                    Cow::Owned(normal)
-                },
-            )
-        }
-    };
-    Ok(Classified {
-        class,
-        path,
-        normal_path,
-        query,
-    })
-}
+/// A service or operation that is answered with 400: empty, longer than 256 bytes, or with other
+/// characters than letters, digits and `.`, `_`, `-`, `$`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the service or operation is no name")]
+pub struct BadOperation;
 
 /// Path and query of a target.
 fn split(target: &str) -> Result<(&str, Option<&str>), BadTarget> {

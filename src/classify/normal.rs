@@ -74,6 +74,9 @@ pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
         return Ok(Spellings::Normal);
     }
     let decoded = decode(path)?;
+    if hides_a_slash(&decoded) {
+        return Err(BadTarget::Ambiguous);
+    }
     let normal = Reading::NORMAL.read(&decoded);
     if !Reading::others(&decoded).all(|other| other.read(&decoded) == normal) {
         return Err(BadTarget::Ambiguous);
@@ -83,6 +86,13 @@ pub(super) fn spellings(path: &str) -> Result<Spellings, BadTarget> {
         normal: rooted_like(&normal, &decoded),
         dots_as_written,
     })
+}
+
+/// Whether parameters hold an encoded slash. Who drops them first reads `/api;x%2Fvm` as `/api`, who
+/// decodes first as `/api/vm`.
+fn hides_a_slash(decoded: &str) -> bool {
+    let mut parameters = decoded.split('/').filter_map(|one| one.split_once(';'));
+    parameters.any(|(_, parameters)| parameters.contains("%2F"))
 }
 
 /// Whether `digits`, of an escape, stand for a byte that has no other spelling: neither unreserved
@@ -145,7 +155,7 @@ fn hex_digit(value: u8) -> char {
 }
 
 /// The byte that the first two characters write in hexadecimal digits.
-fn hex_pair(text: &[u8]) -> Option<u8> {
+pub(super) fn hex_pair(text: &[u8]) -> Option<u8> {
     let [high, low, ..] = *text else { return None };
     let digit = |byte: u8| {
         char::from(byte)

@@ -29,13 +29,9 @@ impl Pattern {
         (!strange).then_some(Self { segments, open })
     }
 
-    /// Whether either spelling of a path matches.
+    /// Whether one spelling of a path matches.
     #[must_use]
-    pub fn matches(&self, path: &str, normal_path: &str) -> bool {
-        self.matches_one(normal_path) || (path != normal_path && self.matches_one(path))
-    }
-
-    fn matches_one(&self, path: &str) -> bool {
+    pub fn matches(&self, path: &str) -> bool {
         let mut left = segments(path.strip_prefix('/').unwrap_or(path));
         let fits = self
             .segments
@@ -47,10 +43,20 @@ impl Pattern {
             });
         fits && (self.open || left.next().is_none())
     }
+
+    /// Its segments; `None` stands for any one.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Option<&str>> {
+        self.segments.iter().map(Option::as_deref)
+    }
+
+    /// Whether any number of segments may follow.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
 }
 
 /// The segments of a path without its first slash; one slash at the end is not a segment more.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> + Clone {
     let path = path.strip_suffix('/').unwrap_or(path);
     path.split('/')
         .take(if path.is_empty() { 0 } else { usize::MAX })
@@ -62,7 +68,7 @@ mod tests {
 
     #[test]
     fn stars_stand_for_segments_and_letters_match_in_either_case() {
-        let matches = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches_one(path);
+        let matches = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches(path);
         for path in [
             "/api/cis/tagging",
             "/api/cis/tagging/",

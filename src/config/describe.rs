@@ -2,7 +2,6 @@
 
 use std::fmt::{Display, Write};
 
-use super::enforced::NOT_TOLD_APART;
 use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::types::{
@@ -246,18 +245,11 @@ fn limits(page: &mut Page, upstream: &Upstream) {
     for limit in &upstream.limits {
         page.put(format_args!("    {}: {}\n", limit.name, say(limit)));
     }
-    let classes: Vec<_> = NOT_TOLD_APART.iter().map(|class| class.as_str()).collect();
-    page.put(format_args!(
-        "    This version tells classes by path alone: {} calls count as the rest, rpc or soap call they look like.\n",
-        classes.join(", ")
-    ));
 }
 
 fn routes(page: &mut Page, upstream: &Upstream) {
     if !upstream.routes.is_empty() {
-        page.put(format_args!(
-            "  routes ({UNUSED}: checked only; the first that matches will win)\n"
-        ));
+        page.put(format_args!("  routes (the first that matches wins)\n"));
     }
     for route in &upstream.routes {
         page.put(format_args!("    {}: {}\n", route.name, say_route(route)));

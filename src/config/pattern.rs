@@ -3,6 +3,9 @@
 use super::node::Node;
 use super::value::text;
 
+/// Most segments of a path pattern: what reads them goes one step down for each.
+const MOST_SEGMENTS: usize = 64;
+
 /// A path pattern: `*` is one segment, `**` any number of them, at the end only.
 pub(super) fn path(node: &Node) -> Result<String, String> {
     const WANTED: &str = "a path is wanted, as \"/api/cis/tagging/**\"";
@@ -17,6 +20,9 @@ pub(super) fn path(node: &Node) -> Result<String, String> {
         return Err(format!(
             "holds {c:?}, which no path in normal form has; {WANTED}, and a query goes into match.query"
         ));
+    }
+    if rest.split('/').count() > MOST_SEGMENTS {
+        return Err(format!("has more than {MOST_SEGMENTS} segments; {WANTED}"));
     }
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {

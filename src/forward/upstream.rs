@@ -19,7 +19,8 @@ use super::pool::Pool;
 use super::resolve::Addresses;
 use super::tls::{TlsSetupError, client_config};
 use crate::admit::{SocketGroup, Stack};
-use crate::call::Class;
+use crate::call::{Class, Dialect};
+use crate::classify::Table;
 use crate::config;
 
 /// Silence after which the kernel asks whether the upstream is still there.
@@ -38,6 +39,7 @@ pub struct BuildError {
 pub struct Upstream {
     config: config::Upstream,
     index: usize,
+    table: Table,
     stack: Arc<Stack>,
     pool: Arc<Pool>,
     addresses: Addresses,
@@ -84,6 +86,7 @@ impl Upstream {
         };
         Ok(Arc::new(Self {
             index,
+            table: Table::new(Dialect::of_profile(&config.profile), &config.routes),
             stack,
             pool,
             addresses: Addresses::new(&config.address),
@@ -112,6 +115,12 @@ impl Upstream {
     #[must_use]
     pub fn config(&self) -> &config::Upstream {
         &self.config
+    }
+
+    /// Its routes.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Its limits.

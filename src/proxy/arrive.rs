@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::write;
 use crate::answer::{self, Answer, Cap};
 use crate::call::Class;
-use crate::classify::{BadTarget, classify};
+use crate::classify::BadTarget;
 use crate::forward::headers::X_REQUEST_ID;
 use crate::listen::{Connection, true_client};
 use crate::observe::{Phase, Who};
@@ -70,13 +70,13 @@ fn judge(session: &mut Session, stage: &mut Stage) -> std::result::Result<(), An
     let Ok(target) = std::str::from_utf8(target) else {
         return Err(refuse(stage, 400, "the target is not UTF-8"));
     };
-    let classified = match classify(&head.method, target) {
-        Ok(classified) => classified,
+    let asked = match upstream.table().target(&head.method, target, &head.headers) {
+        Ok(asked) => asked,
         Err(fault) => return Err(bad_target(stage, fault)),
     };
-    stage.class = classified.class;
+    stage.class = asked.class;
     sizes(head, stage)?;
-    let call = classified.call(stage.client);
+    let call = asked.call(&head.method, &head.headers, None, stage.client);
     match upstream
         .stack()
         .claim(&call, stage.shared.moment(stage.began))

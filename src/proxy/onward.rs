@@ -14,7 +14,6 @@ use super::body::{capped, complete};
 use super::stage::Stage;
 use crate::answer;
 use crate::call::Refusal;
-use crate::classify::classify;
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
 use crate::observe::{Phase, Who};
@@ -39,12 +38,17 @@ pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Resul
 
 /// A second attempt is a second call to the upstream: it takes a stamp of each rate, or is refused.
 fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
-    let target = std::str::from_utf8(session.req_header().raw_path()).unwrap_or("/");
+    let head = session.req_header();
+    let target = std::str::from_utf8(head.raw_path()).unwrap_or("/");
     let now = stage.shared.now();
-    let (Some(claim), Ok(classified)) = (&mut stage.claim, classify(&stage.method, target)) else {
+    let (Some(claim), Some(upstream)) = (&mut stage.claim, &stage.upstream) else {
         return Ok(());
     };
-    let counted = claim.again(&classified.call(stage.client), now);
+    let Ok(asked) = upstream.table().target(&head.method, target, &head.headers) else {
+        return Ok(());
+    };
+    let call = asked.call(&head.method, &head.headers, None, stage.client);
+    let counted = claim.again(&call, now);
     counted.map_err(|refusal| refused(&refusal, stage))
 }
 

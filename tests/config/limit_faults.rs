@@ -270,6 +270,12 @@ fn of_a_route() {
         "upstream[0].route[1].name",
         "taken by another route",
     );
+    let deep = format!("match = {{ path = {:?} }}", "/a".repeat(65));
+    one_fault(
+        &format!("{MINIMAL}[[upstream.route]]\nname = \"a\"\nclass = \"rest\"\n{deep}"),
+        "upstream[0].route[0].match.path",
+        "more than 64 segments",
+    );
     one_fault(
         &format!("{MINIMAL}route = 1"),
         "upstream[0].route",

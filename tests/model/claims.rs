@@ -51,12 +51,7 @@ fn with(limits: &[(&str, (Counts, Key), u64)]) -> Upstream {
 }
 
 fn call(class: Class, from: u8) -> Call<'static> {
-    Call {
-        class,
-        path: "/api",
-        normal_path: "/api",
-        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, from)),
-    }
+    Call::new(class, "/api", IpAddr::V4(Ipv4Addr::new(192, 0, 2, from)))
 }
 
 /// Units in use of the limit `name`, by the operator's view.

@@ -32,10 +32,10 @@ mod call {
     pub use tidegate::call::{Call, Class, Reason, Refusal};
 }
 mod classify {
-    pub use tidegate::classify::Pattern;
+    pub use tidegate::classify::Wanted;
 }
 mod config {
-    pub use tidegate::config::{Counts, Key, Limit, Match, Mode, Upstream};
+    pub use tidegate::config::{Counts, Key, Limit, Match, Mode, Route, Upstream};
 }
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};

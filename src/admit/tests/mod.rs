@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rule::Count;
-use super::{LimitView, Stack};
-use crate::call::{Call, Class};
+use super::{Claim, LimitView, Stack};
+use crate::call::{Call, Class, Refusal};
 use crate::config::{self, Counts, Key, Limit, Match, Mode, Wait};
 use crate::limit::Moment;
 
@@ -100,12 +100,7 @@ fn rest(from: u8) -> Call<'static> {
 }
 
 fn call(class: Class, path: &'static str, from: u8) -> Call<'static> {
-    Call {
-        class,
-        path,
-        normal_path: path,
-        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, from)),
-    }
+    Call::new(class, path, IpAddr::V4(Ipv4Addr::new(192, 0, 2, from)))
 }
 
 /// Every counter of the stack: units in use by everybody, or by each key, heaviest first.

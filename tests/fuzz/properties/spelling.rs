@@ -1,12 +1,16 @@
 //! The class of a path, against a normaliser that rewrites it rule by rule until none applies.
 
-use http::Method;
-use tidegate::call::Class;
-use tidegate::classify::classify;
+use std::sync::LazyLock;
+
+use http::{HeaderMap, Method};
+use tidegate::call::{Class, Dialect};
+use tidegate::classify::Table;
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(Dialect::Vcenter, &[]));
 
 /// Checks one path; the class, or `None` where it is answered 400.
 pub fn check(method: &Method, path: &str) -> Option<Class> {
-    let classified = classify(method, path).ok()?;
+    let classified = TABLE.target(method, path, &HeaderMap::new()).ok()?;
     let before_query = path.split('?').next().unwrap_or_default();
     if !before_query.starts_with('/') {
         return Some(classified.class);
@@ -116,13 +120,22 @@ fn class(method: &Method, path: &str) -> Class {
     if method == Method::POST && (lower == "/api" || lower == "/api/") {
         return Class::Rpc;
     }
-    if ["/api", "/rest", "/policy/api"]
+    if ["/api", "/rest", "/policy/api", "/global-manager/api"]
         .iter()
         .any(|prefix| below(&lower, prefix))
     {
         return Class::Rest;
     }
-    if below(&lower, "/sdk") {
+    let soap = [
+        "/sdk",
+        "/pbm",
+        "/sms/sdk",
+        "/vslm/sdk",
+        "/vsan",
+        "/vsanhealth",
+        "/eam/sdk",
+    ];
+    if soap.iter().any(|prefix| below(&lower, prefix)) {
         return Class::Soap;
     }
     let transfers = [

@@ -1,0 +1,199 @@
+//! Which routes a path is on: a tree of segments, walked once for each spelling of the path.
+
+use super::pattern::{Pattern, segments};
+
+/// Most routes of one table; the configuration allows no more than 1000.
+pub(super) const MOST: usize = 1024;
+
+/// Routes, by their place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places([u64; MOST / 64]);
+
+impl Places {
+    pub(super) const NONE: Self = Self([0; MOST / 64]);
+
+    pub(super) fn insert(&mut self, place: u16) {
+        let place = usize::from(place);
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word |= 1 << (place % 64);
+        }
+    }
+
+    pub(super) fn contains(&self, place: u16) -> bool {
+        let place = usize::from(place);
+        self.0
+            .get(place / 64)
+            .is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+
+    /// All of them, the first of the table first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u16> {
+        (0_u16..).step_by(64).zip(self.0).flat_map(|(start, word)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let bit = u16::try_from(left.trailing_zeros())
+                    .ok()
+                    .filter(|bit| *bit < 64)?;
+                left &= left - 1;
+                Some(start + bit)
+            })
+        })
+    }
+
+    fn join(&mut self, other: &Self, how: fn(u64, u64) -> u64) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word = how(*word, other);
+        }
+    }
+}
+
+/// The routes that a path is on.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// In some spelling, with letters in either case.
+    pub(super) some: Places,
+    /// In every spelling, with letters as the route has them.
+    pub(super) every: Places,
+}
+
+impl Found {
+    /// What another spelling of the same path found.
+    pub(super) fn and(&mut self, other: &Self) {
+        self.some.join(&other.some, |one, other| one | other);
+        self.every.join(&other.every, |one, other| one & other);
+    }
+}
+
+/// The paths of all routes.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: Node,
+    /// Routes without a path: every path is on them.
+    anywhere: Places,
+}
+
+/// What may follow one start of a path.
+#[derive(Debug, Default)]
+struct Node {
+    /// By segment: in order of its letters in lower case.
+    children: Vec<(Box<str>, Node)>,
+    /// Any one segment.
+    any: Option<Box<Node>>,
+    /// Routes whose path ends here.
+    here: Vec<u16>,
+    /// Routes whose path goes on with any number of segments.
+    below: Vec<u16>,
+}
+
+impl Tree {
+    /// A tree without routes.
+    pub(super) fn new() -> Self {
+        Self {
+            root: Node::default(),
+            anywhere: Places::NONE,
+        }
+    }
+
+    /// Puts in the route at `place`, whose path is `pattern`.
+    pub(super) fn insert(&mut self, pattern: Option<&Pattern>, place: u16) {
+        let Some(pattern) = pattern else {
+            self.anywhere.insert(place);
+            return;
+        };
+        let mut node = &mut self.root;
+        for segment in pattern.segments() {
+            let next = match segment {
+                Some(name) => node.child(name),
+                None => Some(&mut **node.any.get_or_insert_default()),
+            };
+            let Some(next) = next else { return };
+            node = next;
+        }
+        let end = if pattern.is_open() {
+            &mut node.below
+        } else {
+            &mut node.here
+        };
+        end.push(place);
+    }
+
+    /// The routes that this spelling of a path is on.
+    pub(super) fn find(&self, path: &str) -> Found {
+        let mut found = Found {
+            some: self.anywhere,
+            every: self.anywhere,
+        };
+        let path = path.strip_prefix('/').unwrap_or(path);
+        self.root.walk(segments(path), true, &mut found);
+        found
+    }
+}
+
+impl Node {
+    /// The child of this name, which is put in if it is not there yet.
+    fn child(&mut self, name: &str) -> Option<&mut Self> {
+        let at = self
+            .children
+            .partition_point(|(other, _)| before(other, name));
+        let is_there = self
+            .children
+            .get(at)
+            .is_some_and(|(other, _)| **other == *name);
+        if !is_there {
+            self.children.insert(at, (name.into(), Self::default()));
+        }
+        self.children.get_mut(at).map(|(_, child)| child)
+    }
+
+    /// Steps down; no deeper than the longest pattern, and to no node twice.
+    fn walk<'p>(
+        &self,
+        mut left: impl Iterator<Item = &'p str> + Clone,
+        exact: bool,
+        found: &mut Found,
+    ) {
+        found.note(&self.below, exact);
+        let Some(segment) = left.next() else {
+            found.note(&self.here, exact);
+            return;
+        };
+        if let Some(any) = &self.any {
+            any.walk(left.clone(), exact, found);
+        }
+        let from = self
+            .children
+            .partition_point(|(name, _)| folded(name).lt(folded(segment)));
+        for (name, child) in self.children.iter().skip(from) {
+            if !name.eq_ignore_ascii_case(segment) {
+                break;
+            }
+            child.walk(left.clone(), exact && **name == *segment, found);
+        }
+    }
+}
+
+impl Found {
+    fn note(&mut self, routes: &[u16], exact: bool) {
+        for route in routes {
+            self.some.insert(*route);
+            if exact {
+                self.every.insert(*route);
+            }
+        }
+    }
+}
+
+/// The order of children: names that differ in the case of letters alone stand together.
+fn before(one: &str, other: &str) -> bool {
+    folded(one)
+        .cmp(folded(other))
+        .then_with(|| one.cmp(other))
+        .is_lt()
+}
+
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests;
