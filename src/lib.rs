@@ -23,6 +23,8 @@ pub mod config;
 pub mod listen;
 /// Station 2, what is asked: the class of a call, by its path in both its spellings.
 pub mod classify;
+/// Who is logged in: the ledger of login sessions, the keys of tokens, the journal of what changed.
+pub mod session;
 /// Station 3, may it pass now: one claim over every limit of the call.
 pub mod admit;
 /// Station 4, the way up: exact caps on open sockets, idle pool, TLS, names, headers.
@@ -31,6 +33,8 @@ pub mod forward;
 pub mod answer;
 /// Station 6, what happened: one record per request becomes metrics and the access log.
 pub mod observe;
+/// Where state survives the process: adapters of the stores that other rooms ask for.
+pub mod store;
 /// The stations hung on Pingora's phases.
 pub mod proxy;
 /// The operator's door: health, metrics, limits, connections, configuration.

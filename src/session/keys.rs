@@ -1,0 +1,179 @@
+//! What the state key is good for: hashes by which tokens are found, and the seal on tokens at rest.
+
+use std::fmt;
+
+use blake3::Hasher;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::id::{Ids, SessionId};
+use super::token::{Credential, Sealed};
+use crate::call::{SessionKey, SessionKind};
+
+/// Bytes of the state key.
+pub const KEY_LEN: usize = 32;
+/// First byte of everything sealed: which way of sealing it was.
+const FORM: u8 = 1;
+
+/// How a caller proved who it is, on a call that needs no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// User and password (RFC 7617).
+    Basic,
+    /// A bearer token (RFC 6750).
+    Bearer,
+    /// A signature over the request with a SAML token (`SIGN`).
+    Sign,
+    /// A client certificate.
+    Certificate,
+}
+
+/// Credentials, by their keyed hash. They cannot be had from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProofKey(pub(super) [u8; 16]);
+
+/// Why sealing or opening a token failed. Says nothing of what was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The token is longer than [`super::LONGEST_TOKEN`].
+    #[error("the token is too long to be kept")]
+    TooLong,
+    /// The system has no randomness.
+    #[error("the system gave no random bytes")]
+    NoRandomness,
+    /// Sealed with another key, for another session, or damaged.
+    #[error("the sealed token does not open with this state key")]
+    Closed,
+}
+
+/// Keys derived from the state key, one for each purpose.
+///
+/// Hashes are BLAKE3 with a key: whoever reads the store cannot try tokens against it, and they
+/// cost a call some tens of nanoseconds and no allocation. Tokens are sealed by
+/// ChaCha20-Poly1305 with a random nonce (RFC 8439) and the session's key beside them, so that a
+/// sealed token cannot be moved to another session.
+pub struct Keys {
+    sessions: Hasher,
+    proofs: Hasher,
+    seal: LessSafeKey,
+    random: SystemRandom,
+    ids: Ids,
+}
+
+impl Keys {
+    /// Keys for state that does not outlive the process.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::NoRandomness`].
+    pub fn random() -> Result<Self, SealError> {
+        Self::derive(&random_bytes(&SystemRandom::new())?)
+    }
+
+    /// Keys from the 32 bytes of the state key.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::NoRandomness`]: ids of sessions start from random bytes.
+    pub fn derive(state: &[u8; KEY_LEN]) -> Result<Self, SealError> {
+        let of = |context| blake3::derive_key(context, state);
+        let random = SystemRandom::new();
+        let sealing = UnboundKey::new(&CHACHA20_POLY1305, &of("tidegate seal of tokens v1"));
+        Ok(Self {
+            sessions: Hasher::new_keyed(&of("tidegate keys of sessions v1")),
+            proofs: Hasher::new_keyed(&of("tidegate keys of credentials v1")),
+            seal: LessSafeKey::new(sealing.map_err(|_| SealError::Closed)?),
+            ids: Ids::new(random_bytes(&random)?),
+            random,
+        })
+    }
+
+    /// The key of the session that `token` stands for at `upstream`.
+    #[must_use]
+    pub fn session(&self, upstream: &str, kind: SessionKind, token: &[u8]) -> SessionKey {
+        let family = match kind {
+            SessionKind::Rest => b'r',
+            SessionKind::Soap => b's',
+        };
+        SessionKey::new(tagged(&self.sessions, upstream, family, token))
+    }
+
+    /// The key of `credentials` for `upstream`: the value of the field, or of a certificate the whole of it.
+    #[must_use]
+    pub fn proof(&self, upstream: &str, scheme: Scheme, credentials: &[u8]) -> ProofKey {
+        let family = match scheme {
+            Scheme::Basic => b'b',
+            Scheme::Bearer => b't',
+            Scheme::Sign => b's',
+            Scheme::Certificate => b'c',
+        };
+        ProofKey(tagged(&self.proofs, upstream, family, credentials))
+    }
+
+    /// Encrypts what logs the session out.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`]; it is not kept then.
+    pub fn seal(&self, key: &SessionKey, credential: &Credential) -> Result<Sealed, SealError> {
+        let mut secret = credential.encode().ok_or(SealError::TooLong)?;
+        let nonce: [u8; NONCE_LEN] = random_bytes(&self.random)?;
+        let with = Nonce::assume_unique_for_key(nonce);
+        self.seal
+            .seal_in_place_append_tag(with, Aad::from(key.bytes()), &mut secret)
+            .map_err(|_| SealError::TooLong)?;
+        let mut sealed = Vec::with_capacity(1 + NONCE_LEN + secret.len());
+        sealed.push(FORM);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&secret);
+        Ok(Sealed::new(&sealed))
+    }
+
+    /// Decrypts what [`Keys::seal`] made for the same session.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Closed`] for anything else.
+    pub fn unseal(&self, key: &SessionKey, sealed: &Sealed) -> Result<Credential, SealError> {
+        let Some((&FORM, rest)) = sealed.bytes().split_first() else {
+            return Err(SealError::Closed);
+        };
+        let (nonce, secret) = rest.split_first_chunk().ok_or(SealError::Closed)?;
+        let with = Nonce::assume_unique_for_key(*nonce);
+        let mut secret = secret.to_vec();
+        let open = self
+            .seal
+            .open_in_place(with, Aad::from(key.bytes()), &mut secret);
+        let open = open.map_err(|_| SealError::Closed)?;
+        Credential::decode(open).ok_or(SealError::Closed)
+    }
+
+    pub(super) fn new_id(&self) -> SessionId {
+        self.ids.next()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(***)")
+    }
+}
+
+/// The length goes first, so that no two of (upstream, secret) run together to the same bytes.
+fn tagged(keyed: &Hasher, upstream: &str, family: u8, secret: &[u8]) -> [u8; 16] {
+    let mut hasher = keyed.clone();
+    hasher.update(&upstream.len().to_le_bytes());
+    hasher.update(upstream.as_bytes());
+    hasher.update(&[family]);
+    hasher.update(secret);
+    let mut short = [0; 16];
+    hasher.finalize_xof().fill(&mut short);
+    short
+}
+
+/// Random bytes of the system.
+pub(super) fn random_bytes<const N: usize>(from: &SystemRandom) -> Result<[u8; N], SealError> {
+    let mut bytes = [0; N];
+    from.fill(&mut bytes).map_err(|_| SealError::NoRandomness)?;
+    Ok(bytes)
+}

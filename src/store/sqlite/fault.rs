@@ -1,0 +1,56 @@
+//! What `SQLite` says, for the operator: what happened, what helps, and whether trying again does.
+
+use crate::session::StoreError;
+
+// Primary result codes (https://sqlite.org/rescode.html).
+const PERM: u32 = 3;
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const READONLY: u32 = 8;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CANTOPEN: u32 = 14;
+const NOTADB: u32 = 26;
+/// Codes that a person has to do something about: the file, not the moment, is at fault.
+const LASTING: [u32; 11] = [1, PERM, READONLY, CORRUPT, 17, 18, 19, 20, 21, 23, NOTADB];
+
+/// Why the database cannot be opened.
+pub(super) fn opening(error: &sqlx::Error) -> String {
+    match code(error) {
+        Some(BUSY | LOCKED) => "another process has locked it; end that one first".to_owned(),
+        Some(CORRUPT | NOTADB) => damaged(),
+        Some(READONLY | PERM | CANTOPEN) => format!(
+            "cannot be written ({error}); it and its folder have to belong to the user that runs the gate"
+        ),
+        Some(FULL) => format!("there is no room on its disk ({error})"),
+        _ => format!("cannot be opened: {error}"),
+    }
+}
+
+/// The words for a file that is not a sound database.
+pub(super) fn damaged() -> String {
+    "is damaged, or no SQLite database; put a good copy in its place, or move it away: \
+     a new one is made, and sessions are learned again as they are used"
+        .to_owned()
+}
+
+/// What went wrong with a store that was open.
+pub(super) fn running(error: &sqlx::Error) -> StoreError {
+    let lasting = match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => false,
+        _ => code(error).is_none_or(|code| LASTING.contains(&code)),
+    };
+    StoreError {
+        lasting,
+        what: format!("the store at state.url does not answer: {error}"),
+    }
+}
+
+/// The primary code of an error of the database itself.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(error) = error else {
+        return None;
+    };
+    let extended: u32 = error.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}

@@ -1,0 +1,46 @@
+//! How the database's tables came to be, step by step; files below `migrations`, compiled in.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqlitePool;
+
+use super::fault;
+
+/// Every step: its number, what it brings, its text. A step that was ever released never changes:
+/// the database knows the checksum of each that it has seen.
+const STEPS: [(i64, &str, &str); 1] = [(
+    1,
+    "login sessions",
+    include_str!("migrations/0001_session.sql"),
+)];
+
+/// Takes the steps that the database has not seen yet.
+///
+/// # Errors
+///
+/// In words for the operator.
+pub(super) async fn run(pool: &SqlitePool) -> Result<(), String> {
+    let steps = STEPS.map(|(number, brings, text)| {
+        let text = text.into_sql_str();
+        Migration::new(number, brings.into(), MigrationType::Simple, text, false)
+    });
+    let migrator = Migrator::with_migrations(steps.into());
+    migrator.run(pool).await.map_err(|error| words(&error))
+}
+
+fn words(error: &MigrateError) -> String {
+    let newest = STEPS.iter().map(|(number, ..)| *number).max().unwrap_or(0);
+    match error {
+        MigrateError::VersionMissing(found) if *found > newest => format!(
+            "was made by a newer version of the gate (its tables are at step {found}, this version knows {newest}); \
+             run that version, or name another file"
+        ),
+        MigrateError::VersionMissing(step) | MigrateError::VersionMismatch(step) => format!(
+            "its tables were not made by a released version of the gate (step {step} differs); name another file"
+        ),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            fault::opening(error)
+        }
+        other => format!("its tables cannot be brought up to date: {other}"),
+    }
+}

@@ -1,0 +1,123 @@
+//! Sessions as rows.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::{Sqlite, fault};
+use crate::call::{SessionKey, SessionKind, UserId};
+use crate::session::{Change, Record, Sealed, SessionId, SessionStore, StoreError, User};
+
+const LOAD: &str = "SELECT key, id, kind, upstream, user_id, user_name, address, opened, \
+    last_used, adopted, sealed FROM session ORDER BY last_used DESC LIMIT ?";
+const PUT: &str = "INSERT OR REPLACE INTO session (key, id, kind, upstream, user_id, user_name, \
+    address, opened, last_used, adopted, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const TOUCH: &str = "UPDATE session SET last_used = ? WHERE key = ?";
+const REMOVE: &str = "DELETE FROM session WHERE key = ?";
+
+#[async_trait]
+impl SessionStore for Sqlite {
+    async fn load(&self, most: usize) -> Result<Vec<Record>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = sqlx::query(LOAD).bind(most).fetch_all(&self.pool).await;
+        let rows = rows.map_err(|error| fault::running(&error))?;
+        let records: Result<_, sqlx::Error> = rows.iter().map(record).collect();
+        records.map_err(|error| fault::running(&error))
+    }
+
+    async fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let all = async {
+            let mut writing = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            for change in changes {
+                make(&mut writing, change).await?;
+            }
+            writing.commit().await
+        };
+        all.await.map_err(|error| fault::running(&error))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.ready().await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn make(writing: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
+    let query = match change {
+        Change::Put(record) => {
+            let user = record.user.as_ref();
+            sqlx::query(PUT)
+                .bind(record.key.bytes().as_slice())
+                .bind(record.id.number().cast_signed())
+                .bind(record.kind.as_str())
+                .bind(&*record.upstream)
+                .bind(user.map(|user| user.id.bytes().as_slice()))
+                .bind(user.map(|user| &*user.name))
+                .bind(record.address.to_string())
+                .bind(millis(record.opened))
+                .bind(millis(record.last_used))
+                .bind(record.adopted)
+                .bind(record.sealed.as_ref().map(Sealed::bytes))
+        }
+        Change::Touch(key, used) => sqlx::query(TOUCH)
+            .bind(millis(*used))
+            .bind(key.bytes().as_slice()),
+        Change::Remove(key) => sqlx::query(REMOVE).bind(key.bytes().as_slice()),
+    };
+    query.execute(writing).await.map(drop)
+}
+
+fn record(row: &SqliteRow) -> Result<Record, sqlx::Error> {
+    let name: Option<&str> = row.try_get("user_name")?;
+    let user = match (row.try_get("user_id")?, name) {
+        (Some(id), Some(name)) => Some(User {
+            id: UserId::new(sixteen("user_id", id)?),
+            name: Arc::from(name),
+        }),
+        _ => None,
+    };
+    let kind = SessionKind::parse(row.try_get("kind")?);
+    let address: &str = row.try_get("address")?;
+    let address: Result<IpAddr, _> = address.parse();
+    let sealed: Option<&[u8]> = row.try_get("sealed")?;
+    Ok(Record {
+        key: SessionKey::new(sixteen("key", row.try_get("key")?)?),
+        id: SessionId::new(row.try_get::<i64, _>("id")?.cast_unsigned()),
+        kind: kind.ok_or_else(|| unreadable("kind"))?,
+        upstream: Arc::from(row.try_get::<&str, _>("upstream")?),
+        user,
+        address: address.map_err(|_| unreadable("address"))?,
+        opened: time(row.try_get("opened")?),
+        last_used: time(row.try_get("last_used")?),
+        adopted: row.try_get("adopted")?,
+        sealed: sealed.map(Sealed::new),
+    })
+}
+
+fn sixteen(column: &str, bytes: &[u8]) -> Result<[u8; 16], sqlx::Error> {
+    bytes.try_into().map_err(|_| unreadable(column))
+}
+
+/// The tables' own checks let no such row in: somebody else wrote it.
+fn unreadable(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("a row of table session has no readable {column}").into())
+}
+
+/// Milliseconds since 1970; what lies before is 1970.
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn time(millis: i64) -> SystemTime {
+    let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    let time = SystemTime::UNIX_EPOCH.checked_add(since);
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
