@@ -19,6 +19,8 @@ pub mod call;
 pub mod limit;
 /// The operator's file: text → checked → plain data, every fault at once.
 pub mod config;
+/// How each API speaks: reads requests and answers, words refusals, decides nothing.
+pub mod dialect;
 /// Station 1, sockets: accept, connection limits, TLS, PROXY protocol, head guard, deadlines.
 pub mod listen;
 /// Station 2, what is asked: the class of a call, by its path in both its spellings.

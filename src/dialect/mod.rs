@@ -1,0 +1,31 @@
+//! How each API speaks: reads requests and answers, words refusals, and decides nothing.
+//!
+//! Pure functions over bytes and header fields: no I/O, no clock. What is read here of a user is a
+//! claim, unless an answer of the upstream says it.
+
+mod authorization;
+mod claimed;
+mod cookie;
+mod saml;
+mod secret;
+mod xml;
+
+/// What a request shows of who makes it: session token, Basic, Bearer, SIGN.
+pub mod credential;
+/// What a login asks for and what its answer says.
+pub mod login;
+/// Requests that the gate makes for itself: end a session, ask whose it is.
+pub mod own;
+/// A refusal in the words of the API that was spoken.
+pub mod refusal;
+/// JSON-RPC calls, `POST /api`.
+pub mod rpc;
+/// SOAP calls, `POST /sdk`.
+pub mod soap;
+/// User names in one spelling.
+pub mod user;
+
+pub use secret::Secret;
+
+/// Longest session token that is taken for one, in bytes. Those of the vendors have 32 to 64.
+pub const MAX_TOKEN: usize = 4096;
