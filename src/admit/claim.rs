@@ -1,6 +1,5 @@
 //! A claim: every unit that one call holds, as one value that gives them back.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -8,14 +7,21 @@ use arrayvec::ArrayVec;
 use super::live::{Place, Rules};
 use super::rule::{Count, Rule};
 use super::stack::{ResponseCap, SocketGroup, Stack};
-use crate::call::{Call, Class, Reason, Refusal};
-use crate::limit::{Hashed, KeyedOffer, Moment, Offer};
+use super::units::SessionUnits;
+use super::who::Who;
+use crate::call::{Call, Class, Principal, Reason, Refusal};
+use crate::config::{Counts, Key};
+use crate::limit::{KeyedOffer, Moment, Offer};
 
 /// Most rates that one call can fall under; the configuration allows no more limits than this.
 const MOST_RATES: usize = 64;
 /// Stamps of gate-wide rates that a call keeps, to move them to the moment when it leaves. One upstream
 /// has one or two; a call under more leaves the rest where they were.
 const MOST_STAMPS: usize = 8;
+
+/// Logins in flight from one address under names that are not proven: as many as a vCenter takes at once from
+/// everybody ("Max number of simultaneous vAPI endpoint session creations", vCenter 7).
+const LOGINS_OF_AN_ADDRESS: u64 = 160;
 
 /// Rules that are gate-wide rates, with the stamp each counted the call at.
 type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
@@ -26,7 +32,9 @@ type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
 pub struct Claim {
     stack: Arc<Stack>,
     held: Rules,
-    who: Hashed<IpAddr>,
+    who: Who,
+    /// It holds a place among the logins in flight of its address.
+    reservation: bool,
     class: Class,
     place: Place,
     began: Moment,
@@ -44,7 +52,7 @@ struct Full {
 /// A rate's promise of room, kept until all others promised too.
 enum Promise<'a> {
     Everybody(usize, Offer<'a>),
-    Keyed(KeyedOffer<'a, IpAddr>),
+    Keyed(KeyedOffer<'a, Principal>),
 }
 
 impl Stack {
@@ -55,10 +63,15 @@ impl Stack {
     /// may come back, as late as the last of all limits that have none for it.
     pub fn claim(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> Result<Claim, Refusal> {
         let rules = self.rules_for(call);
-        let who = self.hasher().hash(call.address);
-        let (held, place, stamps) = self
-            .take(rules, &who, now)
+        let who = Who::of(call, self.hasher());
+        let reservation = self
+            .reserve(call, rules, &who)
             .map_err(|full| self.refuse(rules, full, &who, now))?;
+        let taken = self.take(rules, &who, now);
+        let (held, place, stamps) = taken.map_err(|full| {
+            self.unreserve(reservation, &who);
+            self.refuse(rules, full, &who, now)
+        })?;
         let mut group = 0;
         for (_, rule) in self.each(rules) {
             rule.tally.admit();
@@ -72,6 +85,7 @@ impl Stack {
             stack: Arc::clone(self),
             held,
             who,
+            reservation,
             class: call.class,
             began: now,
             group: SocketGroup::of(group),
@@ -80,12 +94,7 @@ impl Stack {
     }
 
     /// Takes a unit of each rule and enters the claim, or leaves everything as it was.
-    fn take(
-        &self,
-        rules: Rules,
-        who: &Hashed<IpAddr>,
-        now: Moment,
-    ) -> Result<(Rules, Place, Stamps), Full> {
+    fn take(&self, rules: Rules, who: &Who, now: Moment) -> Result<(Rules, Place, Stamps), Full> {
         let page = self.live().open();
         let enforced = rules & self.enforced();
         let held = self.take_held(enforced, who)?;
@@ -95,11 +104,11 @@ impl Stack {
         // Shadow limits come last: they have no say, and see no call that is refused.
         let watched = self.take_held(rules & !enforced, who).unwrap_or_default();
         let held = held | watched;
-        Ok((held, page.enter(held), stamps))
+        Ok((held, page.enter(held, who.shown(), now), stamps))
     }
 
     /// Takes a unit of everything that is given back; on refusal, gives back what it took.
-    fn take_held(&self, rules: Rules, who: &Hashed<IpAddr>) -> Result<Rules, Full> {
+    fn take_held(&self, rules: Rules, who: &Who) -> Result<Rules, Full> {
         let mut held = 0;
         for (at, rule) in self.each(rules) {
             if !rule.is_held() {
@@ -118,12 +127,7 @@ impl Stack {
     }
 
     /// Counts the call in every rate that is enforced, or in none, and then in those that only watch.
-    fn take_every_rate(
-        &self,
-        rules: Rules,
-        who: &Hashed<IpAddr>,
-        now: Moment,
-    ) -> Result<Stamps, Full> {
+    fn take_every_rate(&self, rules: Rules, who: &Who, now: Moment) -> Result<Stamps, Full> {
         let enforced = rules & self.enforced();
         let mut stamps = self.take_rates(enforced, who, now)?;
         let watched = self.take_rates(rules & !enforced, who, now);
@@ -134,7 +138,7 @@ impl Stack {
 
     /// Counts the call in every rate, or in none. Locks are taken in the order of the rules, so two
     /// claims never wait for each other.
-    fn take_rates(&self, rules: Rules, who: &Hashed<IpAddr>, now: Moment) -> Result<Stamps, Full> {
+    fn take_rates(&self, rules: Rules, who: &Who, now: Moment) -> Result<Stamps, Full> {
         let rates = rules & self.rates();
         if rates == 0 {
             return Ok(Stamps::new());
@@ -143,7 +147,9 @@ impl Stack {
         for (at, rule) in self.each(rates) {
             let offer = match &rule.count {
                 Count::Rate(rate) => rate.offer(now).map(|offer| Promise::Everybody(at, offer)),
-                Count::KeyedRate(keyed, pace) => keyed.offer(who, pace, now).map(Promise::Keyed),
+                Count::KeyedRate(keyed, pace) => {
+                    keyed.offer(rule.key(who), pace, now).map(Promise::Keyed)
+                }
                 _ => continue,
             };
             match offer {
@@ -173,7 +179,7 @@ impl Stack {
     }
 
     /// Counts a refusal, and lets it name the longest of the waits.
-    fn refuse(&self, rules: Rules, full: Full, who: &Hashed<IpAddr>, now: Moment) -> Refusal {
+    fn refuse(&self, rules: Rules, full: Full, who: &Who, now: Moment) -> Refusal {
         let Full { at, mut refusal } = full;
         if let Some(rule) = self.rule(at) {
             rule.tally.refuse(refusal.reason);
@@ -188,9 +194,38 @@ impl Stack {
         refusal
     }
 
-    fn give_back(&self, held: Rules, who: &Hashed<IpAddr>) {
+    pub(super) fn give_back(&self, held: Rules, who: &Who) {
         for (_, rule) in self.each(held) {
             rule.give_back(who);
+        }
+    }
+
+    /// A login whose name nobody has proven yet takes a place of the user it names. One address may
+    /// take so many of these at a time and no more, so that nobody locks a user out by a flood of bad
+    /// passwords.
+    fn reserve(&self, call: &Call<'_>, rules: Rules, who: &Who) -> Result<bool, Full> {
+        let unproven = call
+            .opens
+            .is_some_and(|opens| opens.user.is_some() && !opens.proven);
+        let of_user = |(_, rule): &(usize, &Rule)| {
+            rule.counts == Counts::Sessions && rule.key == Key::User && rule.enforced
+        };
+        let Some((at, rule)) = self.each(rules).find(of_user).filter(|_| unproven) else {
+            return Ok(false);
+        };
+        let taken = self.logins().try_seat(who.address(), LOGINS_OF_AN_ADDRESS);
+        taken.map(|()| true).map_err(|in_use| Full {
+            at,
+            refusal: Refusal {
+                ceiling: LOGINS_OF_AN_ADDRESS,
+                ..rule.full(in_use)
+            },
+        })
+    }
+
+    fn unreserve(&self, reservation: bool, who: &Who) {
+        if reservation {
+            self.logins().give_back(who.address());
         }
     }
 }
@@ -252,6 +287,15 @@ impl Claim {
         Ok(())
     }
 
+    /// The upstream accepted the login: what a session holds goes on to it, at `now`.
+    pub fn keep_session(&mut self, now: Moment) -> SessionUnits {
+        let units = self.held & self.stack.session_rules();
+        self.held &= !units;
+        let holder = (self.who.shown(), now);
+        let place = self.stack.live().split(self.place, units, holder);
+        SessionUnits::new(self.stack.clone(), units, self.who, place)
+    }
+
     /// Gives everything back at `now`, and lets the limits learn how long it was held.
     pub fn release(self, now: Moment) {
         let held_for = now.since(self.began);
@@ -271,6 +315,7 @@ impl Drop for Claim {
         stack
             .live()
             .leave(self.place, || stack.give_back(*held, who));
+        stack.unreserve(self.reservation, who);
     }
 }
 

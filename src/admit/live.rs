@@ -2,7 +2,8 @@
 
 use slab::Slab;
 
-use crate::limit::{Mutex, MutexGuard, own_place};
+use crate::call::Principal;
+use crate::limit::{Moment, Mutex, MutexGuard, own_place};
 
 /// Pages that the claims are spread over, by thread.
 const PAGES: usize = 16;
@@ -20,7 +21,15 @@ pub(super) struct Live([Page; PAGES]);
 /// Aligned so that threads do not share a cache line.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Page(Mutex<Slab<Rules>>);
+struct Page(Mutex<Slab<Entry>>);
+
+/// One claim, or the units that a session holds.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    held: Rules,
+    who: Principal,
+    since: Moment,
+}
 
 /// Where a claim stands.
 #[derive(Debug, Clone, Copy)]
@@ -50,13 +59,45 @@ impl Live {
         give_back();
     }
 
+    /// Moves `units` of one holder to another of its own, which is `who` from `since` on.
+    pub(super) fn split(
+        &self,
+        place: Place,
+        units: Rules,
+        (who, since): (Principal, Moment),
+    ) -> Place {
+        let mut claims = self.page(place.page);
+        if let Some(entry) = claims.get_mut(place.entry) {
+            entry.held &= !units;
+        }
+        let held = units;
+        Place {
+            page: place.page,
+            entry: claims.insert(Entry { held, who, since }),
+        }
+    }
+
+    /// Changes what the holder at `place` holds, and who it is, while `change` takes and gives units.
+    pub(super) fn change(
+        &self,
+        place: Place,
+        (held, who): (Rules, Principal),
+        change: impl FnOnce(),
+    ) {
+        let mut claims = self.page(place.page);
+        change();
+        if let Some(entry) = claims.get_mut(place.entry) {
+            (entry.held, entry.who) = (held, who);
+        }
+    }
+
     /// Opens every page: nothing is taken or given back until they are closed.
     pub(super) fn halt(&self) -> Halted<'_> {
         Halted(std::array::from_fn(|page| self.page(page)))
     }
 
     #[expect(clippy::indexing_slicing, reason = "every number is below PAGES")]
-    fn page(&self, page: usize) -> MutexGuard<'_, Slab<Rules>> {
+    fn page(&self, page: usize) -> MutexGuard<'_, Slab<Entry>> {
         self.0[page].0.lock()
     }
 }
@@ -64,27 +105,34 @@ impl Live {
 /// A page, open for the running thread alone.
 pub(super) struct OpenPage<'a> {
     page: usize,
-    claims: MutexGuard<'a, Slab<Rules>>,
+    claims: MutexGuard<'a, Slab<Entry>>,
 }
 
 impl OpenPage<'_> {
-    /// Enters a claim that holds a unit of each of `held`.
-    pub(super) fn enter(mut self, held: Rules) -> Place {
+    /// Enters a claim of `who` that holds a unit of each of `held` since then.
+    pub(super) fn enter(mut self, held: Rules, who: Principal, since: Moment) -> Place {
         Place {
             page: self.page,
-            entry: self.claims.insert(held),
+            entry: self.claims.insert(Entry { held, who, since }),
         }
     }
 }
 
 /// Every page, open.
-pub(super) struct Halted<'a>([MutexGuard<'a, Slab<Rules>>; PAGES]);
+pub(super) struct Halted<'a>([MutexGuard<'a, Slab<Entry>>; PAGES]);
 
 impl Halted<'_> {
     /// Claims that hold a unit of rule number `rule`.
     pub(super) fn holders(&self, rule: usize) -> u64 {
-        let holds = |held: &Rules| held >> rule & 1;
         let claims = self.0.iter().flat_map(|page| page.iter());
-        claims.map(|(_, held)| holds(held)).sum()
+        claims.map(|(_, entry)| entry.held >> rule & 1).sum()
+    }
+
+    /// Who holds a unit of rule number `rule`, and since when.
+    pub(super) fn who_holds(&self, rule: usize) -> impl Iterator<Item = (Principal, Moment)> {
+        let claims = self.0.iter().flat_map(|page| page.iter());
+        claims
+            .filter(move |(_, entry)| entry.held >> rule & 1 == 1)
+            .map(|(_, entry)| (entry.who, entry.since))
     }
 }

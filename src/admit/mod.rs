@@ -9,15 +9,20 @@
 //! ```
 
 mod claim;
+mod explain;
 mod live;
 mod rule;
 mod stack;
 mod tally;
+mod units;
 mod view;
+mod who;
 
 #[cfg(test)]
 mod tests;
 
 pub use claim::Claim;
+pub use explain::{Explained, Holder};
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use units::SessionUnits;
 pub use view::LimitView;

@@ -1,11 +1,11 @@
 //! One limit as the claim meets it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::Tally;
-use crate::call::{Call, Class, Reason, Refusal};
+use super::who::Who;
+use crate::call::{Call, Class, Principal, Reason, Refusal, SessionKind};
 use crate::classify::Wanted;
 use crate::config::{Counts, Key, Limit, Mode, Route};
 use crate::limit::{Denied, Hashed, KeyHasher, Keyed, Moment, Pace, Rate, Seats};
@@ -24,6 +24,9 @@ pub(super) struct Rule {
     status: u16,
     wanted: Option<Wanted>,
     only_long_polls: bool,
+    classes: Box<[Class]>,
+    /// Units kept free for named administrators.
+    reserved: u64,
 }
 
 /// How it counts.
@@ -36,14 +39,14 @@ pub(super) enum Count {
         open: Arc<Seats>,
         bit: u32,
     },
-    /// Calls in flight, everybody together.
+    /// Calls in flight, or sessions, everybody together.
     Seats(Seats),
-    /// Calls in flight of each address.
-    KeyedSeats(Keyed<IpAddr>),
+    /// Calls in flight, or sessions, of each principal.
+    KeyedSeats(Keyed<Principal>),
     /// Calls per window, everybody together.
     Rate(Rate),
-    /// Calls per window of each address.
-    KeyedRate(Keyed<IpAddr>, Pace),
+    /// Calls per window of each principal.
+    KeyedRate(Keyed<Principal>, Pace),
     /// Bytes of one response: nothing is held.
     Bytes,
 }
@@ -69,19 +72,20 @@ impl Rule {
                     bit,
                 }
             }
-            (Counts::RequestsInFlight, Key::All) => Count::Seats(Seats::new(limit.limit)),
-            (Counts::RequestsInFlight, Key::Address) => {
+            (Counts::RequestsInFlight | Counts::Sessions | Counts::SessionCreations, Key::All) => {
+                Count::Seats(Seats::new(limit.limit))
+            }
+            (Counts::RequestsInFlight | Counts::Sessions | Counts::SessionCreations, _) => {
                 Count::KeyedSeats(Keyed::new(hasher.clone()))
             }
             (Counts::Requests, Key::All) => {
                 Count::Rate(Rate::new(limit.limit, limit.window, limit.burst))
             }
-            (Counts::Requests, Key::Address) => {
+            (Counts::Requests, _) => {
                 let pace = Pace::new(limit.limit, limit.window, limit.burst);
                 Count::KeyedRate(Keyed::new(hasher.clone()), pace)
             }
             (Counts::ResponseBytes, _) => Count::Bytes,
-            _ => return None,
         };
         Some(Self {
             name: limit.name.clone(),
@@ -95,14 +99,52 @@ impl Rule {
             status: limit.full_status,
             wanted: Wanted::new(&limit.matches, routes),
             only_long_polls: limit.matches.class == [Class::LongPoll],
+            classes: limit.matches.class.clone().into(),
+            reserved: 0,
         })
     }
 
     /// Whether the call, of a class it speaks of, is what else it speaks of too.
     pub(super) fn speaks_of(&self, call: &Call<'_>) -> bool {
+        if self.counts == Counts::Sessions {
+            return call
+                .opens
+                .is_some_and(|opens| self.counts_sessions_of(opens.kind));
+        }
         self.wanted
             .as_ref()
             .is_none_or(|wanted| wanted.may_be(call))
+    }
+
+    /// Whether it counts login sessions, and those of this kind: a limit on calls of class soap counts
+    /// SOAP's, one on rest or rpc REST's, one on neither all.
+    pub(super) fn counts_sessions_of(&self, kind: SessionKind) -> bool {
+        let says = |class| self.classes.contains(&class);
+        let (rest, soap) = (says(Class::Rest) || says(Class::Rpc), says(Class::Soap));
+        let of_kind = match kind {
+            SessionKind::Rest => rest,
+            SessionKind::Soap => soap,
+        };
+        self.counts == Counts::Sessions && (of_kind || rest == soap)
+    }
+
+    /// Keeps this share, in millionths, free for named administrators: of what calls and sessions hold,
+    /// everybody together, at least one unit and never all.
+    pub(super) fn reserve(&mut self, share_ppm: u32) {
+        if matches!(self.count, Count::Seats(_)) && share_ppm > 0 {
+            let share = u128::from(self.ceiling) * u128::from(share_ppm);
+            let share = u64::try_from(share.div_ceil(1_000_000)).unwrap_or(u64::MAX);
+            self.reserved = share.max(1).min(self.ceiling.saturating_sub(1));
+        }
+    }
+
+    fn reserved_from(&self, who: &Who) -> u64 {
+        if who.privileged { 0 } else { self.reserved }
+    }
+
+    /// The key by which it knows `who`.
+    pub(super) fn key<'w>(&self, who: &'w Who) -> &'w Hashed<Principal> {
+        who.key(self.counts, self.key)
     }
 
     /// Whether a call of `class` tells how long its units are usually held. A long poll lasts as long as
@@ -123,11 +165,11 @@ impl Rule {
     ///
     /// # Errors
     /// The units in use, when an enforced limit is full: then nothing was taken.
-    pub(super) fn take(&self, who: &Hashed<IpAddr>) -> Result<(), u64> {
+    pub(super) fn take(&self, who: &Who) -> Result<(), u64> {
         let within = match &self.count {
             Count::Sockets { calls: seats, .. } | Count::Seats(seats) => {
                 if self.enforced {
-                    if !seats.try_take() {
+                    if !seats.try_take_leaving(self.reserved_from(who)) {
                         return Err(seats.in_use());
                     }
                     true
@@ -137,10 +179,10 @@ impl Rule {
             }
             Count::KeyedSeats(keyed) => {
                 if self.enforced {
-                    keyed.try_seat(who, self.ceiling)?;
+                    keyed.try_seat(self.key(who), self.ceiling)?;
                     true
                 } else {
-                    keyed.seat_unchecked(who, self.ceiling)
+                    keyed.seat_unchecked(self.key(who), self.ceiling)
                 }
             }
             Count::Rate(_) | Count::KeyedRate(..) | Count::Bytes => true,
@@ -151,26 +193,40 @@ impl Rule {
         Ok(())
     }
 
+    /// Takes a unit that is there already: a session that was opened round the gate, or before it
+    /// started, counts even above the ceiling.
+    pub(super) fn take_unchecked(&self, who: &Who) {
+        match &self.count {
+            Count::Sockets { calls: seats, .. } | Count::Seats(seats) => {
+                seats.take_unchecked();
+            }
+            Count::KeyedSeats(keyed) => {
+                keyed.seat_unchecked(self.key(who), self.ceiling);
+            }
+            Count::Rate(_) | Count::KeyedRate(..) | Count::Bytes => {}
+        }
+    }
+
     /// Gives back what [`Rule::take`] took.
-    pub(super) fn give_back(&self, who: &Hashed<IpAddr>) {
+    pub(super) fn give_back(&self, who: &Who) {
         match &self.count {
             Count::Sockets { calls: seats, .. } | Count::Seats(seats) => {
                 seats.give_back();
             }
             Count::KeyedSeats(keyed) => {
-                keyed.give_back(who);
+                keyed.give_back(self.key(who));
             }
             Count::Rate(_) | Count::KeyedRate(..) | Count::Bytes => {}
         }
     }
 
     /// Whether it has no room for `who` at `now`, and when it will; nothing is changed.
-    pub(super) fn shut_until(&self, who: &Hashed<IpAddr>, now: Moment) -> Option<Duration> {
+    pub(super) fn shut_until(&self, who: &Who, now: Moment) -> Option<Duration> {
         let full = match &self.count {
             Count::Sockets { calls: seats, .. } | Count::Seats(seats) => {
-                seats.in_use() >= seats.ceiling()
+                seats.in_use() + self.reserved_from(who) >= seats.ceiling()
             }
-            Count::KeyedSeats(keyed) => keyed.held(who) >= self.ceiling,
+            Count::KeyedSeats(keyed) => keyed.held(self.key(who)) >= self.ceiling,
             Count::Rate(rate) => {
                 return rate
                     .offer(now)
@@ -179,13 +235,24 @@ impl Rule {
             }
             Count::KeyedRate(keyed, pace) => {
                 return keyed
-                    .offer(who, pace, now)
+                    .offer(self.key(who), pace, now)
                     .err()
                     .map(|denied| denied.retry_at.since(now));
             }
             Count::Bytes => false,
         };
         full.then(|| self.tally.expected(self.ceiling))
+    }
+
+    /// Units in use, of a keyed limit by `who`.
+    pub(super) fn in_use(&self, who: &Who, now: Moment) -> u64 {
+        match &self.count {
+            Count::Sockets { calls: seats, .. } | Count::Seats(seats) => seats.in_use(),
+            Count::KeyedSeats(keyed) => keyed.held(self.key(who)),
+            Count::Rate(rate) => rate.in_use(now),
+            Count::KeyedRate(keyed, pace) => keyed.tokens(self.key(who), pace, now),
+            Count::Bytes => 0,
+        }
     }
 
     /// The refusal of a rate.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::live::{Live, Rules};
 use super::rule::{Count, Rule};
-use crate::call::{Call, Class, Reason};
-use crate::config;
-use crate::limit::{KeyHasher, Moment, Seats};
+use crate::call::{Call, Class, Principal, Reason, SessionKind};
+use crate::config::{self, Counts};
+use crate::limit::{KeyHasher, Keyed, Moment, Seats};
 
 /// Keys looked at in one round of tidying.
 const TIDY_BUDGET: usize = 100_000;
@@ -22,6 +22,10 @@ pub struct Stack {
     enforced: Rules,
     rates: Rules,
     caps: Rules,
+    /// Rules that count login sessions.
+    sessions: Rules,
+    /// Logins in flight of each address, under names that are not proven.
+    logins: Keyed<Principal>,
     sockets: Box<[SocketLimit]>,
     hasher: KeyHasher,
     live: Live,
@@ -86,6 +90,9 @@ impl Stack {
         rules.sort_by_key(|(rule, _)| order(&rule.count));
         let by_class = Class::ALL.map(|class| {
             let speaks = |limit: &config::Limit| {
+                if matches!(limit.counts, Counts::Sessions | Counts::SessionCreations) {
+                    return class == Class::Login;
+                }
                 limit.matches.class.is_empty() || limit.matches.class.contains(&class)
             };
             set(rules.iter().map(|(_, limit)| speaks(limit)))
@@ -99,11 +106,29 @@ impl Stack {
                 .iter()
                 .map(|rule| matches!(rule.count, Count::Rate(_) | Count::KeyedRate(..)))),
             caps: set(rules.iter().map(|rule| matches!(rule.count, Count::Bytes))),
+            sessions: set(rules.iter().map(|rule| rule.counts == Counts::Sessions)),
+            logins: Keyed::new(hasher.clone()),
             sockets,
             rules,
             hasher,
             live: Live::new(),
         }
+    }
+
+    /// The same stack, with this share of sessions, logins and seats, in millionths, kept free for named
+    /// administrators (`admin.break_glass`).
+    #[must_use]
+    pub fn reserving(mut self, share_ppm: u32) -> Self {
+        for rule in &mut self.rules {
+            let counts_calls = matches!(
+                rule.counts,
+                Counts::Sessions | Counts::SessionCreations | Counts::RequestsInFlight
+            );
+            if counts_calls {
+                rule.reserve(share_ppm);
+            }
+        }
+        self
     }
 
     /// The limits on sockets, in the order of the bits of [`SocketGroup`].
@@ -157,6 +182,20 @@ impl Stack {
 
     pub(super) fn hasher(&self) -> &KeyHasher {
         &self.hasher
+    }
+
+    pub(super) fn session_rules(&self) -> Rules {
+        self.sessions
+    }
+
+    pub(super) fn sessions_of(&self, kind: SessionKind) -> Rules {
+        let of_kind = |(_, rule): &(usize, &Rule)| rule.counts_sessions_of(kind);
+        let rules = self.each(self.sessions).filter(of_kind);
+        rules.fold(0, |rules, (at, _)| rules | 1 << at)
+    }
+
+    pub(super) fn logins(&self) -> &Keyed<Principal> {
+        &self.logins
     }
 
     pub(super) fn live(&self) -> &Live {

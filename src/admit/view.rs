@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::rule::{Count, Rule};
 use super::stack::Stack;
-use crate::call::Reason;
+use crate::call::{Principal, Reason};
 use crate::config::{Counts, Key};
 use crate::limit::Moment;
 
@@ -35,7 +35,7 @@ pub struct LimitView {
     /// `enforce` or `shadow`.
     pub mode: &'static str,
     /// The heaviest holders of a keyed limit: who, units, calls in line.
-    pub top: Vec<(String, u64, u64)>,
+    pub top: Vec<(Principal, u64, u64)>,
 }
 
 impl Stack {
@@ -90,12 +90,12 @@ fn view(rule: &Rule, now: Moment) -> LimitView {
         mode: if rule.enforced { "enforce" } else { "shadow" },
         top: top
             .into_iter()
-            .map(|(who, units)| (who.to_string(), units, 0))
+            .map(|(who, units)| (who, units, 0))
             .collect(),
     }
 }
 
-fn usage(rule: &Rule, now: Moment) -> (u64, Vec<(std::net::IpAddr, u64)>) {
+fn usage(rule: &Rule, now: Moment) -> (u64, Vec<(Principal, u64)>) {
     let top = match &rule.count {
         Count::Sockets { open, .. } => return (open.in_use(), Vec::new()),
         Count::Seats(seats) => return (seats.in_use(), Vec::new()),

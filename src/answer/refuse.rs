@@ -1,10 +1,11 @@
 //! A refusal by a limit, in words that name the limit, how full it is and when to come back.
 
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::problem::Problem;
 use super::{Answer, TIDEGATE_LIMIT};
-use crate::call::{Reason, Refusal};
+use crate::call::{Dialect, Reason, Refusal, Spoken};
+use crate::dialect::refusal::{Refused, Statuses, words};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -14,9 +15,53 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 const REDUCED_CAPACITY: &str =
     "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
-/// The answer to a refused call. `ratelimit` adds the fields of draft-11.
+/// In whose words a refusal is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Voice<'a> {
+    /// The API of the upstream.
+    pub dialect: Dialect,
+    /// The form of it that was spoken.
+    pub spoken: Spoken,
+    /// Statuses of the forms that carry their error inside.
+    pub statuses: Statuses,
+    /// The user the call is counted for.
+    pub user: Option<&'a str>,
+    /// The `id` of a JSON-RPC call, as raw JSON.
+    pub rpc_id: Option<&'a str>,
+}
+
+impl Voice<'_> {
+    /// `answer`, which names the limit in general words, in the words of the API.
+    fn say(&self, refusal: &Refusal, detail: &str, answer: &mut Answer) {
+        let said = words(
+            self.dialect,
+            self.spoken,
+            &Refused {
+                limit: &refusal.limit,
+                status: refusal.status,
+                message: detail,
+                user: self.user,
+                rate: (!refusal.window.is_zero()).then_some((refusal.ceiling, refusal.window)),
+                rpc_id: self.rpc_id,
+            },
+            self.statuses,
+        );
+        if let Some(said) = said {
+            answer.status = said.status;
+            answer.body = said.body;
+            for (name, value) in &mut answer.headers {
+                if *name == CONTENT_TYPE {
+                    *value = HeaderValue::from_static(said.content_type);
+                }
+            }
+        }
+    }
+}
+
+/// The answer to a refused call, in the words of `voice` or else as a problem (RFC 9457). `ratelimit`
+/// adds the fields of draft-11.
 #[must_use]
-pub fn refusal(refusal: &Refusal, ratelimit: bool) -> Answer {
+pub fn refusal(refusal: &Refusal, voice: Option<&Voice<'_>>, ratelimit: bool) -> Answer {
     let seconds = refusal.retry_after_seconds();
     let Refusal {
         limit,
@@ -43,6 +88,9 @@ pub fn refusal(refusal: &Refusal, ratelimit: bool) -> Answer {
         violated_policies: Some([limit.as_ref()]),
     }
     .answer();
+    if let Some(voice) = voice {
+        voice.say(refusal, &detail, &mut answer);
+    }
     name_limit(&mut answer, limit);
     answer
         .headers
@@ -65,7 +113,7 @@ pub fn connections_refusal(limit: &str, ceiling: u64, ratelimit: bool) -> Answer
         window: std::time::Duration::ZERO,
         retry_after: std::time::Duration::from_secs(1),
     };
-    refusal(&full, ratelimit)
+    refusal(&full, None, ratelimit)
 }
 
 /// The answer instead of a response that is larger than limit `limit` allows. Coming back would not

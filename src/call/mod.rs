@@ -43,6 +43,32 @@ pub struct Call<'a> {
     pub routes: Routes,
     /// Where the call comes from: the true client address, after `trusted_proxies`.
     pub address: IpAddr,
+    /// Who makes it, as far as that is proven.
+    pub caller: Caller,
+    /// The session it would open: of a login.
+    pub opens: Option<Opening>,
+}
+
+/// Who makes a call, as far as that is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Caller {
+    /// The user, whom the upstream knows; none: counted by address.
+    pub user: Option<UserId>,
+    /// The login session that it uses.
+    pub session: Option<SessionKey>,
+    /// A named administrator (`admin.break_glass`): the reserved share is open to it.
+    pub privileged: bool,
+}
+
+/// The session that a login would open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Of which family.
+    pub kind: SessionKind,
+    /// For whom: the name that the login claims, proven or not.
+    pub user: Option<UserId>,
+    /// Whether the same credentials were accepted before, from anywhere.
+    pub proven: bool,
 }
 
 impl<'a> Call<'a> {
@@ -60,6 +86,12 @@ impl<'a> Call<'a> {
             operation: None,
             routes: Routes::NONE,
             address,
+            caller: Caller {
+                user: None,
+                session: None,
+                privileged: false,
+            },
+            opens: None,
         }
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::normal::{Spellings, spellings};
 use super::{BadTarget, Table};
-use crate::call::{Call, Class, Operation, Routes, Spoken};
+use crate::call::{Call, Caller, Class, Operation, Routes, Spoken};
 
 /// What a request asks for: by its target, and then by its body too.
 ///
@@ -88,6 +88,8 @@ impl<'t> Asked<'t> {
             operation,
             routes: self.routes,
             address,
+            caller: Caller::default(),
+            opens: None,
         }
     }
 

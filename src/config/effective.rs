@@ -103,6 +103,13 @@ fn upstream(upstream: &Upstream) -> Value {
         "profile": upstream.profile,
         "hosts": upstream.hosts,
         "host": host,
+        "dialect": upstream.speech.dialect.as_str(),
+        "domains": upstream.speech.domains,
+        "refusal": { "rpc": upstream.speech.refusal_rpc, "soap": upstream.speech.refusal_soap },
+        "session_idle": {
+            "rest": show_duration(upstream.speech.session_idle_rest),
+            "soap": show_duration(upstream.speech.session_idle_soap),
+        },
         "native": upstream.native,
         "connect_timeout": show_duration(upstream.connect_timeout),
         "response_timeout": show_duration(upstream.response_timeout),

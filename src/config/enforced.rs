@@ -1,35 +1,10 @@
 //! Which limits this version enforces. The rest is checked, shown and marked, never silently ignored.
 
-use super::types::{Counts, Key, Match};
+use super::types::{Counts, Match};
 
 /// Why this version does not enforce such a limit; `None` when it does.
 #[must_use]
-pub(super) fn not_enforced(counts: Counts, key: Key, matches: &Match) -> Option<&'static str> {
-    by_counts(counts)
-        .or_else(|| by_key(key))
-        .or_else(|| by_match(counts, matches))
-}
-
-fn by_counts(counts: Counts) -> Option<&'static str> {
-    match counts {
-        Counts::Sessions => Some("it does not see login sessions yet"),
-        Counts::SessionCreations => Some("it does not tell logins from other calls yet"),
-        Counts::UpstreamConnections
-        | Counts::RequestsInFlight
-        | Counts::Requests
-        | Counts::ResponseBytes => None,
-    }
-}
-
-fn by_key(key: Key) -> Option<&'static str> {
-    match key {
-        Key::User => Some("it does not know users yet"),
-        Key::Session => Some("it does not know login sessions yet"),
-        Key::All | Key::Address => None,
-    }
-}
-
-fn by_match(counts: Counts, matches: &Match) -> Option<&'static str> {
+pub(super) fn not_enforced(counts: Counts, matches: &Match) -> Option<&'static str> {
     let by_class = Match {
         class: matches.class.clone(),
         ..Match::default()
@@ -91,33 +66,22 @@ mod tests {
             Counts::RequestsInFlight,
             Counts::Requests,
             Counts::ResponseBytes,
+            Counts::Sessions,
+            Counts::SessionCreations,
         ] {
-            let reason = not_enforced(counts, Key::All, &Match::default());
+            let reason = not_enforced(counts, &Match::default());
             assert_eq!(reason, None, "{counts:?}");
         }
         for matches in narrowed() {
-            let reason = not_enforced(Counts::Requests, Key::Address, &matches);
+            let reason = not_enforced(Counts::Requests, &matches);
             assert_eq!(reason, None, "{matches:?}");
-        }
-    }
-
-    #[test]
-    fn what_it_cannot_count_is_marked() {
-        for (counts, key, part) in [
-            (Counts::Sessions, Key::All, "sessions"),
-            (Counts::SessionCreations, Key::All, "logins"),
-            (Counts::Requests, Key::User, "users"),
-            (Counts::Requests, Key::Session, "sessions"),
-        ] {
-            let reason = not_enforced(counts, key, &Match::default()).unwrap_or_default();
-            assert!(reason.contains(part), "{counts:?} {key:?}: {reason:?}");
         }
     }
 
     #[test]
     fn sockets_are_told_apart_by_class_alone() {
         for matches in narrowed() {
-            let reason = not_enforced(Counts::UpstreamConnections, Key::All, &matches);
+            let reason = not_enforced(Counts::UpstreamConnections, &matches);
             assert_eq!(reason.is_none(), !matches.class.is_empty(), "{matches:?}");
         }
     }

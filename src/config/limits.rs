@@ -92,7 +92,7 @@ fn limit(name: &str, r: &Reader<'_>, scene: &Scene<'_>) -> Option<Limit> {
         name: Arc::from(name),
         counts,
         key,
-        not_enforced: not_enforced(counts, key, &matches),
+        not_enforced: not_enforced(counts, &matches),
         matches,
         limit,
         window: if is_rate { window } else { Duration::ZERO },

@@ -38,7 +38,10 @@ pub(super) const BUILT_IN: [(&str, &str); 8] = [
 ];
 
 /// Keys of an upstream that a profile may set; the rest (address, hosts, trust) belongs to the operator alone.
-const MAY_SET: [&str; 6] = [
+const MAY_SET: [&str; 9] = [
+    "dialect",
+    "refusal",
+    "session_idle",
     "limits",
     "route",
     "native",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use super::speech::Speech;
 pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Route, Wait};
 
 /// The whole file, checked.
@@ -231,6 +232,8 @@ pub struct Upstream {
     pub host: HostHeader,
     /// How its certificate is verified.
     pub verify: Verify,
+    /// How it speaks, and how long its sessions may idle.
+    pub speech: Speech,
     /// Ride on the upstream's own async forms.
     pub native: bool,
     /// Longest time to connect, TLS included.

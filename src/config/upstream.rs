@@ -11,6 +11,7 @@ use super::node::{Node, Table, overlay};
 use super::profile::{self, Missing};
 use super::reader::Reader;
 use super::route::routes;
+use super::speech::speech;
 use super::types::{Address, HostHeader, Upstream, Verify};
 use super::value::{duration, flag, name, text};
 
@@ -89,6 +90,7 @@ fn upstream(r: &Reader<'_>, own: &Table, label: &Arc<str>) -> Upstream {
         address,
         hosts: r.list("hosts", host).unwrap_or_default(),
         host: r.get("host", host_header).unwrap_or(HostHeader::Upstream),
+        speech: speech(&r),
         native: r.get("native", flag).unwrap_or(true),
         connect_timeout: time("connect_timeout", 5, HOUR),
         response_timeout: time("response_timeout", 900, DAY),

@@ -19,7 +19,7 @@ use super::pool::Pool;
 use super::resolve::Addresses;
 use super::tls::{TlsSetupError, client_config};
 use crate::admit::{SocketGroup, Stack};
-use crate::call::{Class, Dialect};
+use crate::call::Class;
 use crate::classify::Table;
 use crate::config;
 
@@ -86,7 +86,7 @@ impl Upstream {
         };
         Ok(Arc::new(Self {
             index,
-            table: Table::new(Dialect::of_profile(&config.profile), &config.routes),
+            table: Table::new(config.speech.dialect, &config.routes),
             stack,
             pool,
             addresses: Addresses::new(&config.address),

@@ -34,6 +34,13 @@ pub struct Hashed<K> {
     hash: u64,
 }
 
+impl<K> Hashed<K> {
+    /// The key.
+    pub const fn key(&self) -> &K {
+        &self.key
+    }
+}
+
 /// What is counted for one key.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
@@ -161,6 +168,15 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         table
             .find(key.hash, |entry| entry.key == key.key)
             .map_or(0, |entry| u64::from(entry.held))
+    }
+
+    /// Tokens missing from the bucket of `key` at `now`.
+    #[must_use]
+    pub fn tokens(&self, key: &Hashed<K>, pace: &Pace, now: Moment) -> u64 {
+        let table = self.table(key.hash);
+        table
+            .find(key.hash, |entry| entry.key == key.key)
+            .map_or(0, |entry| entry.cell().tokens(pace, now))
     }
 
     /// Whether one more call of `key` fits at `now`. The answer holds, and the other keys of its

@@ -28,9 +28,16 @@ impl Seats {
     /// [`Seats::seat`], which cannot forget it.
     #[must_use]
     pub fn try_take(&self) -> bool {
+        self.try_take_leaving(0)
+    }
+
+    /// As [`Seats::try_take`], for those who must leave `reserved` seats free for others.
+    #[must_use]
+    pub fn try_take_leaving(&self, reserved: u64) -> bool {
+        let ceiling = self.ceiling.saturating_sub(reserved);
         self.in_use
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
-                (held < self.ceiling).then_some(held + 1)
+                (held < ceiling).then_some(held + 1)
             })
             .is_ok()
     }

@@ -1,15 +1,19 @@
 //! A request arrives: who, where to, what class, and the claim of its whole stack.
 
+use std::sync::Arc;
+
 use http::header::{CONTENT_LENGTH, HOST};
 use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::judge::judge;
+use super::said::Stop;
 use super::stage::Stage;
 use super::write;
-use crate::answer::{self, Answer, Cap};
+use crate::answer::{self, Answer};
 use crate::call::Class;
-use crate::classify::BadTarget;
+use crate::forward::Upstream;
 use crate::forward::headers::X_REQUEST_ID;
 use crate::listen::{Connection, true_client};
 use crate::observe::{Phase, Who};
@@ -39,8 +43,16 @@ pub(super) fn begin(session: &mut Session, stage: &mut Stage) {
 /// Judges the request; true when it was answered here.
 pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bool> {
     stage.phase = Phase::Admission;
-    let Err(answer) = judge(session, stage) else {
-        return Ok(false);
+    let stop = match whereto(session, stage) {
+        Err(answer) => Stop::Answer(answer),
+        Ok(upstream) => match judge(session, stage, &upstream).await {
+            Ok(()) => return Ok(false),
+            Err(stop) => stop,
+        },
+    };
+    let answer = match stop {
+        Stop::Answer(answer) => answer,
+        Stop::Broken(error) => return Err(error),
     };
     if stage
         .connection
@@ -53,7 +65,11 @@ pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bo
     Ok(true)
 }
 
-fn judge(session: &mut Session, stage: &mut Stage) -> std::result::Result<(), Answer> {
+/// Where the request goes, and from whom it really comes.
+fn whereto(
+    session: &Session,
+    stage: &mut Stage,
+) -> std::result::Result<Arc<Upstream>, Answer> {
     over_connection_limit(stage)?;
     let head = session.req_header();
     let Some(upstream) = stage.shared.hosts.find(authority(head)).cloned() else {
@@ -66,34 +82,7 @@ fn judge(session: &mut Session, stage: &mut Stage) -> std::result::Result<(), An
     stage.upstream = Some(upstream.clone());
     stage.client = client(head, stage);
     stage.request_id = Some(request_id(head, stage));
-    let target = head.raw_path();
-    let Ok(target) = std::str::from_utf8(target) else {
-        return Err(refuse(stage, 400, "the target is not UTF-8"));
-    };
-    let asked = match upstream.table().target(&head.method, target, &head.headers) {
-        Ok(asked) => asked,
-        Err(fault) => return Err(bad_target(stage, fault)),
-    };
-    stage.class = asked.class;
-    sizes(head, stage)?;
-    let call = asked.call(&head.method, &head.headers, None, stage.client);
-    match upstream
-        .stack()
-        .claim(&call, stage.shared.moment(stage.began))
-    {
-        Ok(claim) => {
-            stage.cap = claim
-                .response_cap()
-                .map(|cap| Cap::new(cap.name.clone(), cap.bytes, cap.shadow));
-            stage.claim = Some(claim);
-            Ok(())
-        }
-        Err(refusal) => {
-            stage.who = Some(Who::Limit);
-            stage.limit = Some(refusal.limit.clone());
-            Err(answer::refusal(&refusal, stage.shared.settings.ratelimit))
-        }
-    }
+    Ok(upstream)
 }
 
 fn over_connection_limit(stage: &mut Stage) -> std::result::Result<(), Answer> {
@@ -115,7 +104,10 @@ fn over_connection_limit(stage: &mut Stage) -> std::result::Result<(), Answer> {
 }
 
 /// Bodies of ordinary calls are bounded; transfers are gigabytes, and take as long as they take.
-fn sizes(head: &RequestHeader, stage: &mut Stage) -> std::result::Result<(), Answer> {
+pub(super) fn sizes(
+    head: &RequestHeader,
+    stage: &mut Stage,
+) -> std::result::Result<(), Answer> {
     if stage.class == Class::Transfer {
         if let Some(exchange) = &stage.exchange {
             exchange.exempt_from_deadline();
@@ -136,11 +128,7 @@ fn sizes(head: &RequestHeader, stage: &mut Stage) -> std::result::Result<(), Ans
     Ok(())
 }
 
-fn bad_target(stage: &mut Stage, fault: BadTarget) -> Answer {
-    refuse(stage, 400, &format!("the target of the request: {fault}"))
-}
-
-fn refuse(stage: &mut Stage, status: u16, detail: &str) -> Answer {
+pub(super) fn refuse(stage: &mut Stage, status: u16, detail: &str) -> Answer {
     stage.who = Some(Who::Gate);
     answer::problem(status, detail)
 }

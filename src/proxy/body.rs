@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use pingora_error::{Error, ErrorType, Result};
 
+use super::outcome;
 use super::stage::Stage;
 use crate::answer::{self, CapVerdict};
 use crate::forward::UpstreamFault;
@@ -22,6 +23,7 @@ pub(super) fn request(piece: Option<&Bytes>, end: bool, stage: &mut Stage) -> Re
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
     }
+    watched(piece, end, stage)?;
     if let Some(exchange) = &stage.exchange {
         if end || stage.upgraded {
             exchange.body_finished();
@@ -38,11 +40,28 @@ pub(super) fn request(piece: Option<&Bytes>, end: bool, stage: &mut Stage) -> Re
     Ok(())
 }
 
+/// The rest of a JSON-RPC call may not say otherwise than its beginning.
+fn watched(piece: Option<&Bytes>, end: bool, stage: &mut Stage) -> Result<()> {
+    let Some(scan) = &mut stage.scan else {
+        return Ok(());
+    };
+    let passed = scan.pass(piece.map(|piece| &**piece).unwrap_or_default());
+    let why = match passed {
+        Err(bad) => bad.to_string(),
+        Ok(()) if end && !scan.is_complete() => "the body ends too early".to_owned(),
+        Ok(()) => return Ok(()),
+    };
+    stage.who = Some(Who::Gate);
+    stage.instead = Some(answer::problem(400, &why));
+    Err(Error::new_down(ErrorType::HTTPStatus(400)))
+}
+
 /// A piece of the response body on its way back.
 pub(super) fn response(piece: Option<&Bytes>, end: bool, stage: &mut Stage) -> Result<()> {
     let bytes = piece.map_or(0, |piece| u64::try_from(piece.len()).unwrap_or(u64::MAX));
     if !stage.upgraded {
         capped(stage, |cap| cap.pass(bytes))?;
+        outcome::body(piece, stage);
         if end {
             complete(stage);
         }
@@ -55,6 +74,7 @@ pub(super) fn complete(stage: &mut Stage) {
     if let Some(dial) = &stage.dial {
         dial.response_complete();
     }
+    outcome::end(stage);
     stage.answered();
 }
 

@@ -15,14 +15,20 @@
 
 mod arrive;
 mod body;
+mod caller;
 mod fail;
+mod judge;
 mod onward;
+mod outcome;
 mod route;
+mod said;
+mod sessions;
 mod shared;
 mod stage;
 mod write;
 
 pub use route::{Hosts, RouteFault};
+pub use sessions::{Home, People, Question, Sessions};
 pub use shared::{Hook, Probe, Settings, Shared};
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderValue, Method, StatusCode};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
@@ -11,9 +11,10 @@ use pingora_proxy::Session;
 
 use super::arrive::authority;
 use super::body::{capped, complete};
+use super::judge;
+use super::outcome;
 use super::stage::Stage;
-use crate::answer;
-use crate::call::Refusal;
+use crate::call::{Class, Refusal};
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
 use crate::observe::{Phase, Who};
@@ -47,7 +48,8 @@ fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
     let Ok(asked) = upstream.table().target(&head.method, target, &head.headers) else {
         return Ok(());
     };
-    let call = asked.call(&head.method, &head.headers, None, stage.client);
+    let mut call = asked.call(&head.method, &head.headers, None, stage.client);
+    call.caller = stage.met.caller;
     let counted = claim.again(&call, now);
     counted.map_err(|refusal| refused(&refusal, stage))
 }
@@ -58,9 +60,10 @@ fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
     reason = "Pingora passes its errors boxed"
 )]
 fn refused(refusal: &Refusal, stage: &mut Stage) -> Box<Error> {
-    stage.who = Some(Who::Limit);
-    stage.limit = Some(refusal.limit.clone());
-    stage.instead = Some(answer::refusal(refusal, stage.shared.settings.ratelimit));
+    let shared = stage.shared.clone();
+    let index = stage.upstream.as_ref().map_or(0, |upstream| upstream.index());
+    let answer = judge::refused(stage, shared.people.home(index), refusal);
+    stage.instead = Some(answer);
     Error::new_in(ErrorType::HTTPStatus(refusal.status))
 }
 
@@ -85,6 +88,13 @@ pub(super) fn request(
     let (Some(upstream), Some(id)) = (&stage.upstream, &stage.request_id) else {
         return Err(Error::new_in(ErrorType::InternalError));
     };
+    if stage.continued {
+        head.remove_header(&EXPECT);
+    }
+    if stage.class == Class::Login {
+        // The gate reads the answer.
+        head.remove_header(&ACCEPT_ENCODING);
+    }
     let lines = upstream.rewriter().request(head, hop(session, stage), id)?;
     if let Some(dial) = &stage.dial {
         dial.add_lines(lines);
@@ -109,6 +119,7 @@ pub(super) fn response(session: &Session, head: &ResponseHeader, stage: &mut Sta
         return Ok(());
     }
     stage.phase = Phase::Data;
+    outcome::head(session, head, stage);
     let length = content_length(head);
     let bodiless = session.req_header().method == Method::HEAD
         || matches!(

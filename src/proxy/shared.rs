@@ -8,6 +8,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::route::Hosts;
+use super::sessions::People;
 use crate::limit::Moment;
 use crate::observe::{AccessLog, Meters};
 
@@ -73,6 +74,8 @@ pub struct Shared {
     pub meters: Arc<Meters>,
     /// Access log.
     pub access: AccessLog,
+    /// Sessions and users.
+    pub people: People,
     epoch: Instant,
     draining: AtomicBool,
     in_flight: AtomicU64,
@@ -89,13 +92,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Puts it together; `probe` is for tests.
+    /// Puts it together. Limits and sessions count time from `epoch`; `probe` is for tests.
     #[must_use]
     pub fn new(
         settings: Settings,
         hosts: Hosts,
         meters: Arc<Meters>,
         access: AccessLog,
+        people: People,
+        epoch: Instant,
         probe: Option<Probe>,
     ) -> Self {
         Self {
@@ -103,7 +108,8 @@ impl Shared {
             hosts,
             meters,
             access,
-            epoch: Instant::now(),
+            people,
+            epoch,
             draining: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             ids: Ids::new(),

@@ -8,12 +8,17 @@ use http::{HeaderValue, Method, Uri, Version};
 use pingora_error::Error;
 use pingora_proxy::Session;
 
+use super::caller::Met;
+use super::outcome::LoginAnswer;
+use super::said::Scan;
 use super::shared::Shared;
 use crate::admit::Claim;
 use crate::answer::{Answer, Cap};
-use crate::call::Class;
+use crate::call::{Class, Spoken};
+use crate::dialect::Secret;
 use crate::forward::{Dial, Upstream};
 use crate::listen::{Connection, Exchange};
+use crate::limit::Moment;
 use crate::observe::{Destination, Ending, Phase, Record, Who};
 
 /// One request under way.
@@ -22,7 +27,7 @@ use crate::observe::{Destination, Ending, Phase, Record, Who};
 /// every unit that it holds.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four facts of one request that do not depend on each other"
+    reason = "five facts of one request that do not depend on each other"
 )]
 pub struct Stage {
     pub(super) shared: Arc<Shared>,
@@ -34,6 +39,19 @@ pub struct Stage {
     pub(super) target: Uri,
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) class: Class,
+    pub(super) spoken: Spoken,
+    /// Who makes the call.
+    pub(super) met: Met,
+    /// The `id` of a JSON-RPC call, as raw JSON.
+    pub(super) rpc_id: Option<String>,
+    /// The token that stood in the body of a JSON-RPC call.
+    pub(super) rpc_token: Option<Secret>,
+    /// What watches the rest of a JSON-RPC call.
+    pub(super) scan: Option<Scan>,
+    /// The answer to a login, as it comes in.
+    pub(super) login: Option<LoginAnswer>,
+    /// The client was told to go on with its body.
+    pub(super) continued: bool,
     pub(super) request_id: Option<HeaderValue>,
     pub(super) claim: Option<Claim>,
     pub(super) dial: Option<Arc<Dial>>,
@@ -69,6 +87,13 @@ impl Stage {
             target: Uri::default(),
             upstream: None,
             class: Class::Other,
+            spoken: Spoken::Plain,
+            met: Met::default(),
+            rpc_id: None,
+            rpc_token: None,
+            scan: None,
+            login: None,
+            continued: false,
             request_id: None,
             claim: None,
             dial: None,
@@ -96,6 +121,11 @@ impl Stage {
         self.shared.began();
     }
 
+    /// When it went up, on the clock of the limits.
+    pub(super) fn dispatched_at(&self) -> Moment {
+        self.shared.moment(self.dispatched.unwrap_or(self.began))
+    }
+
     pub(super) fn note_status(&mut self, status: u16) {
         self.status = status;
     }
@@ -112,8 +142,12 @@ impl Stage {
     }
 
     fn release(&mut self, now: Instant) {
+        let now = self.shared.moment(now);
         if let Some(claim) = self.claim.take() {
-            claim.release(self.shared.moment(now));
+            claim.release(now);
+        }
+        if let Some(in_use) = self.met.in_use.take() {
+            in_use.end(now);
         }
     }
 

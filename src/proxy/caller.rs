@@ -1,0 +1,199 @@
+//! Who makes a call: the session it uses, the user it has proven to be, or its address.
+//!
+//! A name that is only claimed never takes another user's share. It becomes a user's own once the
+//! upstream has accepted a call with the same credentials; until then the call counts by its address.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::said::Said;
+use super::sessions::{Home, People};
+use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spoken};
+use crate::dialect::credential::{self, Claim, Credential, Token};
+use crate::dialect::login;
+use crate::limit::Moment;
+use crate::session::{InUse, ProofKey, Scheme, User};
+
+/// What a request shows of who makes it.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// As the limits see it.
+    pub(super) caller: Caller,
+    /// The session that a login would open.
+    pub(super) opens: Option<Opening>,
+    /// The session it is made in, where the ledger knows it.
+    pub(super) in_use: Option<InUse>,
+    /// The token it shows, known or not.
+    pub(super) seen: Option<(SessionKey, SessionKind)>,
+    /// Credentials beside a session's token, and whose they would be once they are accepted.
+    pub(super) proof: Option<(ProofKey, User)>,
+    /// The user's name, for refusals and the operator.
+    pub(super) name: Option<Arc<str>>,
+}
+
+/// One request as it is looked at.
+pub(super) struct Look<'a> {
+    pub(super) people: &'a People,
+    pub(super) home: &'a Home,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) class: Class,
+    pub(super) spoken: Spoken,
+    pub(super) said: &'a Said,
+    /// The client's own certificate (DER), which the listener verified.
+    pub(super) certificate: Option<&'a [u8]>,
+    pub(super) now: Moment,
+}
+
+impl Look<'_> {
+    /// Who makes the call.
+    pub(super) fn meet(&self) -> Met {
+        let mut met = Met::default();
+        if self.class == Class::Login {
+            self.meet_login(&mut met);
+        } else {
+            match self.credential() {
+                Credential::Session(token) => self.meet_session(&mut met, &token),
+                Credential::Claim(claim) => self.meet_claim(&mut met, &claim),
+                Credential::Conflict => {}
+                Credential::None => self.meet_certificate(&mut met),
+            }
+        }
+        let user = met.caller.user.or(met.opens.and_then(|opens| opens.user));
+        met.caller.privileged = user.is_some_and(|user| self.people.is_privileged(user));
+        met
+    }
+
+    /// JSON-RPC shows its session in the body; the others in fields.
+    fn credential(&self) -> Credential<'_> {
+        if let Said::Rpc(known) = self.said
+            && let Some(token) = &known.session
+        {
+            let token = Token::new(SessionKind::Rest, token.expose());
+            return token.map_or(Credential::Conflict, Credential::Session);
+        }
+        credential::read(self.home.dialect, self.spoken, self.headers)
+    }
+
+    fn meet_session(&self, met: &mut Met, token: &Token<'_>) {
+        let upstream = &*self.home.upstream.name;
+        // From vCenter 8.0 Update 3 on both families know each other's tokens.
+        for kind in [token.kind(), other(token.kind())] {
+            let key = self.people.keys().session(upstream, kind, token.bytes());
+            if let Some(in_use) = self.people.ledger().begin(&key, self.now) {
+                let known = in_use.known();
+                met.caller.user = known.user.as_ref().map(|user| user.id);
+                met.name = known.user.as_ref().map(|user| user.name.clone());
+                met.caller.session = Some(key);
+                met.seen = Some((key, kind));
+                met.in_use = Some(in_use);
+                return;
+            }
+            met.seen.get_or_insert((key, kind));
+        }
+    }
+
+    fn meet_claim(&self, met: &mut Met, claim: &Claim<'_>) {
+        let Some(key) = self.proof_key(claim) else {
+            return;
+        };
+        if let Some(user) = self.people.proofs().find(&key, self.now) {
+            met.caller.user = Some(user.id);
+            met.name = Some(user.name.clone());
+            met.proof = Some((key, user));
+        } else {
+            met.proof = self.named(claim, &key).map(|user| (key, user));
+        }
+    }
+
+    /// Whose the credentials are, once they are accepted: whom they name, else their own hash.
+    fn named(&self, claim: &Claim<'_>, key: &ProofKey) -> Option<User> {
+        let named = claim.user().and_then(|name| self.home.user(name));
+        named.or_else(|| self.home.user(&format!("credential-{key}")))
+    }
+
+    fn proof_key(&self, claim: &Claim<'_>) -> Option<ProofKey> {
+        let scheme = match claim.scheme() {
+            credential::Scheme::Basic => Scheme::Basic,
+            credential::Scheme::Bearer => Scheme::Bearer,
+            credential::Scheme::Sign => Scheme::Sign,
+            credential::Scheme::Other => return None,
+        };
+        let upstream = &*self.home.upstream.name;
+        Some(self.people.keys().proof(upstream, scheme, claim.raw()))
+    }
+
+    /// The listener has verified it: nothing is left to prove.
+    fn meet_certificate(&self, met: &mut Met) {
+        let Some(certificate) = self.certificate else {
+            return;
+        };
+        let upstream = &*self.home.upstream.name;
+        let key = self
+            .people
+            .keys()
+            .proof(upstream, Scheme::Certificate, certificate);
+        if let Some(user) = self.home.user(&format!("certificate-{key}")) {
+            met.caller.user = Some(user.id);
+            met.name = Some(user.name);
+        }
+    }
+
+    fn meet_login(&self, met: &mut Met) {
+        if !has_sessions(self.home.dialect) {
+            return;
+        }
+        let claimed = credential::claim(self.headers);
+        let by_field = match &claimed {
+            Credential::Claim(claim) => self.proof_key(claim).map(|key| (key, claim)),
+            _ => None,
+        };
+        let known = by_field
+            .as_ref()
+            .and_then(|(key, _)| self.people.proofs().find(key, self.now));
+        let user = known.clone().or_else(|| self.claimed_user(&claimed));
+        met.caller.user = known.as_ref().map(|user| user.id);
+        met.name = user.as_ref().map(|user| user.name.clone());
+        met.opens = Some(Opening {
+            kind: kind_of(self.spoken),
+            user: user.as_ref().map(|user| user.id),
+            proven: known.is_some(),
+        });
+        met.proof = by_field
+            .and_then(|(key, claim)| Some((key, user.or_else(|| self.named(claim, &key))?)));
+    }
+
+    fn claimed_user(&self, claimed: &Credential<'_>) -> Option<User> {
+        let in_body = match self.said {
+            Said::Rpc(known) => known.claimed_user(),
+            Said::Soap(method) => method.user.clone(),
+            Said::Login(body) => login::claimed_user(self.home.dialect, self.headers, body),
+            Said::Unread => None,
+        };
+        let in_field = match claimed {
+            Credential::Claim(claim) => claim.user(),
+            _ => None,
+        };
+        self.home.user(in_body.as_deref().or(in_field)?)
+    }
+}
+
+/// Whether the API has login sessions that count.
+pub(super) const fn has_sessions(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Vcenter | Dialect::Nsx | Dialect::Avi)
+}
+
+/// The family of the sessions that a login in this form opens.
+pub(super) const fn kind_of(spoken: Spoken) -> SessionKind {
+    match spoken {
+        Spoken::Soap => SessionKind::Soap,
+        Spoken::Api | Spoken::Rest | Spoken::Rpc | Spoken::Plain => SessionKind::Rest,
+    }
+}
+
+const fn other(kind: SessionKind) -> SessionKind {
+    match kind {
+        SessionKind::Rest => SessionKind::Soap,
+        SessionKind::Soap => SessionKind::Rest,
+    }
+}

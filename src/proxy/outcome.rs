@@ -1,0 +1,174 @@
+//! What the upstream's answer says of sessions and users: opened, ended, accepted, refused.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::caller::has_sessions;
+use super::sessions::{Home, People, Question};
+use super::stage::Stage;
+use crate::call::{Class, Dialect, Spoken};
+use crate::dialect::credential::{self, Credential};
+use crate::dialect::{Secret, login};
+use crate::session::{self, New, User};
+
+/// The answer to a login, as it comes in.
+#[derive(Debug)]
+pub(super) struct LoginAnswer {
+    status: u16,
+    headers: HeaderMap,
+    body: BytesMut,
+}
+
+/// Session expired, in Avi's own status.
+const AVI_EXPIRED: u16 = 419;
+
+/// The head of the answer is here.
+pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) {
+    let shared = stage.shared.clone();
+    let people = &shared.people;
+    let Some(home) = home(people, stage) else {
+        return;
+    };
+    let status = head.status;
+    if stage.class == Class::Login {
+        stage.login = has_sessions(home.dialect).then(|| LoginAnswer {
+            status: status.as_u16(),
+            headers: head.headers.clone(),
+            body: BytesMut::new(),
+        });
+        if status == StatusCode::UNAUTHORIZED {
+            forget_proof(people, stage);
+        }
+        return;
+    }
+    let now = shared.now();
+    if status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED {
+        if let Some((key, _)) = stage.met.seen {
+            drop(people.ledger().close(&key, now));
+        }
+        forget_proof(people, stage);
+    } else if status.is_success() {
+        if let Some((key, user)) = &stage.met.proof {
+            people.proofs().learn(*key, user.clone(), now);
+        }
+        match (stage.class, stage.met.seen) {
+            (Class::Logout, Some((key, _))) => drop(people.ledger().close(&key, now)),
+            (Class::Logout, None) | (_, None) => {}
+            (..) => wonder(session, stage, people, home),
+        }
+    }
+}
+
+/// A piece of the answer to a login.
+pub(super) fn body(piece: Option<&Bytes>, stage: &mut Stage) {
+    if let (Some(login), Some(piece)) = (&mut stage.login, piece) {
+        let room = login::MAX_ANSWER.saturating_sub(login.body.len());
+        let taken = piece.get(..room.min(piece.len())).unwrap_or_default();
+        login.body.extend_from_slice(taken);
+    }
+}
+
+/// The answer is whole: of a login, it tells whether there is one session more.
+pub(super) fn end(stage: &mut Stage) {
+    let Some(answer) = stage.login.take() else {
+        return;
+    };
+    let shared = stage.shared.clone();
+    let people = &shared.people;
+    let Some(home) = home(people, stage) else {
+        return;
+    };
+    let (headers, body) = (&answer.headers, &answer.body);
+    let outcome = login::outcome(home.dialect, stage.spoken, answer.status, headers, body);
+    match outcome {
+        login::Outcome::Opened(opened) => open(people, home, stage, &opened),
+        login::Outcome::Refused => forget_proof(people, stage),
+        login::Outcome::Unknown => {}
+    }
+}
+
+fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened) {
+    let now = stage.shared.now();
+    let named = opened.user.as_deref().and_then(|name| home.user(name));
+    let claimed = claimed(stage);
+    let user = named.or_else(|| claimed.clone());
+    let Some(claim) = &mut stage.claim else {
+        return;
+    };
+    let mut units = claim.keep_session(now);
+    if let Some(user) = user.as_ref().filter(|user| claimed.as_ref() != Some(*user)) {
+        units.name(user.id);
+    }
+    let key = people
+        .keys()
+        .session(&home.upstream.name, opened.kind, opened.token.expose());
+    let credential = session::Credential {
+        token: session::Token::new(opened.token.expose()),
+        xsrf: opened
+            .proof
+            .as_ref()
+            .map(|proof| session::Token::new(proof.expose())),
+    };
+    let new = New {
+        key,
+        kind: opened.kind,
+        upstream: &home.upstream,
+        user: user.clone(),
+        address: stage.client,
+        credential: Some(&credential),
+        began: stage.dispatched_at(),
+    };
+    let opened = people.ledger().open(new, units, People::now(now));
+    tracing::debug!(?opened, upstream = %home.upstream.name, "login");
+    if let (Some((key, _)), Some(user)) = (&stage.met.proof, user) {
+        people.proofs().learn(*key, user, now);
+    }
+}
+
+/// The user that a login says it is.
+fn claimed(stage: &Stage) -> Option<User> {
+    let id = stage.met.opens?.user?;
+    let name = stage.met.name.clone()?;
+    Some(User { id, name })
+}
+
+/// A session that the ledger does not know, and the upstream does: whose is it?
+fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
+    let (Some((key, kind)), None) = (stage.met.seen, &stage.met.in_use) else {
+        return;
+    };
+    let speaks = stage.spoken != Spoken::Plain || home.dialect != Dialect::Vcenter;
+    if !has_sessions(home.dialect) || !speaks {
+        return;
+    }
+    let headers = &session.req_header().headers;
+    let token = match &stage.rpc_token {
+        Some(token) => token.clone(),
+        None => match credential::read(home.dialect, stage.spoken, headers) {
+            Credential::Session(token) => Secret::new(token.bytes()),
+            _ => return,
+        },
+    };
+    people.ask(Question {
+        upstream: home.upstream.index,
+        key,
+        kind,
+        spoken: stage.spoken,
+        token,
+        proof: credential::proof(home.dialect, headers).map(Secret::new),
+        address: stage.client,
+        began: stage.dispatched_at(),
+    });
+}
+
+fn forget_proof(people: &People, stage: &Stage) {
+    if let Some((key, _)) = &stage.met.proof {
+        people.proofs().forget(key);
+    }
+}
+
+fn home<'p>(people: &'p People, stage: &Stage) -> Option<&'p Home> {
+    people.home(stage.upstream.as_ref()?.index())
+}

@@ -1,0 +1,188 @@
+//! What the proxy knows of login sessions and users, shared by every worker thread.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use crate::admit::SessionUnits;
+use crate::call::{Dialect, SessionKey, SessionKind, Spoken, UserId};
+use crate::config;
+use crate::dialect::refusal::Statuses;
+use crate::dialect::{Secret, user};
+use crate::limit::Moment;
+use crate::session::{self, Keys, Ledger, MOST_PROOFS, Now, Proofs, User};
+
+/// Questions that may wait to be asked; further ones come again with the next use of the session.
+const MOST_QUESTIONS: usize = 256;
+
+/// The ledger of the gate: sessions, each with its units of limits.
+pub type Sessions = Ledger<SessionUnits>;
+
+/// Who is logged in where, and who has proven to be whom.
+#[derive(Debug)]
+pub struct People {
+    ledger: Arc<Sessions>,
+    proofs: Proofs,
+    homes: Box<[Home]>,
+    privileged: BTreeSet<UserId>,
+    questions: mpsc::Sender<Question>,
+}
+
+/// How one upstream speaks, and how names of its users are read.
+#[derive(Debug)]
+pub struct Home {
+    /// The upstream, as the ledger knows it.
+    pub upstream: session::Upstream,
+    /// Its API.
+    pub dialect: Dialect,
+    /// Spellings of its domains.
+    pub aliases: user::Aliases,
+    /// Statuses of refusals that carry their error inside.
+    pub statuses: Statuses,
+    idle: [Duration; 2],
+}
+
+impl Home {
+    fn new(index: usize, config: &config::Upstream) -> Self {
+        let speech = &config.speech;
+        Self {
+            upstream: session::Upstream {
+                index,
+                name: config.name.clone(),
+            },
+            dialect: speech.dialect,
+            aliases: user::Aliases::new(&speech.domains),
+            statuses: Statuses {
+                rpc: speech.refusal_rpc,
+                soap: speech.refusal_soap,
+            },
+            idle: [speech.session_idle_rest, speech.session_idle_soap],
+        }
+    }
+
+    /// How long a session of this kind may idle.
+    #[must_use]
+    pub const fn idle(&self, kind: SessionKind) -> Duration {
+        let [rest, soap] = self.idle;
+        match kind {
+            SessionKind::Rest => rest,
+            SessionKind::Soap => soap,
+        }
+    }
+
+    /// The user of this name, as it was written.
+    #[must_use]
+    pub fn user(&self, raw: &str) -> Option<User> {
+        let name = user::normal(raw, &self.aliases)?;
+        Some(User {
+            id: user::id(&name),
+            name: name.into(),
+        })
+    }
+}
+
+/// Whose is this session? Asked of the upstream once, when its first use is seen.
+#[derive(Debug)]
+pub struct Question {
+    /// Place of the upstream in the configuration.
+    pub upstream: usize,
+    /// The hash of its token.
+    pub key: SessionKey,
+    /// Its family.
+    pub kind: SessionKind,
+    /// The form it was used in.
+    pub spoken: Spoken,
+    /// Its token.
+    pub token: Secret,
+    /// What goes beside the token to end it.
+    pub proof: Option<Secret>,
+    /// Who used it.
+    pub address: IpAddr,
+    /// When the call that told of it went up.
+    pub began: Moment,
+}
+
+impl People {
+    /// For the upstreams of `config`, with an empty ledger; and where its questions come out.
+    #[must_use]
+    pub fn new(
+        config: &config::Config,
+        ledger: Arc<Sessions>,
+    ) -> (Self, mpsc::Receiver<Question>) {
+        let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
+        let homes: Box<[Home]> = config
+            .upstreams
+            .iter()
+            .enumerate()
+            .map(|(index, upstream)| Home::new(index, upstream))
+            .collect();
+        let admins = &config.admin.break_glass_users;
+        let privileged = homes
+            .iter()
+            .flat_map(|home| admins.iter().filter_map(|name| home.user(name)))
+            .map(|user| user.id)
+            .collect();
+        let people = Self {
+            ledger,
+            proofs: Proofs::new(MOST_PROOFS),
+            homes,
+            privileged,
+            questions,
+        };
+        (people, asked)
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Sessions> {
+        &self.ledger
+    }
+
+    /// The keys of tokens.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        self.ledger.keys()
+    }
+
+    /// Credentials that the upstream accepted.
+    #[must_use]
+    pub fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
+    /// How upstream number `index` speaks.
+    #[must_use]
+    pub fn home(&self, index: usize) -> Option<&Home> {
+        self.homes.get(index)
+    }
+
+    /// Every upstream.
+    #[must_use]
+    pub fn homes(&self) -> &[Home] {
+        &self.homes
+    }
+
+    /// Whether this user is a named administrator.
+    #[must_use]
+    pub fn is_privileged(&self, user: UserId) -> bool {
+        self.privileged.contains(&user)
+    }
+
+    /// Asks when there is room to ask.
+    pub(super) fn ask(&self, question: Question) {
+        // Full: the next use of the session asks again.
+        drop(self.questions.try_send(question));
+    }
+
+    /// Both clocks.
+    #[must_use]
+    pub fn now(moment: Moment) -> Now {
+        Now {
+            moment,
+            wall: SystemTime::now(),
+        }
+    }
+}
