@@ -48,6 +48,15 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Its target tells all there is.
+    const fn by_target(class: Class, spoken: Spoken) -> Self {
+        Self {
+            class,
+            spoken,
+            in_body: false,
+        }
+    }
+
     /// Of two spellings of one call: the stricter class, and the form that needs its body read.
     pub(super) fn and(self, other: Self) -> Self {
         let stronger = if other.in_body && !self.in_body {
@@ -67,15 +76,20 @@ impl Told {
 /// A counted class is met in any case of letters: where the upstream minds the case, a wrong one
 /// earns no more than a 404 that was counted. Transfers mind it, since they are let off the most.
 pub(super) fn told(dialect: Dialect, said: &Said<'_>, path: &str) -> Told {
-    let posted = said.has_method(&Method::POST) != Sure::No;
     let vcenter = dialect == Dialect::Vcenter;
+    let posted = said.has_method(&Method::POST) != Sure::No;
     let is_root = matches!(below_any_case(path, API), Some("" | "/"));
-    if posted && is_root && matches!(dialect, Dialect::Vcenter | Dialect::Generic) {
+    if is_root && posted && matches!(dialect, Dialect::Vcenter | Dialect::Generic) {
         return Told {
             class: Class::Rpc,
             spoken: if vcenter { Spoken::Rpc } else { Spoken::Plain },
             in_body: vcenter,
         };
+    }
+    let form = form(path);
+    if form.is_some() || POLICY.iter().any(|at| below_any_case(path, at).is_some()) {
+        let form = form.filter(|_| vcenter);
+        return Told::by_target(Class::Rest, form.unwrap_or(Spoken::Plain));
     }
     let is_soap = below_any_case(path, SDK).is_some()
         || (vcenter && SERVICES.iter().any(|at| below_any_case(path, at).is_some()));
@@ -87,33 +101,21 @@ pub(super) fn told(dialect: Dialect, said: &Said<'_>, path: &str) -> Told {
             in_body: soap && posted,
         };
     }
-    let class = if is_rest(path) {
-        Class::Rest
-    } else if TRANSFER.iter().any(|prefix| below(path, prefix).is_some()) {
+    let is_transfer = TRANSFER.iter().any(|prefix| below(path, prefix).is_some());
+    let class = if is_transfer {
         Class::Transfer
     } else {
         Class::Other
     };
-    let spoken = if vcenter { form(path) } else { Spoken::Plain };
-    Told {
-        class,
-        spoken,
-        in_body: false,
-    }
+    Told::by_target(class, Spoken::Plain)
 }
 
-fn is_rest(path: &str) -> bool {
-    let mut prefixes = [API, REST].into_iter().chain(POLICY);
-    prefixes.any(|prefix| below_any_case(path, prefix).is_some())
-}
-
-fn form(path: &str) -> Spoken {
+/// The form of vAPI REST that a path has.
+fn form(path: &str) -> Option<Spoken> {
     if below_any_case(path, API).is_some() {
-        Spoken::Api
-    } else if below_any_case(path, REST).is_some() {
-        Spoken::Rest
+        Some(Spoken::Api)
     } else {
-        Spoken::Plain
+        below_any_case(path, REST).map(|_| Spoken::Rest)
     }
 }
 

@@ -20,7 +20,7 @@ static OVERRIDES: [HeaderName; 3] = [
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Said<'a> {
     pub(super) method: &'a Method,
-    pub(super) query: Option<&'a str>,
+    query: Option<&'a str>,
     pub(super) headers: Option<&'a HeaderMap>,
     pub(super) operation: Option<Operation<'a>>,
     /// A field would change the method, for those who heed it.
@@ -34,8 +34,13 @@ impl<'a> Said<'a> {
         headers: Option<&'a HeaderMap>,
         operation: Option<Operation<'a>>,
     ) -> Self {
-        let overridden =
-            headers.is_some_and(|headers| OVERRIDES.iter().any(|name| headers.contains_key(name)));
+        // Few fields start so: that is seen sooner than three names are looked up.
+        let overridden = headers.is_some_and(|headers| {
+            let mut names = headers
+                .keys()
+                .filter(|name| name.as_str().starts_with("x-"));
+            names.any(|name| OVERRIDES.contains(name))
+        });
         Self {
             method,
             query,
@@ -104,6 +109,11 @@ impl Conditions {
         }
     }
 
+    /// Whether it asks for what stands in a body.
+    pub(super) fn needs_operation(&self) -> bool {
+        self.service.is_some() || self.operation.is_some()
+    }
+
     pub(super) fn hold(&self, said: &Said<'_>) -> Sure {
         let method = self.method.as_ref();
         Sure::from(!self.never)
@@ -124,19 +134,20 @@ impl Conditions {
     }
 
     fn operation_holds(&self, operation: Option<Operation<'_>>) -> Sure {
-        if self.service.is_none() && self.operation.is_none() {
+        if !self.needs_operation() {
             return Sure::Yes;
         }
         let Some(said) = operation else {
             return Sure::No;
         };
-        let service = self.service.as_ref().map_or(Sure::Yes, |wanted| {
-            said.service.map_or(Sure::No, |service| wanted.is(service))
-        });
-        service.and(|| {
-            let wanted = self.operation.as_deref();
-            wanted.map_or(Sure::Yes, |wanted| Sure::same(said.name, wanted))
-        })
+        let operation = self.operation.as_deref();
+        operation
+            .map_or(Sure::Yes, |wanted| Sure::same(said.name, wanted))
+            .and(|| match (&self.service, said.service) {
+                (None, _) => Sure::Yes,
+                (Some(wanted), Some(service)) => wanted.is(service),
+                (Some(_), None) => Sure::No,
+            })
     }
 }
 

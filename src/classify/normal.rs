@@ -108,19 +108,16 @@ fn is_normal_escape(digits: Option<&str>) -> bool {
 /// Checks the encoding and the characters of a query. A backslash or a line break may be encoded
 /// there: in a value they are just text.
 pub(super) fn check_query(query: &str) -> Result<(), BadTarget> {
-    let mut encoded = false;
-    for byte in query.bytes() {
-        match meaning(byte) {
-            Byte::Bad(why) => return Err(why),
-            Byte::Percent => encoded = true,
-            _ => {}
-        }
+    let bad = |byte: u8| match meaning(byte) {
+        Byte::Bad(why) => Some(why),
+        _ => None,
+    };
+    if let Some(why) = query.bytes().find_map(bad) {
+        return Err(why);
     }
-    if encoded {
-        for part in query.split('%').skip(1) {
-            if hex_pair(part.as_bytes()).ok_or(BadTarget::Encoding)? == 0 {
-                return Err(BadTarget::Character);
-            }
+    for part in query.split('%').skip(1) {
+        if hex_pair(part.as_bytes()).ok_or(BadTarget::Encoding)? == 0 {
+            return Err(BadTarget::Character);
         }
     }
     Ok(())

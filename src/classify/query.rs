@@ -5,6 +5,8 @@
 //! before `action` that the older REST form of vCenter has. So a parameter is there for certain only
 //! when it comes once and as it is written in the route, and it may be there in any other spelling.
 
+use memchr::{memchr, memchr3};
+
 use super::sure::Sure;
 
 /// Whether `query` says `key=value`.
@@ -12,14 +14,16 @@ pub(super) fn says(query: Option<&str>, key: &str, value: &str) -> Sure {
     let Some(query) = query else {
         return Sure::No;
     };
+    let bytes = query.as_bytes();
+    let odd = memchr3(b'%', b'+', b';', bytes).is_some() || memchr(b'~', bytes).is_some();
     let mut seen = Seen::default();
     for pair in query.split('&') {
-        seen.note(pair, key, value);
+        seen.note(pair, key, value, odd);
     }
-    if memchr::memchr(b';', query.as_bytes()).is_some() {
+    if odd && memchr(b';', bytes).is_some() {
         seen.odd = true;
         for pair in query.split(['&', ';']) {
-            seen.note(pair, key, value);
+            seen.note(pair, key, value, odd);
         }
     }
     seen.verdict()
@@ -37,10 +41,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, pair: &str, key: &str, value: &str) {
+    fn note(&mut self, pair: &str, key: &str, value: &str, odd: bool) {
         let (name, rest) = pair.split_once('=').unwrap_or((pair, ""));
         if name != key {
-            if !may_be(bare(name), bare(key)) {
+            if !may_be(bare(name), bare(key), odd) {
                 return;
             }
             self.odd = true;
@@ -50,7 +54,7 @@ impl Seen {
             self.with_value = true;
         } else {
             self.odd = true;
-            self.with_value |= may_be(rest, value);
+            self.with_value |= may_be(rest, value, odd);
         }
     }
 
@@ -75,16 +79,10 @@ fn bare(key: &str) -> &str {
 }
 
 /// Whether some reader takes `text` for `wanted`: as it stands or decoded, in either case of letters,
-/// with or without spaces around it.
-fn may_be(text: &str, wanted: &str) -> bool {
-    if text.len() < wanted.len() {
-        return false;
-    }
-    if text.trim().eq_ignore_ascii_case(wanted) {
-        return true;
-    }
-    let odd = memchr::memchr3(b'%', b'+', b'~', text.as_bytes()).is_some();
-    odd && decodes_to(text, wanted)
+/// with or without spaces around it. Only an `odd` query can be decoded to something else.
+fn may_be(text: &str, wanted: &str, odd: bool) -> bool {
+    text.eq_ignore_ascii_case(wanted)
+        || (odd && text.len() > wanted.len() && decodes_to(text, wanted))
 }
 
 fn decodes_to(text: &str, wanted: &str) -> bool {

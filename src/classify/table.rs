@@ -9,7 +9,7 @@ use super::normal::check_query;
 use super::pattern::Pattern;
 use super::strict::strictness;
 use super::sure::Sure;
-use super::tree::{Found, MOST, Tree};
+use super::tree::{Found, MOST, Places, Tree};
 use super::{BadOperation, BadTarget, split};
 use crate::call::{Class, Dialect, Operation, Routes};
 use crate::config;
@@ -28,6 +28,8 @@ pub struct Table {
     dialect: Dialect,
     tree: Tree,
     routes: Box<[Route]>,
+    /// Routes that ask for an operation.
+    of_operations: Places,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Table {
     pub fn new(dialect: Dialect, routes: &[config::Route]) -> Self {
         let mut tree = Tree::new();
         let mut compiled = Vec::with_capacity(routes.len());
+        let mut of_operations = Places::NONE;
         for (place, route) in (0_u16..).zip(routes.iter().take(MOST)) {
             let path = route.matches.path.as_deref();
             let pattern = path.map(Pattern::new);
@@ -60,16 +63,21 @@ impl Table {
             if pattern != Some(None) {
                 tree.insert(pattern.flatten().as_ref(), place);
             }
+            let conditions = Conditions::new(&route.matches);
+            if conditions.needs_operation() {
+                of_operations.insert(place);
+            }
             compiled.push(Route {
                 name: route.name.as_str().into(),
                 class: route.class,
-                conditions: Conditions::new(&route.matches),
+                conditions,
             });
         }
         Self {
             dialect,
             tree,
             routes: compiled.into(),
+            of_operations,
         }
     }
 
@@ -167,6 +175,9 @@ impl Table {
         for path in asked.other_paths() {
             found.and(&self.tree.find(path));
             all = all.and(told(self.dialect, said, path));
+        }
+        if said.operation.is_none() {
+            found.some.remove(&self.of_operations);
         }
         (found, all)
     }

@@ -1,5 +1,7 @@
 //! Which routes a path is on: a tree of segments, walked once for each spelling of the path.
 
+use std::cmp::Ordering;
+
 use super::pattern::{Pattern, segments};
 
 /// Most routes of one table; the configuration allows no more than 1000.
@@ -7,44 +9,69 @@ pub(super) const MOST: usize = 1024;
 
 /// Routes, by their place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Places([u64; MOST / 64]);
+pub(super) struct Places {
+    words: [u64; MOST / 64],
+    /// Words that may hold some: the rest need no look.
+    used: u16,
+}
 
 impl Places {
-    pub(super) const NONE: Self = Self([0; MOST / 64]);
+    pub(super) const NONE: Self = Self {
+        words: [0; MOST / 64],
+        used: 0,
+    };
 
     pub(super) fn insert(&mut self, place: u16) {
-        let place = usize::from(place);
-        if let Some(word) = self.0.get_mut(place / 64) {
+        let at = usize::from(place / 64);
+        if let Some(word) = self.words.get_mut(at) {
             *word |= 1 << (place % 64);
+            self.used |= 1 << at;
         }
     }
 
     pub(super) fn contains(&self, place: u16) -> bool {
-        let place = usize::from(place);
-        self.0
-            .get(place / 64)
-            .is_some_and(|word| word >> (place % 64) & 1 == 1)
+        let word = self.words.get(usize::from(place / 64));
+        word.is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
     /// All of them, the first of the table first.
     pub(super) fn iter(&self) -> impl Iterator<Item = u16> {
-        (0_u16..).step_by(64).zip(self.0).flat_map(|(start, word)| {
-            let mut left = word;
-            std::iter::from_fn(move || {
-                let bit = u16::try_from(left.trailing_zeros())
-                    .ok()
-                    .filter(|bit| *bit < 64)?;
-                left &= left - 1;
-                Some(start + bit)
-            })
+        ones(self.used.into()).flat_map(|at| {
+            let word = self.words.get(usize::from(at)).copied();
+            ones(word.unwrap_or_default()).map(move |bit| at * 64 + bit)
         })
     }
 
-    fn join(&mut self, other: &Self, how: fn(u64, u64) -> u64) {
-        for (word, other) in self.0.iter_mut().zip(other.0) {
-            *word = how(*word, other);
+    /// Takes away what is in `others`.
+    pub(super) fn remove(&mut self, others: &Self) {
+        for (word, other) in self.words.iter_mut().zip(others.words) {
+            *word &= !other;
         }
     }
+
+    fn add(&mut self, others: &Self) {
+        self.used |= others.used;
+        for (word, other) in self.words.iter_mut().zip(others.words) {
+            *word |= other;
+        }
+    }
+
+    fn keep(&mut self, others: &Self) {
+        for (word, other) in self.words.iter_mut().zip(others.words) {
+            *word &= other;
+        }
+    }
+}
+
+/// The places of the ones in a word, the lowest first.
+fn ones(word: u64) -> impl Iterator<Item = u16> {
+    let mut left = word;
+    std::iter::from_fn(move || {
+        let bit = u16::try_from(left.trailing_zeros()).ok();
+        let bit = bit.filter(|_| left != 0)?;
+        left &= left - 1;
+        Some(bit)
+    })
 }
 
 /// The routes that a path is on.
@@ -59,8 +86,8 @@ pub(super) struct Found {
 impl Found {
     /// What another spelling of the same path found.
     pub(super) fn and(&mut self, other: &Self) {
-        self.some.join(&other.some, |one, other| one | other);
-        self.every.join(&other.every, |one, other| one & other);
+        self.some.add(&other.some);
+        self.every.keep(&other.every);
     }
 }
 
@@ -75,7 +102,7 @@ pub(super) struct Tree {
 /// What may follow one start of a path.
 #[derive(Debug, Default)]
 struct Node {
-    /// By segment: in order of its letters in lower case.
+    /// By segment, in the order of [`before`].
     children: Vec<(Box<str>, Node)>,
     /// Any one segment.
     any: Option<Box<Node>>,
@@ -162,7 +189,7 @@ impl Node {
         }
         let from = self
             .children
-            .partition_point(|(name, _)| folded(name).lt(folded(segment)));
+            .partition_point(|(name, _)| comes_before(name, segment));
         for (name, child) in self.children.iter().skip(from) {
             if !name.eq_ignore_ascii_case(segment) {
                 break;
@@ -183,16 +210,19 @@ impl Found {
     }
 }
 
-/// The order of children: names that differ in the case of letters alone stand together.
+/// The order of children: the shorter first, which tells most names apart at a glance. Names that
+/// differ in the case of letters alone stand together.
 fn before(one: &str, other: &str) -> bool {
-    folded(one)
-        .cmp(folded(other))
-        .then_with(|| one.cmp(other))
-        .is_lt()
+    comes_before(one, other) || (one.eq_ignore_ascii_case(other) && one < other)
 }
 
-fn folded(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().map(|byte| byte.to_ascii_lowercase())
+/// The same, without regard to case.
+fn comes_before(one: &str, other: &str) -> bool {
+    let lower = |byte: u8| byte.to_ascii_lowercase();
+    match one.len().cmp(&other.len()) {
+        Ordering::Equal => one.bytes().map(lower).lt(other.bytes().map(lower)),
+        order => order.is_lt(),
+    }
 }
 
 #[cfg(test)]
