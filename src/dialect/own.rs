@@ -148,7 +148,7 @@ fn soap_answer(body: &[u8]) -> Whose {
     match answer.fault.as_deref() {
         Some("NotAuthenticatedFault" | "NotAuthenticated") => Whose::Gone,
         // Without a session the property has no value.
-        None if answer.is_reply => Whose::Gone,
+        None if answer.is_reply && answer.is_whole => Whose::Gone,
         _ => Whose::Unknown,
     }
 }

@@ -235,6 +235,15 @@ fn soap_answers_say_whose_a_session_is() {
     );
     assert_eq!(soap(200, &known), Whose::User("eve@corp".to_owned()));
     assert_eq!(soap(200, &of("")), Whose::Gone);
+    let missing = |fault: &str| {
+        of(&format!(
+            r#"<missingSet><path>currentSession</path><fault><fault xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="{fault}"><object type="SessionManager">SessionManager</object></fault></fault></missingSet>"#
+        ))
+    };
+    assert_eq!(soap(200, &missing("NotAuthenticated")), Whose::Gone);
+    assert_eq!(soap(200, &missing("NoPermission")), Whose::Unknown);
+    let cut = format!("{}<!--", of(""));
+    assert_eq!(soap(200, &cut), Whose::Unknown);
     assert_eq!(soap(500, &fault("NotAuthenticatedFault")), Whose::Gone);
     assert_eq!(soap(500, &fault("SystemErrorFault")), Whose::Unknown);
     assert_eq!(soap(503, &known), Whose::Unknown);

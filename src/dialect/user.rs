@@ -43,15 +43,19 @@ pub fn normal(raw: &str, aliases: &Aliases) -> Option<String> {
         return None;
     }
     let (user, domain) = match raw.split_once('\\') {
-        Some((domain, user)) => (user, domain),
+        Some((domain, user)) if !domain.trim().is_empty() => (user, domain),
+        Some((_, rest)) => rest.rsplit_once('@').unwrap_or((rest, "")),
         None => raw.rsplit_once('@').unwrap_or((raw, "")),
     };
     let user = folded(user.trim());
-    // With either of them in the wrong half, one name could be written to look like another.
-    if user.is_empty() || user.contains('\\') || domain.contains('@') {
+    let domain = domain_of(domain);
+    // With one of these in the wrong half, a name could be written to look like another.
+    let is_odd = user.contains('\\') || domain.contains(['@', '\\']);
+    let is_half = domain.is_empty() && user.contains('@');
+    if user.is_empty() || is_odd || is_half {
         return None;
     }
-    let domain = aliases.meant(domain_of(domain));
+    let domain = aliases.meant(domain);
     if domain.is_empty() {
         return Some(user);
     }
@@ -71,8 +75,10 @@ pub fn id(normal: &str) -> UserId {
 
 /// A domain without blanks around it and the dot of a fully qualified name.
 fn domain_of(raw: &str) -> String {
-    let raw = raw.trim();
-    folded(raw.strip_suffix('.').unwrap_or(raw))
+    folded(
+        raw.trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+            .trim_start(),
+    )
 }
 
 /// The same for all spellings in upper and lower case. By way of upper case, so that letters with
@@ -122,7 +128,7 @@ mod tests {
     fn what_is_no_name_has_no_normal_form() {
         let long = "u".repeat(MAX_NAME + 1);
         for raw in [
-            "", "  ", "@x", "x\\", "x\\y\\a", "x@y\\a", "a\0b", "a\n", "a\u{85}b", &long,
+            "", "  ", "@x", "x\\", "x\\y\\a", "x@y\\a", "a@b@", "a\0b", "a\n", "a\u{85}b", &long,
         ] {
             assert_eq!(plain(raw), None, "{raw:?}");
         }

@@ -24,6 +24,7 @@ pub(super) enum Tag {
     ExtensionKey,
     Fault,
     Header,
+    MissingSet,
     NameId,
     Other,
     PropSet,
@@ -42,6 +43,7 @@ impl Tag {
             "extensionKey" => Self::ExtensionKey,
             "Fault" => Self::Fault,
             "Header" => Self::Header,
+            "missingSet" => Self::MissingSet,
             // SAML 2.0 and 1.1.
             "NameID" | "NameIdentifier" => Self::NameId,
             "propSet" => Self::PropSet,

@@ -1,15 +1,21 @@
 //! What an answer of vCenter's SOAP says of a session: whose it is, or the fault.
 
-use crate::dialect::xml::{Gathered, Step, Tag, Walk};
+use quick_xml::events::BytesStart;
+use quick_xml::name::QName;
+
+use crate::dialect::xml::{Gathered, Step, Stop, Tag, Walk};
 
 /// What an answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::dialect) struct Answer {
     /// Whether it holds a method's answer.
     pub(in crate::dialect) is_reply: bool,
+    /// Whether it was read to its end.
+    pub(in crate::dialect) is_whole: bool,
     /// Whether it is a fault.
     pub(in crate::dialect) is_fault: bool,
-    /// The name of the fault in the detail, as `NotAuthenticatedFault`.
+    /// The name of the fault in the detail, as `NotAuthenticatedFault`, or the type of the one that
+    /// stands for a property that is missing, as `NotAuthenticated`.
     pub(in crate::dialect) fault: Option<String>,
     /// The user of the session: of `LoginResponse`, or of the property `currentSession`.
     pub(in crate::dialect) user: Option<String>,
@@ -22,7 +28,14 @@ pub(in crate::dialect) fn answer(body: &[u8]) -> Answer {
     let Ok(mut walk) = Walk::new(body) else {
         return answer;
     };
-    while let Ok((path, step)) = walk.next() {
+    loop {
+        let (path, step) = match walk.next() {
+            Ok(visit) => visit,
+            Err(stop) => {
+                answer.is_whole = stop == Stop::End;
+                return answer;
+            }
+        };
         let [Tag::Envelope, Tag::Body, method, inside @ ..] = path else {
             continue;
         };
@@ -43,10 +56,22 @@ pub(in crate::dialect) fn answer(body: &[u8]) -> Answer {
             ) => {
                 user(&mut answer, &mut gathered, &step);
             }
+            (_, [Tag::ReturnValue, Tag::MissingSet, ..], Step::Open { start, .. }) => {
+                answer.fault = answer.fault.or_else(|| type_of(&start));
+            }
             _ => {}
         }
     }
-    answer
+}
+
+/// The value of `xsi:type`, whatever the prefix.
+fn type_of(start: &BytesStart<'_>) -> Option<String> {
+    let is_type =
+        |key: QName<'_>| key.local_name().into_inner() == "type" && key.prefix().is_some();
+    let mut attributes = start.attributes();
+    let mut attributes = attributes.with_checks(false).flatten();
+    let xsi_type = attributes.find(|attribute| is_type(attribute.key))?;
+    Some(xsi_type.value.into_owned())
 }
 
 fn user(answer: &mut Answer, gathered: &mut Option<Gathered>, step: &Step<'_, '_>) {
