@@ -6,13 +6,15 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::Reloaded;
+use super::{Ending, Reloaded};
 use crate::observe::{METRICS_FORMAT, MetersError};
 
 /// Methods of a path that is only read.
 pub(super) const READ: &str = "GET, HEAD";
 /// Methods of a path that does something.
 pub(super) const POST: &str = "POST";
+/// Methods of what can only be ended.
+pub(super) const DELETE: &str = "DELETE";
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -62,6 +64,31 @@ pub(super) fn reloaded(outcome: &Reloaded) -> Response<Vec<u8>> {
             &[("faults", json!(faults))],
         ),
     }
+}
+
+/// What would become of a call, or 400 with what is wrong with the question.
+pub(super) fn explained(said: Result<Value, String>) -> Response<Vec<u8>> {
+    match said {
+        Ok(said) => json(serde_json::to_vec(&said)),
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why, &[]),
+    }
+}
+
+/// What became of a session that was to end.
+pub(super) fn ended(ending: Ending) -> Response<Vec<u8>> {
+    let (status, detail) = match ending {
+        Ending::Ended => return of(StatusCode::NO_CONTENT, TEXT, Vec::new()),
+        Ending::Unknown => (StatusCode::NOT_FOUND, "There is no session of this id."),
+        Ending::Impossible => (
+            StatusCode::CONFLICT,
+            "Its token is not kept, or its API has no logout: it ends by idling out.",
+        ),
+        Ending::Failed => (
+            StatusCode::BAD_GATEWAY,
+            "The upstream did not take the logout; the session is still counted. Try again.",
+        ),
+    };
+    problem(status, detail, &[])
 }
 
 /// A problem of this status, with extension members.

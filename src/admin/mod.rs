@@ -10,6 +10,7 @@ mod token;
 pub use token::Locks;
 
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use http::{Method, Response, StatusCode};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 
-use crate::observe::{Meters, Snapshot, Throttle};
+use crate::observe::{Meters, SessionRow, Snapshot, Throttle};
 use token::Entry;
 
 /// Largest request body that is read and thrown away; no path takes one.
@@ -34,8 +35,30 @@ pub struct Sources {
     pub config: Arc<dyn Fn() -> String + Send + Sync>,
     /// Loads the configuration again, as SIGHUP does.
     pub reload: Arc<dyn Fn() -> Reloaded + Send + Sync>,
+    /// Every live login session.
+    pub sessions: Arc<dyn Fn() -> Vec<SessionRow> + Send + Sync>,
+    /// Logs the session of this id out at its upstream.
+    pub end_session: Arc<dyn Fn(String) -> EndSession + Send + Sync>,
+    /// Explains what would become of the call that a query describes; or says what is wrong with it.
+    pub explain: Arc<dyn Fn(&str) -> Result<serde_json::Value, String> + Send + Sync>,
     /// The metrics of the process.
     pub meters: Arc<Meters>,
+}
+
+/// A session that is being ended.
+pub type EndSession = Pin<Box<dyn Future<Output = Ending> + Send>>;
+
+/// What became of a session that was to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The upstream took the logout.
+    Ended,
+    /// There is no such session.
+    Unknown,
+    /// Its token is not kept, or its API has no logout.
+    Impossible,
+    /// The upstream did not take it.
+    Failed,
 }
 
 /// Whether traffic should come here.
@@ -68,7 +91,7 @@ impl Reloaded {
 }
 
 /// What a path answers with.
-type Show = fn(&Sources) -> Response<Vec<u8>>;
+type Show = fn(&Sources, &str) -> Response<Vec<u8>>;
 
 /// The operator's door as an application.
 pub struct Door {
@@ -88,9 +111,20 @@ impl Door {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str, credentials: Option<&[u8]>) -> Response<Vec<u8>> {
+    async fn answer(
+        &self,
+        method: &Method,
+        (path, query): (&str, &str),
+        credentials: Option<&[u8]>,
+    ) -> Response<Vec<u8>> {
         match self.locks.entry(method, path, credentials) {
-            Entry::Free => self.route(method, path),
+            Entry::Free => match path.strip_prefix("/sessions/") {
+                Some(id) if *method == Method::DELETE => {
+                    answer::ended((self.sources.end_session)(id.to_owned()).await)
+                }
+                Some(_) => answer::wrong_method(answer::DELETE),
+                None => self.route(method, path, query),
+            },
             Entry::NoToken => answer::no_token(),
             Entry::Denied => {
                 if let Some(suppressed) = self.knocks.pass() {
@@ -101,27 +135,34 @@ impl Door {
         }
     }
 
-    fn route(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
+    fn route(&self, method: &Method, path: &str, query: &str) -> Response<Vec<u8>> {
         let (allowed, show): (&str, Show) = match path {
-            "/healthz" => (answer::READ, |_| answer::text(StatusCode::OK, "ok")),
-            "/readyz" => (answer::READ, |sources| readyz(&(sources.ready)())),
-            "/metrics" => (answer::READ, |sources| {
+            "/healthz" => (answer::READ, |_, _| answer::text(StatusCode::OK, "ok")),
+            "/readyz" => (answer::READ, |sources, _| readyz(&(sources.ready)())),
+            "/metrics" => (answer::READ, |sources, _| {
                 answer::metrics(sources.meters.render(&(sources.snapshot)()))
             }),
-            "/limits" => (answer::READ, |sources| {
+            "/limits" => (answer::READ, |sources, _| {
                 answer::json((sources.snapshot)().limits_json())
             }),
-            "/connections" => (answer::READ, |sources| {
+            "/connections" => (answer::READ, |sources, _| {
                 answer::json((sources.snapshot)().connections_json())
             }),
-            "/config" => (answer::READ, |sources| {
+            "/sessions" => (answer::READ, |sources, _| {
+                answer::json(serde_json::to_vec(&Listed {
+                    sessions: (sources.sessions)(),
+                }))
+            }),
+            "/explain" => (answer::READ, |sources, query| {
+                answer::explained((sources.explain)(query))
+            }),
+            "/config" => (answer::READ, |sources, _| {
                 answer::json(Ok((sources.config)().into_bytes()))
             }),
-            "/" => (answer::READ, |_| page::page()),
-            "/reload" => (
-                answer::POST,
-                |sources| answer::reloaded(&(sources.reload)()),
-            ),
+            "/" => (answer::READ, |_, _| page::page()),
+            "/reload" => (answer::POST, |sources, _| {
+                answer::reloaded(&(sources.reload)())
+            }),
             _ if is_later(path) => return answer::later(path),
             _ => {
                 return answer::problem(
@@ -132,17 +173,22 @@ impl Door {
             }
         };
         if allowed.split(", ").any(|one| one == method.as_str()) {
-            show(&self.sources)
+            show(&self.sources, query)
         } else {
             answer::wrong_method(allowed)
         }
     }
 }
 
+/// `{"sessions":[…]}`
+#[derive(serde::Serialize)]
+struct Listed {
+    sessions: Vec<SessionRow>,
+}
+
 /// Paths of the contract that a later version answers.
 fn is_later(path: &str) -> bool {
-    let first = path.split('/').nth(1).unwrap_or_default();
-    matches!(first, "sessions" | "tasks") || path == "/explain"
+    path.split('/').nth(1) == Some("tasks")
 }
 
 fn readyz(readiness: &Readiness) -> Response<Vec<u8>> {
@@ -161,7 +207,8 @@ impl ServeHttp for Door {
             .headers
             .get(http::header::AUTHORIZATION)
             .map(http::HeaderValue::as_bytes);
-        let mut response = self.answer(&method, head.uri.path(), credentials);
+        let path = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let mut response = self.answer(&method, path, credentials).await;
         if method == Method::HEAD {
             response.body_mut().clear();
         }

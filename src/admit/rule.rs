@@ -25,6 +25,8 @@ pub(super) struct Rule {
     wanted: Option<Wanted>,
     only_long_polls: bool,
     classes: Box<[Class]>,
+    /// It names REST's classes and not SOAP's.
+    rest_alone: bool,
     /// Units kept free for named administrators.
     reserved: u64,
 }
@@ -99,6 +101,7 @@ impl Rule {
             status: limit.full_status,
             wanted: Wanted::new(&limit.matches, routes),
             only_long_polls: limit.matches.class == [Class::LongPoll],
+            rest_alone: is_rest_alone(&limit.matches.class),
             classes: limit.matches.class.clone().into(),
             reserved: 0,
         })
@@ -110,6 +113,10 @@ impl Rule {
             return call
                 .opens
                 .is_some_and(|opens| self.counts_sessions_of(opens.kind));
+        }
+        // A limit on REST's classes is one on the REST endpoint: a login or long poll of SOAP passes it by.
+        if self.rest_alone && call.side == SessionKind::Soap {
+            return false;
         }
         self.wanted
             .as_ref()
@@ -276,4 +283,9 @@ impl Rule {
             retry_after,
         }
     }
+}
+
+fn is_rest_alone(classes: &[Class]) -> bool {
+    let names = |class| classes.contains(&class);
+    (names(Class::Rest) || names(Class::Rpc)) && !names(Class::Soap)
 }

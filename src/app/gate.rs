@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 use super::background;
 use super::early::Early;
+use super::operator;
+use super::people::{self, Kept, StateError};
 use super::view::View;
 use crate::admin::{Door, Locks, Readiness, Reloaded, Sources};
 use crate::config::{self, Config};
@@ -27,7 +29,7 @@ use crate::listen::{
     Witness, Workers, accept, bind, entrances,
 };
 use crate::observe::{AccessLog, Meters, MetersError, Snapshot};
-use crate::proxy::{Gate, Hosts, Probe, RouteFault, Settings, Shared};
+use crate::proxy::{Gate, Hosts, People, Probe, RouteFault, Settings, Shared};
 
 /// How often the number of calls in flight is looked at while draining.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
@@ -61,6 +63,9 @@ pub enum StartError {
     /// Upstreams cannot be told apart.
     #[error(transparent)]
     Hosts(#[from] RouteFault),
+    /// Sessions cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Metrics cannot be set up.
     #[error("metrics: {0}")]
     Meters(#[from] MetersError),
@@ -87,6 +92,7 @@ pub struct Running {
     workers: Option<Workers>,
     door: Option<Workers>,
     helm: Option<Runtime>,
+    kept: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -113,12 +119,11 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let bound = bind(&config.listen, options.inherited)?;
     let identities = identities(config)?;
     let threads = threads(config);
-    let upstreams = config
-        .upstreams
-        .iter()
-        .enumerate()
-        .map(|(index, upstream)| Upstream::build(upstream, index, threads))
-        .collect::<Result<Vec<_>, _>>()?;
+    let upstreams = upstreams(config, threads)?;
+    let helm = helm()?;
+    let epoch = Instant::now();
+    let taken_up = people::take_up(&helm, config, &upstreams, epoch)?;
+    let (people, questions) = People::new(config, taken_up.ledger.clone());
     let meters = Arc::new(Meters::new(
         upstreams.iter().map(|upstream| &**upstream.name()),
     )?);
@@ -130,12 +135,20 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         hosts,
         meters.clone(),
         access,
+        people,
+        epoch,
         options.probe,
     ));
+    let kept = taken_up.keep(&helm, epoch);
+    people::start(&helm, &shared, questions);
     let witness: Arc<dyn Witness> = Arc::new(Early::new(shared.clone()));
     let entrances = entrances(bound, &config.listen, &identities, &witness)?;
     let addresses = addresses(&entrances);
-    let view = Arc::new(View::new(shared.clone(), &entrances.clients));
+    let view = Arc::new(View::new(
+        shared.clone(),
+        &entrances.clients,
+        kept.health().clone(),
+    ));
     launch(
         config,
         Parts {
@@ -145,8 +158,31 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
             addresses,
             identities,
             threads,
+            helm,
+            kept,
         },
     )
+}
+
+fn upstreams(config: &Config, threads: usize) -> Result<Vec<Arc<Upstream>>, BuildError> {
+    let admin = &config.admin;
+    let reserve = if admin.break_glass_users.is_empty() {
+        0
+    } else {
+        admin.break_glass_share_ppm
+    };
+    let upstreams = config.upstreams.iter().enumerate();
+    upstreams
+        .map(|(index, upstream)| Upstream::build_reserving(upstream, index, threads, reserve))
+        .collect()
+}
+
+fn helm() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("helm")
+        .enable_all()
+        .build()
 }
 
 struct Parts {
@@ -156,6 +192,8 @@ struct Parts {
     addresses: Addresses,
     identities: Identities,
     threads: usize,
+    helm: Runtime,
+    kept: Kept,
 }
 
 fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
@@ -166,11 +204,7 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
     let drain = config.runtime.drain;
     let operator = Arc::new(HttpServer::new_app(door(config, &parts)));
     let door = Workers::start("door", 1, |_| operator.clone(), &door_closing)?;
-    let helm = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("helm")
-        .enable_all()
-        .build()?;
+    let helm = parts.helm;
     background::start(&helm, &parts.shared, &parts.identities);
     let clients = accept(parts.entrances.clients, workers.dispatch(), clients_closing);
     // The door is closed by being dropped, last of all: nothing waits for it.
@@ -196,6 +230,7 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
         workers: Some(workers),
         door: Some(door),
         helm: Some(helm),
+        kept: parts.kept,
     })
 }
 
@@ -272,6 +307,7 @@ impl Running {
             upstream.pool().clear();
         }
         if let Some(helm) = self.helm.take() {
+            self.kept.close(&helm);
             helm.shutdown_background();
         }
         if let Some(door) = self.door.take() {
@@ -315,7 +351,19 @@ fn door(config: &Config, parts: &Parts) -> Door {
             meters: parts.shared.meters.clone(),
             ready: Arc::new(move || match ready.unready() {
                 None => Readiness::Ready,
-                Some(why) => Readiness::NotReady(why.to_owned()),
+                Some(why) => Readiness::NotReady(why),
+            }),
+            sessions: Arc::new({
+                let view = parts.view.clone();
+                move || view.sessions()
+            }),
+            end_session: Arc::new({
+                let shared = parts.shared.clone();
+                move |id| Box::pin(operator::end_session(shared.clone(), id))
+            }),
+            explain: Arc::new({
+                let shared = parts.shared.clone();
+                move |query| operator::explain(&shared, query)
             }),
             config: Arc::new(move || effective.clone()),
             reload: Arc::new(Reloaded::unsupported),

@@ -7,6 +7,8 @@ mod early;
 mod files;
 mod gate;
 mod log;
+mod operator;
+mod people;
 mod serve;
 mod view;
 

@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
+use super::operator::Names;
+use crate::call::SessionKind;
 use crate::forward::Upstream;
 use crate::listen::{Entrance, Listener, RefusedBecause, Role};
-use crate::observe::{Build, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
+use crate::observe::{
+    Build, LimitRow, ListenerRow, SessionCount, SessionRow, Snapshot, TopRow, UpstreamRow,
+};
 use crate::proxy::Shared;
+use crate::session::{Health, Row};
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -17,18 +22,20 @@ const DRAINING: u8 = 2;
 pub(super) struct View {
     shared: Arc<Shared>,
     listeners: Vec<Arc<Listener>>,
+    health: Arc<Health>,
     loaded: SystemTime,
     phase: AtomicU8,
 }
 
 impl View {
-    pub(super) fn new(shared: Arc<Shared>, clients: &[Entrance]) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, clients: &[Entrance], health: Arc<Health>) -> Self {
         Self {
             shared,
             listeners: clients
                 .iter()
                 .map(|entrance| entrance.listener().clone())
                 .collect(),
+            health,
             loaded: SystemTime::now(),
             phase: AtomicU8::new(STARTING),
         }
@@ -43,12 +50,24 @@ impl View {
     }
 
     /// Why no traffic should come here.
-    pub(super) fn unready(&self) -> Option<&'static str> {
+    pub(super) fn unready(&self) -> Option<String> {
         match self.phase.load(Ordering::Acquire) {
-            STARTING => Some("starting"),
-            READY => None,
-            _ => Some("draining"),
+            STARTING => Some("starting".to_owned()),
+            READY => self.store_lost(),
+            _ => Some("draining".to_owned()),
         }
+    }
+
+    fn store_lost(&self) -> Option<String> {
+        let ledger = self.shared.people.ledger();
+        let standing = self.health.standing(ledger, self.shared.now());
+        standing.lost.map(|why| format!("the store is lost: {why}"))
+    }
+
+    /// Every live session, never a token.
+    pub(super) fn sessions(&self) -> Vec<SessionRow> {
+        let rows = self.shared.people.ledger().rows(self.shared.now());
+        rows.into_iter().map(session_row).collect()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -73,6 +92,7 @@ impl View {
                 .iter()
                 .map(|upstream| upstream_row(upstream))
                 .collect(),
+            sessions: self.session_counts(),
             access_lines_dropped: self.shared.access.dropped(),
             reloaded: Some(self.loaded),
             build: Build::default(),
@@ -114,10 +134,31 @@ impl View {
         })
     }
 
+    /// Sessions of every upstream and kind, those of none too.
+    fn session_counts(&self) -> Vec<SessionCount> {
+        let counts = self.shared.people.ledger().counts();
+        let count = |upstream: &Arc<Upstream>, kind: SessionKind| {
+            let found = counts
+                .iter()
+                .find(|one| *one.upstream == **upstream.name() && one.kind == kind);
+            SessionCount {
+                upstream: upstream.name().clone(),
+                kind: kind.as_str(),
+                live: found.map_or(0, |one| one.live),
+                reaped: found.map_or(0, |one| one.reaped),
+            }
+        };
+        let upstreams = self.shared.hosts.all().iter();
+        upstreams
+            .flat_map(|upstream| SessionKind::ALL.map(|kind| count(upstream, kind)))
+            .collect()
+    }
+
     /// The limits of one upstream.
     fn limits(&self, upstream: &Upstream) -> Vec<LimitRow> {
         let stack = upstream.stack();
         let mismatch = mismatches(upstream);
+        let names = Names::new(&self.shared.people);
         stack
             .views(self.shared.now())
             .into_iter()
@@ -141,7 +182,7 @@ impl View {
                     .top
                     .into_iter()
                     .map(|(key, in_use, waiting)| TopRow {
-                        key,
+                        key: names.of(&key),
                         in_use,
                         waiting,
                     })
@@ -191,5 +232,19 @@ fn upstream_row(upstream: &Upstream) -> UpstreamRow {
         idle: u64::try_from(view.idle).unwrap_or(u64::MAX),
         limit: view.limit.unwrap_or(0),
         errors: upstream.faults(),
+    }
+}
+
+fn session_row(row: Row) -> SessionRow {
+    SessionRow {
+        id: row.id.to_string(),
+        user: row.user,
+        kind: row.kind.as_str(),
+        upstream: row.upstream,
+        client: row.address,
+        age_seconds: row.age.as_secs(),
+        idle_seconds: row.idle.as_secs(),
+        in_flight: row.in_flight,
+        adopted: row.adopted,
     }
 }

@@ -43,6 +43,8 @@ pub struct Call<'a> {
     pub routes: Routes,
     /// Where the call comes from: the true client address, after `trusted_proxies`.
     pub address: IpAddr,
+    /// Which side of the upstream it goes to: the REST endpoint, or that of SOAP.
+    pub side: SessionKind,
     /// Who makes it, as far as that is proven.
     pub caller: Caller,
     /// The session it would open: of a login.
@@ -86,6 +88,10 @@ impl<'a> Call<'a> {
             operation: None,
             routes: Routes::NONE,
             address,
+            side: match class {
+                Class::Soap => SessionKind::Soap,
+                _ => SessionKind::Rest,
+            },
             caller: Caller {
                 user: None,
                 session: None,

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::normal::{Spellings, spellings};
 use super::{BadTarget, Table};
-use crate::call::{Call, Caller, Class, Operation, Routes, Spoken};
+use crate::call::{Call, Caller, Class, Operation, Routes, SessionKind, Spoken};
 
 /// What a request asks for: by its target, and then by its body too.
 ///
@@ -88,8 +88,23 @@ impl<'t> Asked<'t> {
             operation,
             routes: self.routes,
             address,
+            side: self.side(),
             caller: Caller::default(),
             opens: None,
+        }
+    }
+
+    /// Which side of the upstream it goes to. SOAP and its JSON form (`/sdk/vim25/…`) pass the REST
+    /// endpoint by.
+    fn side(&self) -> SessionKind {
+        let on_sdk = self.normal_path.get(..4).is_some_and(|start| {
+            start.eq_ignore_ascii_case("/sdk")
+                && matches!(self.normal_path.as_bytes().get(4), None | Some(b'/'))
+        });
+        if self.spoken == Spoken::Soap || self.class == Class::Soap || on_sdk {
+            SessionKind::Soap
+        } else {
+            SessionKind::Rest
         }
     }
 

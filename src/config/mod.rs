@@ -50,6 +50,8 @@ mod reader;
 mod route;
 /// One limit in plain words.
 mod say_limit;
+/// How an upstream speaks.
+mod speech;
 /// The configuration once checked.
 pub mod types;
 /// `[[upstream]]`.

@@ -34,9 +34,7 @@ pub struct Speech {
 /// Reads the keys of one upstream.
 pub(super) fn speech(r: &Reader<'_>) -> Speech {
     let refusal = r.table("refusal");
-    let status = |key, default| {
-        refusal.get(key, one_of_the_statuses).unwrap_or(default)
-    };
+    let status = |key, default| refusal.get(key, one_of_the_statuses).unwrap_or(default);
     let idle = r.table("session_idle");
     let pause = |key| idle.get(key, duration(MINUTE..=WEEK)).unwrap_or(HALF_HOUR);
     let speech = Speech {
@@ -66,7 +64,10 @@ fn one_of_the_statuses(node: &Node) -> Result<u16, String> {
     if [200, 429, 500, 503].contains(&status) {
         Ok(status)
     } else {
-        Err("is no status that a client reads a refusal from; 200, 429, 500 or 503 is wanted".to_owned())
+        Err(
+            "is no status that a client reads a refusal from; 200, 429, 500 or 503 is wanted"
+                .to_owned(),
+        )
     }
 }
 

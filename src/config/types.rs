@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use super::speech::Speech;
 pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Route, Wait};
+pub use super::speech::Speech;
 
 /// The whole file, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

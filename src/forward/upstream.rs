@@ -74,7 +74,21 @@ impl Upstream {
         index: usize,
         workers: usize,
     ) -> Result<Arc<Self>, BuildError> {
-        let stack = Arc::new(Stack::build(config));
+        Self::build_reserving(config, index, workers, 0)
+    }
+
+    /// As [`Upstream::build`], with this share of its limits, in millionths, kept free for named
+    /// administrators.
+    ///
+    /// # Errors
+    /// When its certificate cannot be verified as configured.
+    pub fn build_reserving(
+        config: &config::Upstream,
+        index: usize,
+        workers: usize,
+        reserve_ppm: u32,
+    ) -> Result<Arc<Self>, BuildError> {
+        let stack = Arc::new(Stack::build(config).reserving(reserve_ppm));
         let pool = Pool::new(stack.socket_limits(), workers, config.idle_timeout);
         let tls = if config.address.tls {
             Some(tls(config).map_err(|source| BuildError {

@@ -35,6 +35,8 @@ pub struct Exchange {
     body_began_ms: AtomicU64,
     progress_ms: AtomicU64,
     late: AtomicU8,
+    /// Reads of the body are kept short.
+    little: AtomicBool,
     /// Told when `exempt` or `body_open` changes, so that a waiting clock looks again.
     changed: Notify,
 }
@@ -52,6 +54,7 @@ impl Exchange {
             body_began_ms: AtomicU64::new(0),
             progress_ms: AtomicU64::new(0),
             late: AtomicU8::new(0),
+            little: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
@@ -70,6 +73,16 @@ impl Exchange {
     pub fn body_finished(&self) {
         self.body_open.store(false, Ordering::Relaxed);
         self.changed.notify_one();
+    }
+
+    /// From now on a read of the body gets a few kilobytes at most, so that whoever reads a beginning
+    /// does not get more than can be sent again.
+    pub fn read_little(&self, little: bool) {
+        self.little.store(little, Ordering::Relaxed);
+    }
+
+    pub(super) fn reads_little(&self) -> bool {
+        self.little.load(Ordering::Relaxed)
     }
 
     /// The body may take as long as it needs (a transfer), as long as it does not pause.
@@ -108,6 +121,7 @@ impl Exchange {
         self.body_open.store(false, Ordering::Relaxed);
         self.exempt.store(false, Ordering::Relaxed);
         self.late.store(0, Ordering::Relaxed);
+        self.little.store(false, Ordering::Relaxed);
     }
 
     /// A body follows the head.

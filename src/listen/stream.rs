@@ -167,6 +167,21 @@ impl Drop for Stream {
     }
 }
 
+/// Most bytes of one read while a beginning is looked at.
+const LITTLE: usize = 16 * 1024;
+
+/// Reads into the beginning of the room that `buf` has.
+fn read_little(
+    buf: &mut ReadBuf<'_>,
+    read: impl FnOnce(&mut ReadBuf<'_>) -> Poll<io::Result<()>>,
+) -> Poll<io::Result<()>> {
+    let mut little = ReadBuf::new(buf.initialize_unfilled_to(LITTLE.min(buf.remaining())));
+    let outcome = read(&mut little);
+    let filled = little.filled().len();
+    buf.advance(filled);
+    outcome
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -183,6 +198,9 @@ impl AsyncRead for Stream {
             alarm: &mut this.alarm,
         };
         match &mut this.inbound {
+            Inbound::Http1(guard) if this.connection.own_exchange().reads_little() => {
+                read_little(buf, |little| guard.poll_read(&mut on, cx, little))
+            }
             Inbound::Http1(guard) => guard.poll_read(&mut on, cx, buf),
             Inbound::Http2(frames) => Self::poll_frames(frames, &mut on, cx, buf),
         }

@@ -12,6 +12,7 @@ mod pulled;
 mod record;
 mod redact;
 mod rows;
+mod session_rows;
 mod tally;
 mod throttle;
 
@@ -23,4 +24,5 @@ pub use record::{Destination, Record};
 #[cfg(test)]
 pub(crate) use rows::sample as sample_snapshot;
 pub use rows::{Build, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
+pub use session_rows::{SessionCount, SessionRow};
 pub use throttle::Throttle;

@@ -8,13 +8,14 @@ use prometheus::{Gauge, IntCounterVec, IntGaugeVec, Opts, Result};
 
 use crate::call::Reason;
 
-use super::{LimitRow, Snapshot};
+use super::{LimitRow, SessionCount, Snapshot};
 
 /// The families of a snapshot.
 pub(super) fn families(snapshot: &Snapshot) -> Result<Vec<MetricFamily>> {
     let mut page = Page::default();
     limits(&mut page, &snapshot.limits)?;
     connections(&mut page, snapshot)?;
+    sessions(&mut page, &snapshot.sessions)?;
     gate(&mut page, snapshot)?;
     Ok(page.families)
 }
@@ -127,6 +128,25 @@ fn verdicts(page: &mut Page, rows: &[LimitRow]) -> Result<()> {
         ),
         &LABELS,
         each(|row| row.shadow_refused),
+    )
+}
+
+fn sessions(page: &mut Page, rows: &[SessionCount]) -> Result<()> {
+    let labels = ["upstream", "kind"];
+    page.gauge(
+        ("tidegate_sessions", "Login sessions that live."),
+        &labels,
+        rows.iter()
+            .map(|row| (vec![&*row.upstream, row.kind], signed(row.live))),
+    )?;
+    page.counter(
+        (
+            "tidegate_sessions_reaped_total",
+            "Login sessions that ended by idling.",
+        ),
+        &labels,
+        rows.iter()
+            .map(|row| (vec![&*row.upstream, row.kind], row.reaped)),
     )
 }
 

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
+use super::SessionCount;
+
 /// Everything the operator's door shows, at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -16,6 +18,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerRow>,
     /// Every upstream.
     pub upstreams: Vec<UpstreamRow>,
+    /// Login sessions of every upstream and kind.
+    pub sessions: Vec<SessionCount>,
     /// Lines of the access log that were dropped since the start.
     pub access_lines_dropped: u64,
     /// When the configuration in force was loaded.

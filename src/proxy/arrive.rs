@@ -66,10 +66,7 @@ pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bo
 }
 
 /// Where the request goes, and from whom it really comes.
-fn whereto(
-    session: &Session,
-    stage: &mut Stage,
-) -> std::result::Result<Arc<Upstream>, Answer> {
+fn whereto(session: &Session, stage: &mut Stage) -> std::result::Result<Arc<Upstream>, Answer> {
     over_connection_limit(stage)?;
     let head = session.req_header();
     let Some(upstream) = stage.shared.hosts.find(authority(head)).cloned() else {
@@ -104,10 +101,7 @@ fn over_connection_limit(stage: &mut Stage) -> std::result::Result<(), Answer> {
 }
 
 /// Bodies of ordinary calls are bounded; transfers are gigabytes, and take as long as they take.
-pub(super) fn sizes(
-    head: &RequestHeader,
-    stage: &mut Stage,
-) -> std::result::Result<(), Answer> {
+pub(super) fn sizes(head: &RequestHeader, stage: &mut Stage) -> std::result::Result<(), Answer> {
     if stage.class == Class::Transfer {
         if let Some(exchange) = &stage.exchange {
             exchange.exempt_from_deadline();

@@ -17,7 +17,7 @@ use super::stage::Stage;
 use crate::call::{Class, Refusal};
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
-use crate::observe::{Phase, Who};
+use crate::observe::Phase;
 
 /// One attempt more: a connector for it, under the caps its claim stands for.
 pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Result<Box<HttpPeer>> {
@@ -61,7 +61,10 @@ fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
 )]
 fn refused(refusal: &Refusal, stage: &mut Stage) -> Box<Error> {
     let shared = stage.shared.clone();
-    let index = stage.upstream.as_ref().map_or(0, |upstream| upstream.index());
+    let index = stage
+        .upstream
+        .as_ref()
+        .map_or(0, |upstream| upstream.index());
     let answer = judge::refused(stage, shared.people.home(index), refusal);
     stage.instead = Some(answer);
     Error::new_in(ErrorType::HTTPStatus(refusal.status))

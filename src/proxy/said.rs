@@ -77,7 +77,11 @@ pub(super) async fn read(
 ) -> Result<Said, Stop> {
     let head = session.req_header();
     if form != Form::Login && is_encoded(&head.headers) {
-        return Err(bad(stage, 415, "a JSON-RPC or SOAP body must not be compressed"));
+        return Err(bad(
+            stage,
+            415,
+            "a JSON-RPC or SOAP body must not be compressed",
+        ));
     }
     if head.headers.contains_key(EXPECT) {
         // The upstream is not asked: whether the call may pass is only known once it is read.
@@ -152,7 +156,10 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// Reads a body in pieces until it knows enough.
 enum Reader {
-    Rpc { scanner: Box<rpc::Scanner>, read: usize },
+    Rpc {
+        scanner: Box<rpc::Scanner>,
+        read: usize,
+    },
     Soap(BytesMut),
     Login(BytesMut),
 }

@@ -108,10 +108,7 @@ pub struct Question {
 impl People {
     /// For the upstreams of `config`, with an empty ledger; and where its questions come out.
     #[must_use]
-    pub fn new(
-        config: &config::Config,
-        ledger: Arc<Sessions>,
-    ) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(config: &config::Config, ledger: Arc<Sessions>) -> (Self, mpsc::Receiver<Question>) {
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
         let homes: Box<[Home]> = config
             .upstreams

@@ -17,8 +17,8 @@ use crate::answer::{Answer, Cap};
 use crate::call::{Class, Spoken};
 use crate::dialect::Secret;
 use crate::forward::{Dial, Upstream};
-use crate::listen::{Connection, Exchange};
 use crate::limit::Moment;
+use crate::listen::{Connection, Exchange};
 use crate::observe::{Destination, Ending, Phase, Record, Who};
 
 /// One request under way.

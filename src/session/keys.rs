@@ -32,6 +32,13 @@ pub enum Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProofKey(pub(super) [u8; 16]);
 
+impl std::fmt::Display for ProofKey {
+    /// In hexadecimal: a name for whoever has no other.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Why sealing or opening a token failed. Says nothing of what was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {

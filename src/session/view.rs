@@ -1,7 +1,7 @@
 //! The ledger as the operator sees it.
 
 use super::id::SessionId;
-use super::known::{Count, Logout, Row};
+use super::known::{Count, Logout, Row, User};
 use super::ledger::Ledger;
 use crate::limit::Moment;
 
@@ -32,6 +32,17 @@ impl<U> Ledger<U> {
             upstream,
             credential,
         })
+    }
+
+    /// The users of live sessions, each once.
+    pub fn users(&self) -> Vec<User> {
+        let mut users = Vec::new();
+        for shard in self.table.each() {
+            users.extend(shard.iter().filter_map(|entry| entry.user.clone()));
+        }
+        users.sort_by_key(|user| user.id);
+        users.dedup_by_key(|user| user.id);
+        users
     }
 
     /// Sessions by upstream and kind, of every pair that ever had one.
