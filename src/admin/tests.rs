@@ -22,6 +22,20 @@ async fn open(locks: Locks, ready: Readiness, reloaded: Reloaded) -> SocketAddr 
         ready: Arc::new(move || ready.clone()),
         config: Arc::new(|| r#"{"admin":{"token":"***"}}"#.to_owned()),
         reload: Arc::new(move || reloaded.clone()),
+        sessions: Arc::new(|| vec![session()]),
+        end_session: Arc::new(|id| {
+            let ending = match &*id {
+                "00000000000000aa" => Ending::Ended,
+                "00000000000000bb" => Ending::Impossible,
+                "00000000000000cc" => Ending::Failed,
+                _ => Ending::Unknown,
+            };
+            Box::pin(async move { ending })
+        }),
+        explain: Arc::new(|query| match query {
+            "" => Err("target is missing".to_owned()),
+            query => Ok(serde_json::json!({ "asked": query })),
+        }),
         meters: Arc::new(Meters::new(["vc1"]).unwrap()),
     };
     let app = Arc::new(HttpServer::new_app(Door::new(sources, locks)));
@@ -38,6 +52,20 @@ async fn open(locks: Locks, ready: Readiness, reloaded: Reloaded) -> SocketAddr 
         }
     });
     address
+}
+
+fn session() -> SessionRow {
+    SessionRow {
+        id: "00000000000000aa".to_owned(),
+        user: Some("alice@vsphere.local".into()),
+        kind: "rest",
+        upstream: "vc1".into(),
+        client: [10, 0, 0, 1].into(),
+        age_seconds: 60,
+        idle_seconds: 5,
+        in_flight: 0,
+        adopted: false,
+    }
 }
 
 struct Answer {

@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_refusal_names_its_limit_in_header_body_and_ratelimit_fields() {
         let full = refused(429, Duration::from_secs(1), Duration::from_millis(1200));
-        let answer = refusal(&full, true);
+        let answer = refusal(&full, None, true);
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(answer.status, 429);
         assert_eq!(header(&answer, "tidegate-limit"), Some("request_rate"));
@@ -216,7 +216,7 @@ mod tests {
             Duration::from_nanos(1),
             Duration::from_millis(999),
         ] {
-            let answer = refusal(&refused(503, Duration::ZERO, wait), false);
+            let answer = refusal(&refused(503, Duration::ZERO, wait), None, false);
             assert_eq!(header(&answer, "retry-after"), Some("1"), "{wait:?}");
         }
     }
@@ -226,11 +226,14 @@ mod tests {
         let full = refused(503, Duration::ZERO, Duration::from_secs(7));
         let policy = "\"request_rate\";q=1500;qu=\"concurrent-requests\"";
         assert_eq!(
-            header(&refusal(&full, true), "ratelimit-policy"),
+            header(&refusal(&full, None, true), "ratelimit-policy"),
             Some(policy)
         );
-        assert_eq!(header(&refusal(&full, false), "ratelimit-policy"), None);
-        assert_eq!(header(&refusal(&full, false), "ratelimit"), None);
+        assert_eq!(
+            header(&refusal(&full, None, false), "ratelimit-policy"),
+            None
+        );
+        assert_eq!(header(&refusal(&full, None, false), "ratelimit"), None);
     }
 
     #[test]

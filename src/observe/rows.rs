@@ -196,6 +196,12 @@ pub(crate) fn sample() -> Snapshot {
         waiting: 0,
     }];
     Snapshot {
+        sessions: vec![SessionCount {
+            upstream: Arc::from("vc1"),
+            kind: "rest",
+            live: 3,
+            reaped: 2,
+        }],
         limits: vec![limit("", "connections_http", 2048, 12), keyed],
         listeners: vec![ListenerRow {
             name: Arc::from("http"),

@@ -10,8 +10,12 @@ mod rule;
 mod stack;
 #[path = "../../src/admit/tally.rs"]
 mod tally;
+#[path = "../../src/admit/units.rs"]
+mod units;
 #[path = "../../src/admit/view.rs"]
 mod view;
+#[path = "../../src/admit/who.rs"]
+mod who;
 
 pub use claim::Claim;
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};

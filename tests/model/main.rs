@@ -29,7 +29,7 @@ mod limit;
 
 /// Rooms that count nothing are the gate's own.
 mod call {
-    pub use tidegate::call::{Call, Class, Reason, Refusal};
+    pub use tidegate::call::{Call, Class, Principal, Reason, Refusal, SessionKind, UserId};
 }
 mod classify {
     pub use tidegate::classify::Wanted;

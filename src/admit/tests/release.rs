@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::admit::who::Who;
 
 fn held_kinds() -> Arc<Stack> {
     stack(vec![
@@ -64,7 +65,7 @@ fn a_claim_may_end_on_another_thread_and_outlive_everybody_else() {
 #[test]
 fn the_audit_names_a_counter_that_was_bent() {
     let stack = held_kinds();
-    let who = stack.hasher().hash(rest(1).address);
+    let who = Who::of(&rest(1), stack.hasher());
     let held: Vec<_> = (0..2)
         .map(|_| stack.claim(&rest(1), at(0)).unwrap())
         .collect();
