@@ -40,10 +40,13 @@ pub struct Sources {
     /// Logs the session of this id out at its upstream.
     pub end_session: Arc<dyn Fn(String) -> EndSession + Send + Sync>,
     /// Explains what would become of the call that a query describes; or says what is wrong with it.
-    pub explain: Arc<dyn Fn(&str) -> Result<serde_json::Value, String> + Send + Sync>,
+    pub explain: Arc<Explain>,
     /// The metrics of the process.
     pub meters: Arc<Meters>,
 }
+
+/// What would become of the call that a query describes, or what is wrong with it.
+pub type Explain = dyn Fn(&str) -> Result<serde_json::Value, String> + Send + Sync;
 
 /// A session that is being ended.
 pub type EndSession = Pin<Box<dyn Future<Output = Ending> + Send>>;

@@ -222,6 +222,40 @@ async fn a_connection_carries_one_call_after_another() {
 }
 
 #[tokio::test]
+async fn sessions_are_listed_and_ended() {
+    let door = here(Some("s3cret")).await;
+    let listed = call(door, "GET", "/sessions", "").await.json();
+    assert_eq!(listed["sessions"][0]["id"], "00000000000000aa");
+    assert_eq!(listed["sessions"][0]["user"], "alice@vsphere.local");
+    let token = "Authorization: Bearer s3cret\r\n";
+    for (id, status) in [
+        ("00000000000000aa", 204),
+        ("00000000000000bb", 409),
+        ("00000000000000cc", 502),
+        ("nothing", 404),
+    ] {
+        let path = format!("/sessions/{id}");
+        assert_eq!(call(door, "DELETE", &path, "").await.status, 401, "{id}");
+        let answer = call(door, "DELETE", &path, token).await;
+        assert_eq!(answer.status, status, "{id}");
+    }
+    let answer = call(door, "GET", "/sessions/00000000000000aa", token).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "DELETE"));
+}
+
+#[tokio::test]
+async fn a_call_is_explained_or_the_fault_of_the_question_named() {
+    let door = here(Some("s3cret")).await;
+    let answer = call(door, "GET", "/explain?upstream=vc1&target=/x", "").await;
+    assert_eq!(answer.json()["asked"], "upstream=vc1&target=/x");
+    let answer = call(door, "GET", "/explain", "").await;
+    assert_eq!(
+        (answer.status, answer.json()["detail"].as_str()),
+        (400, Some("target is missing"))
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said_so() {
     let door = here(Some("s3cret")).await;
     for path in ["/nowhere", "/limits/", "/healthz/x", "/explained"] {
@@ -230,7 +264,7 @@ async fn what_is_not_there_is_said_so() {
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.json()["status"], 404);
     }
-    for path in ["/sessions", "/tasks", "/tasks/1", "/explain?upstream=vc1"] {
+    for path in ["/tasks", "/tasks/1"] {
         let answer = call(door, "GET", path, "").await;
         assert_eq!(answer.status, 404, "{path}");
         assert!(

@@ -22,10 +22,10 @@ impl Who {
     /// The keys of `call`. What is the same key is hashed once.
     pub(super) fn of(call: &Call<'_>, hasher: &KeyHasher) -> Self {
         let address = hasher.hash(Principal::Address(call.address));
-        let hashed = |key: Option<Principal>, or| key.map_or(or, |key| hasher.hash(key));
-        let user = hashed(call.caller.user.map(Principal::User), address);
-        let session = hashed(call.caller.session.map(Principal::Session), user);
-        let opener = hashed(
+        let keyed = |key: Option<Principal>, or| key.map_or(or, |key| hasher.hash(key));
+        let user = keyed(call.caller.user.map(Principal::User), address);
+        let session = keyed(call.caller.session.map(Principal::Session), user);
+        let opener = keyed(
             call.opens.and_then(|opens| opens.user).map(Principal::User),
             address,
         );

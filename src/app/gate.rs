@@ -17,11 +17,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::background;
+use super::door::door;
 use super::early::Early;
-use super::operator;
 use super::people::{self, Kept, StateError};
 use super::view::View;
-use crate::admin::{Door, Locks, Readiness, Reloaded, Sources};
 use crate::config::{self, Config};
 use crate::forward::{BuildError, Upstream};
 use crate::listen::{
@@ -202,7 +201,11 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
     let proxy = |worker| proxy(parts.shared.clone(), worker);
     let workers = Workers::start("gate", parts.threads, proxy, &clients_closing)?;
     let drain = config.runtime.drain;
-    let operator = Arc::new(HttpServer::new_app(door(config, &parts)));
+    let operator = Arc::new(HttpServer::new_app(door(
+        config,
+        &parts.shared,
+        &parts.view,
+    )));
     let door = Workers::start("door", 1, |_| operator.clone(), &door_closing)?;
     let helm = parts.helm;
     background::start(&helm, &parts.shared, &parts.identities);
@@ -336,40 +339,6 @@ fn proxy(shared: Arc<Shared>, worker: usize) -> Arc<HttpProxy<Gate>> {
     let mut proxy = HttpProxy::new(Gate::new(shared, worker), Arc::new(conf));
     proxy.handle_init_modules();
     Arc::new(proxy)
-}
-
-fn door(config: &Config, parts: &Parts) -> Door {
-    let locks = Locks::new(
-        config.admin.token.clone(),
-        config.listen.admin.ip().is_loopback(),
-    );
-    let (snapshot, ready) = (parts.view.clone(), parts.view.clone());
-    let effective = config::effective(config).to_string();
-    Door::new(
-        Sources {
-            snapshot: Arc::new(move || snapshot.snapshot()),
-            meters: parts.shared.meters.clone(),
-            ready: Arc::new(move || match ready.unready() {
-                None => Readiness::Ready,
-                Some(why) => Readiness::NotReady(why),
-            }),
-            sessions: Arc::new({
-                let view = parts.view.clone();
-                move || view.sessions()
-            }),
-            end_session: Arc::new({
-                let shared = parts.shared.clone();
-                move |id| Box::pin(operator::end_session(shared.clone(), id))
-            }),
-            explain: Arc::new({
-                let shared = parts.shared.clone();
-                move |query| operator::explain(&shared, query)
-            }),
-            config: Arc::new(move || effective.clone()),
-            reload: Arc::new(Reloaded::unsupported),
-        },
-        locks,
-    )
 }
 
 fn identities(config: &Config) -> Result<Identities, TlsFault> {

@@ -7,6 +7,7 @@ mod early;
 mod files;
 mod gate;
 mod log;
+mod door;
 mod operator;
 mod people;
 mod serve;

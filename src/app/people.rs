@@ -206,7 +206,7 @@ async fn ask(shared: Arc<Shared>, mut questions: mpsc::Receiver<Question>) {
             continue;
         }
         if let Some(name) = whose(&shared, &question).await {
-            adopt(&shared, &question, &name);
+            adopt(&shared, &question, name.as_deref());
         }
     }
 }
@@ -251,7 +251,7 @@ async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<Option<Strin
     }
 }
 
-fn adopt(shared: &Shared, question: &Question, name: &Option<String>) {
+fn adopt(shared: &Shared, question: &Question, name: Option<&str>) {
     let people = &shared.people;
     let (Some(home), Some(upstream)) = (
         people.home(question.upstream),
@@ -260,7 +260,7 @@ fn adopt(shared: &Shared, question: &Question, name: &Option<String>) {
         return;
     };
     let now = People::now(shared.now());
-    let user = name.as_deref().and_then(|name| home.user(name));
+    let user = name.and_then(|name| home.user(name));
     let id = user.as_ref().map(|user| user.id);
     let stack = upstream.stack();
     let units = stack.hold_session(question.kind, id, question.address, now.moment);

@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 19] = [
+const CONTRACT: [(&str, &str, &[&str]); 21] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
@@ -45,6 +45,8 @@ const CONTRACT: [(&str, &str, &[&str]); 19] = [
         "counter",
         &["listener", "reason"],
     ),
+    ("sessions", "gauge", &["upstream", "kind"]),
+    ("sessions_reaped_total", "counter", &["upstream", "kind"]),
     ("upstream_connections", "gauge", &["upstream"]),
     ("upstream_connections_idle", "gauge", &["upstream"]),
     ("upstream_errors_total", "counter", &["upstream", "reason"]),
@@ -147,6 +149,8 @@ tidegate_limit_shadow_refused_total{limit="connections_http",upstream=""} 3
 tidegate_limit_shadow_refused_total{limit="tagging_per_user",upstream="vc1"} 3
 tidegate_limit_waiting{limit="connections_http",upstream=""} 0
 tidegate_limit_waiting{limit="tagging_per_user",upstream="vc1"} 0
+tidegate_sessions{kind="rest",upstream="vc1"} 3
+tidegate_sessions_reaped_total{kind="rest",upstream="vc1"} 2
 tidegate_upstream_connections{upstream="vc1"} 9
 tidegate_upstream_connections_idle{upstream="vc1"} 4
 tidegate_upstream_errors_total{reason="connect_refused",upstream="vc1"} 2"#;

@@ -55,7 +55,7 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         }
         match (stage.class, stage.met.seen) {
             (Class::Logout, Some((key, _))) => drop(people.ledger().close(&key, now)),
-            (Class::Logout, None) | (_, None) => {}
+            (_, None) => {}
             (..) => wonder(session, stage, people, home),
         }
     }

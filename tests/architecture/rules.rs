@@ -10,11 +10,10 @@ use crate::source::{Spelled, Token, paths, tokens};
 const MOST_LINES: usize = 400;
 
 /// Outside crates that only some rooms may name, by the start of their name.
-const RESERVED: [(&str, &[&str]); 7] = [
+const RESERVED: [(&str, &[&str]); 6] = [
     ("pingora", &["listen", "forward", "proxy", "admin", "app"]),
     ("sqlx", &["store"]),
     ("quick_xml", &["dialect"]),
-    ("ring", &["session"]),
     ("toml", &["config"]),
     ("governor", &["limit", "observe"]),
     ("prometheus", &["observe"]),
