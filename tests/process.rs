@@ -6,7 +6,9 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::client::Client;
@@ -33,37 +35,69 @@ struct Process {
     child: Child,
     http: SocketAddr,
     admin: SocketAddr,
+    log: Log,
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// What a gate logs, read as it comes.
+struct Log {
+    text: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Log {
+    fn of(stderr: ChildStderr) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let read = text.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut text = read.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        Self { text, reader }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    /// The address that stands behind `label`.
+    fn address(&self, label: &str) -> SocketAddr {
+        let text = self.text();
+        let (_, rest) = text.split_once(label).unwrap();
+        rest.split([']', '"']).next().unwrap().parse().unwrap()
+    }
+
+    /// All of it, once the process has ended.
+    fn whole(self) -> String {
+        self.reader.join().unwrap();
+        self.text.lock().unwrap().clone()
+    }
 }
 
 impl Process {
+    /// Starts a gate on ports of the system's choice, and waits until it says which.
     async fn start(name: &str, origin: SocketAddr, replace: &[(&str, &str)]) -> Self {
-        let (http, admin) = (free_port(), free_port());
-        let mut text = with_listen(origin, "", "")
-            .replace("http = [\"127.0.0.1:0\"]", &format!("http = [\"{http}\"]"))
-            .replace("admin = \"127.0.0.1:0\"", &format!("admin = \"{admin}\""));
+        let mut text = with_listen(origin, "", "");
         for (from, to) in replace {
             assert!(text.contains(from), "{from}");
             text = text.replace(from, to);
         }
-        let mut command = tidegate();
-        command
+        let mut child = tidegate()
             .args(["run", "--config"])
             .arg(file(name, &text))
-            .stderr(Stdio::piped());
-        let process = Self {
-            child: command.spawn().unwrap(),
-            http,
-            admin,
-        };
-        until("it listens", || std::net::TcpStream::connect(admin).is_ok()).await;
-        process
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::of(child.stderr.take().unwrap());
+        until("it stands", || log.text().contains("the gate stands")).await;
+        Self {
+            http: log.address("\"http\":\"["),
+            admin: log.address("\"admin\":\""),
+            child,
+            log,
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -75,14 +109,7 @@ impl Process {
     async fn ended(mut self) -> (bool, String) {
         let status = tokio::task::spawn_blocking(move || {
             let status = self.child.wait().unwrap();
-            let mut log = String::new();
-            self.child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut log)
-                .unwrap();
-            (status.success(), log)
+            (status.success(), self.log.whole())
         });
         status.await.unwrap()
     }
