@@ -167,10 +167,7 @@ fn for_later(page: &mut Page, config: &Config) {
         Store::Memory => page.line("state", "in memory, gone with the process"),
         Store::Sqlite(path) => {
             let path = path.display();
-            page.line(
-                "state",
-                format_args!("SQLite at {path} ({UNUSED}: nothing is kept yet)"),
-            );
+            page.line("state", format_args!("SQLite at {path}: login sessions"));
         }
     }
     let prefix = &config.tasks.prefix;
@@ -186,10 +183,10 @@ fn for_later(page: &mut Page, config: &Config) {
     }
     let users = config.admin.break_glass_users.join(", ");
     if !users.is_empty() {
-        let why = "it does not know users yet";
+        let share = f64::from(config.admin.break_glass_share_ppm) / 10_000.0;
         page.line(
             "break glass",
-            format_args!("a reserved share for {users} ({UNUSED}: {why})"),
+            format_args!("{share} % of sessions, logins and seats kept free for {users}"),
         );
     }
 }
@@ -232,8 +229,25 @@ fn about_upstream(page: &mut Page, upstream: &Upstream) {
             say_duration(upstream.idle_timeout)
         ),
     );
+    speech(page, upstream);
     limits(page, upstream);
     routes(page, upstream);
+}
+
+fn speech(page: &mut Page, upstream: &Upstream) {
+    let speech = &upstream.speech;
+    page.line("dialect", speech.dialect.as_str());
+    page.line(
+        "session_idle",
+        format_args!(
+            "a REST session is taken for ended after {} without a call, a SOAP session after {}",
+            say_duration(speech.session_idle_rest),
+            say_duration(speech.session_idle_soap)
+        ),
+    );
+    for (spelling, domain) in &speech.domains {
+        page.line("domains", format_args!("{spelling:?} means {domain}"));
+    }
 }
 
 fn limits(page: &mut Page, upstream: &Upstream) {

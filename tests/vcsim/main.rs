@@ -60,6 +60,10 @@ impl Drop for Vcsim {
 }
 
 fn tidegate_before(vcsim: &Vcsim, name: &str) -> Running {
+    tidegate_with(vcsim, name, "")
+}
+
+fn tidegate_with(vcsim: &Vcsim, name: &str, limits: &str) -> Running {
     let folder = std::env::temp_dir().join(format!("tidegate-vcsim-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (certificate, key) = self_signed(&["localhost", "127.0.0.1"], false).write(&folder);
@@ -82,6 +86,7 @@ name = "vc"
 address = "https://{}"
 profile = "vcenter-8.0"
 insecure = {{ skip_verify = true }}
+{limits}
 "#,
         certificate.display(),
         key.display(),
@@ -223,8 +228,12 @@ print("done")
 "#;
 
 fn pyvmomi(authority: &str) -> String {
+    python(PYVMOMI, authority)
+}
+
+fn python(script: &str, authority: &str) -> String {
     let output = Command::new(tool("TIDEGATE_PYTHON"))
-        .args(["-c", PYVMOMI, authority])
+        .args(["-c", script, authority])
         .env_remove("REQUESTS_CA_BUNDLE")
         .env_remove("CURL_CA_BUNDLE")
         .output()
@@ -249,4 +258,54 @@ async fn pyvmomi_sees_the_same_through_the_gate_long_polls_and_faults_included()
     })
     .await;
     all_given_back(&gate).await;
+}
+
+/// Two sessions where one is allowed: the second is refused in words, and comes in once the first is out.
+const TWO_SESSIONS: &str = r#"
+import ssl, sys
+from pyVim.connect import SmartConnect, Disconnect
+host, port = sys.argv[1].rsplit(":", 1)
+context = ssl._create_unverified_context()
+def login():
+    return SmartConnect(host=host, port=int(port), user="user", pwd="pass", sslContext=context)
+first = login()
+try:
+    login()
+    print("a second session")
+except Exception as fault:
+    print(type(fault).__name__, getattr(fault, "msg", ""))
+print(first.RetrieveContent().about.apiType)
+Disconnect(first)
+Disconnect(login())
+print("done")
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_login_reads_as_words_in_pyvmomi_and_govc() {
+    let vcsim = Vcsim::start();
+    let one = "[upstream.limits.soap_sessions]\nlimit = 1";
+    let gate = tidegate_with(&vcsim, "one-session", one);
+    let through = gate.https()[0].to_string();
+    let said = tokio::task::spawn_blocking(move || python(TWO_SESSIONS, &through));
+    let said = said.await.unwrap();
+    assert!(said.contains("soap_sessions: 1 of 1 in use"), "{said}");
+    assert!(said.ends_with("VirtualCenter\ndone\n"), "{said}");
+    all_given_back(&gate).await;
+
+    let none = "[upstream.limits.soap_sessions]\nlimit = 0";
+    let gate = tidegate_with(&vcsim, "no-session", none);
+    let through = gate.https()[0].to_string();
+    let refused = tokio::task::spawn_blocking(move || {
+        Command::new(tool("TIDEGATE_GOVC"))
+            .args(["ls"])
+            .env("GOVC_URL", format!("https://user:pass@{through}/sdk"))
+            .env("GOVC_INSECURE", "1")
+            .env("GOVC_PERSIST_SESSION", "false")
+            .output()
+            .unwrap()
+    });
+    let refused = refused.await.unwrap();
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(errors.contains("soap_sessions: 0 of 0 in use"), "{errors}");
 }
