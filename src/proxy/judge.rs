@@ -24,11 +24,12 @@ pub(super) async fn judge(
     let form = form(&asked, upstream.config().speech.dialect);
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     sizes(head, stage).map_err(Stop::Answer)?;
-    let said = match form {
-        Some(form) => said::read(session, stage, form).await?,
-        None => Said::Unread,
+    let Some(form) = form else {
+        return claim(session, stage, upstream, &asked, Said::Unread).map_err(Stop::Answer);
     };
-    claim(session, stage, upstream, said).map_err(Stop::Answer)
+    let said = said::read(session, stage, form).await?;
+    let asked = self::asked(session, stage, upstream, &said).map_err(Stop::Answer)?;
+    claim(session, stage, upstream, &asked, said).map_err(Stop::Answer)
 }
 
 /// The body has to be read before the call is known.
@@ -73,14 +74,17 @@ fn claim(
     session: &Session,
     stage: &mut Stage,
     upstream: &Upstream,
+    asked: &Asked<'_>,
     said: Said,
 ) -> Result<(), Answer> {
     let now = match said {
         Said::Unread => stage.shared.moment(stage.began),
         _ => stage.shared.now(),
     };
-    let asked = asked(session, stage, upstream, &said)?;
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
+    stage.ends_own = !asked
+        .route_name(upstream.table())
+        .is_some_and(|route| route.starts_with("terminate-session"));
     let shared = stage.shared.clone();
     let home = shared.people.home(upstream.index());
     let head = session.req_header();

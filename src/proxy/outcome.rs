@@ -21,6 +21,17 @@ pub(super) struct LoginAnswer {
     body: BytesMut,
 }
 
+/// The beginning of an answer that may say that its session is gone.
+#[derive(Debug, Default)]
+pub(super) struct Peeked(BytesMut);
+
+/// Most bytes of it: both forms say it at once.
+const PEEK: usize = 4 * 1024;
+/// A fault of SOAP, which comes with status 500.
+const SOAP_GONE: &[u8] = b"NotAuthenticated";
+/// An error of JSON-RPC, which comes with status 200.
+const RPC_GONE: &[u8] = b"\"error\":{\"ERROR\":{\"com.vmware.vapi.std.errors.unauthenticated\"";
+
 /// Session expired, in Avi's own status.
 const AVI_EXPIRED: u16 = 419;
 
@@ -44,6 +55,14 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         return;
     }
     let now = shared.now();
+    let says_in_body = match stage.spoken {
+        Spoken::Soap => status == StatusCode::INTERNAL_SERVER_ERROR,
+        Spoken::Rpc => status == StatusCode::OK,
+        Spoken::Api | Spoken::Rest | Spoken::Plain => false,
+    };
+    if says_in_body && stage.met.in_use.is_some() {
+        stage.peeked = Some(Peeked::default());
+    }
     if status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED {
         if let Some((key, _)) = stage.met.seen {
             drop(people.ledger().close(&key, now));
@@ -54,7 +73,9 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             people.proofs().learn(*key, user.clone(), now);
         }
         match (stage.class, stage.met.seen) {
-            (Class::Logout, Some((key, _))) => drop(people.ledger().close(&key, now)),
+            (Class::Logout, Some((key, _))) if stage.ends_own => {
+                drop(people.ledger().close(&key, now));
+            }
             (_, None) => {}
             (..) => wonder(session, stage, people, home),
         }
@@ -68,10 +89,17 @@ pub(super) fn body(piece: Option<&Bytes>, stage: &mut Stage) {
         let taken = piece.get(..room.min(piece.len())).unwrap_or_default();
         login.body.extend_from_slice(taken);
     }
+    if let (Some(Peeked(body)), Some(piece)) = (&mut stage.peeked, piece) {
+        let room = PEEK.saturating_sub(body.len());
+        body.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+    }
 }
 
 /// The answer is whole: of a login, it tells whether there is one session more.
 pub(super) fn end(stage: &mut Stage) {
+    if let Some(Peeked(body)) = stage.peeked.take() {
+        gone(stage, &body);
+    }
     let Some(answer) = stage.login.take() else {
         return;
     };
@@ -86,6 +114,18 @@ pub(super) fn end(stage: &mut Stage) {
         login::Outcome::Opened(opened) => open(people, home, stage, &opened),
         login::Outcome::Refused => forget_proof(people, stage),
         login::Outcome::Unknown => {}
+    }
+}
+
+/// Forgets the session that the answer says is gone.
+fn gone(stage: &Stage, body: &[u8]) {
+    let says = match stage.spoken {
+        Spoken::Soap => SOAP_GONE,
+        _ => RPC_GONE,
+    };
+    if let (Some((key, _)), Some(_)) = (stage.met.seen, memchr::memmem::find(body, says)) {
+        let shared = &stage.shared;
+        drop(shared.people.ledger().close(&key, shared.now()));
     }
 }
 

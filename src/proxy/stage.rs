@@ -9,7 +9,7 @@ use pingora_error::Error;
 use pingora_proxy::Session;
 
 use super::caller::Met;
-use super::outcome::LoginAnswer;
+use super::outcome::{LoginAnswer, Peeked};
 use super::said::Scan;
 use super::shared::Shared;
 use crate::admit::Claim;
@@ -27,7 +27,7 @@ use crate::observe::{Destination, Ending, Phase, Record, Who};
 /// every unit that it holds.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "five facts of one request that do not depend on each other"
+    reason = "six facts of one request that do not depend on each other"
 )]
 pub struct Stage {
     pub(super) shared: Arc<Shared>,
@@ -50,6 +50,10 @@ pub struct Stage {
     pub(super) scan: Option<Scan>,
     /// The answer to a login, as it comes in.
     pub(super) login: Option<LoginAnswer>,
+    /// The beginning of an answer that may say that its session is gone.
+    pub(super) peeked: Option<Peeked>,
+    /// Of a logout: it ends the session it is made in, rather than others.
+    pub(super) ends_own: bool,
     /// The client was told to go on with its body.
     pub(super) continued: bool,
     pub(super) request_id: Option<HeaderValue>,
@@ -93,6 +97,8 @@ impl Stage {
             rpc_token: None,
             scan: None,
             login: None,
+            peeked: None,
+            ends_own: true,
             continued: false,
             request_id: None,
             claim: None,
