@@ -85,10 +85,7 @@ pub(super) async fn read(
     }
     if head.headers.contains_key(EXPECT) {
         // The upstream is not asked: whether the call may pass is only known once it is read.
-        session
-            .write_continue_response()
-            .await
-            .map_err(Stop::Broken)?;
+        session.write_continue_response().await.map_err(broken)?;
         stage.continued = true;
     }
     if let Some(exchange) = &stage.exchange {
@@ -105,7 +102,7 @@ async fn prefix(session: &mut Session, stage: &mut Stage, form: Form) -> Result<
     session.as_mut().enable_retry_buffering();
     let mut reader = Reader::new(form);
     loop {
-        let piece = session.read_request_body().await.map_err(Stop::Broken)?;
+        let piece = session.read_request_body().await.map_err(broken)?;
         if let Some(exchange) = &stage.exchange {
             exchange.body_progress();
         }
@@ -142,6 +139,12 @@ fn contradicted(session: &Session, stage: &mut Stage, said: Said) -> Result<Said
         }
     }
     Ok(said)
+}
+
+/// It broke on the client's side: Pingora says so of bodies it reads itself.
+fn broken(mut error: Box<Error>) -> Stop {
+    error.as_down();
+    Stop::Broken(error)
 }
 
 fn bad(stage: &mut Stage, status: u16, why: &str) -> Stop {

@@ -6,6 +6,7 @@ mod support;
 mod connections;
 mod headers;
 mod limits;
+mod operations;
 mod operator;
 mod releases;
 mod sockets;
