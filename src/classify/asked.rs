@@ -96,7 +96,8 @@ impl<'t> Asked<'t> {
 
     /// Which side of the upstream it goes to. SOAP and its JSON form (`/sdk/vim25/…`) pass the REST
     /// endpoint by.
-    fn side(&self) -> SessionKind {
+    #[must_use]
+    pub fn side(&self) -> SessionKind {
         let on_sdk = self.normal_path.get(..4).is_some_and(|start| {
             start.eq_ignore_ascii_case("/sdk")
                 && matches!(self.normal_path.as_bytes().get(4), None | Some(b'/'))

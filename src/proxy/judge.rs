@@ -8,7 +8,7 @@ use super::said::{self, Form, Said, Stop};
 use super::sessions::Home;
 use super::stage::Stage;
 use crate::answer::{self, Answer, Cap, Voice};
-use crate::call::{Class, Dialect, Refusal, Spoken};
+use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
 use crate::classify::{Asked, BadTarget};
 use crate::forward::Upstream;
 use crate::observe::Who;
@@ -82,6 +82,10 @@ fn claim(
         _ => stage.shared.now(),
     };
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
+    stage.form = match asked.side() {
+        SessionKind::Soap => Spoken::Soap,
+        SessionKind::Rest => asked.spoken,
+    };
     stage.ends_own = !asked
         .route_name(upstream.table())
         .is_some_and(|route| route.starts_with("terminate-session"));
@@ -94,7 +98,7 @@ fn claim(
             home,
             headers: &head.headers,
             class: asked.class,
-            spoken: asked.spoken,
+            spoken: stage.form,
             said: &said,
             certificate: certificate(stage),
             now,

@@ -55,7 +55,7 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         return;
     }
     let now = shared.now();
-    let says_in_body = match stage.spoken {
+    let says_in_body = match stage.form {
         Spoken::Soap => status == StatusCode::INTERNAL_SERVER_ERROR,
         Spoken::Rpc => status == StatusCode::OK,
         Spoken::Api | Spoken::Rest | Spoken::Plain => false,
@@ -109,7 +109,7 @@ pub(super) fn end(stage: &mut Stage) {
         return;
     };
     let (headers, body) = (&answer.headers, &answer.body);
-    let outcome = login::outcome(home.dialect, stage.spoken, answer.status, headers, body);
+    let outcome = login::outcome(home.dialect, stage.form, answer.status, headers, body);
     match outcome {
         login::Outcome::Opened(opened) => open(people, home, stage, &opened),
         login::Outcome::Refused => forget_proof(people, stage),
@@ -119,7 +119,7 @@ pub(super) fn end(stage: &mut Stage) {
 
 /// Forgets the session that the answer says is gone.
 fn gone(stage: &Stage, body: &[u8]) {
-    let says = match stage.spoken {
+    let says = match stage.form {
         Spoken::Soap => SOAP_GONE,
         _ => RPC_GONE,
     };
@@ -179,14 +179,14 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
     let (Some((key, kind)), None) = (stage.met.seen, &stage.met.in_use) else {
         return;
     };
-    let speaks = stage.spoken != Spoken::Plain || home.dialect != Dialect::Vcenter;
+    let speaks = stage.form != Spoken::Plain || home.dialect != Dialect::Vcenter;
     if !has_sessions(home.dialect) || !speaks {
         return;
     }
     let headers = &session.req_header().headers;
     let token = match &stage.rpc_token {
         Some(token) => token.clone(),
-        None => match credential::read(home.dialect, stage.spoken, headers) {
+        None => match credential::read(home.dialect, stage.form, headers) {
             Credential::Session(token) => Secret::new(token.bytes()),
             _ => return,
         },
@@ -195,7 +195,7 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
         upstream: home.upstream.index,
         key,
         kind,
-        spoken: stage.spoken,
+        spoken: stage.form,
         token,
         proof: credential::proof(home.dialect, headers).map(Secret::new),
         address: stage.client,

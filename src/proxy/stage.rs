@@ -40,6 +40,8 @@ pub struct Stage {
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) class: Class,
     pub(super) spoken: Spoken,
+    /// The form in which its sessions are: SOAP's for its JSON form too.
+    pub(super) form: Spoken,
     /// Who makes the call.
     pub(super) met: Met,
     /// The `id` of a JSON-RPC call, as raw JSON.
@@ -92,6 +94,7 @@ impl Stage {
             upstream: None,
             class: Class::Other,
             spoken: Spoken::Plain,
+            form: Spoken::Plain,
             met: Met::default(),
             rpc_id: None,
             rpc_token: None,
