@@ -37,9 +37,19 @@ pub struct Known {
 
 impl Known {
     /// The user that the call claims to be made by: by name, by the subject of the assertion, or by
-    /// that of the access token.
+    /// that of the access token. `None` where it shows two of these, or a session beside one: nobody
+    /// here knows which one the upstream goes by.
     #[must_use]
     pub fn claimed_user(&self) -> Option<String> {
+        let shown = [
+            self.user.is_some(),
+            self.assertion.is_some(),
+            self.access_token.is_some(),
+            self.session.is_some(),
+        ];
+        if shown.iter().filter(|shown| **shown).count() != 1 {
+            return None;
+        }
         let subject = |token: &Secret| saml::subject(token.expose());
         let bearer = |token: &Secret| authorization::bearer_user(token.expose());
         let user = self.user.clone();

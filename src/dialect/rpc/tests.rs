@@ -72,6 +72,22 @@ fn sessions_and_assertions_are_kept_and_not_printed() {
 }
 
 #[test]
+fn who_shows_two_credentials_is_nobody() {
+    let assertion = r#"<a:Assertion xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion"><a:Subject><a:NameID>eve@corp</a:NameID></a:Subject></a:Assertion>"#;
+    for security in [
+        json!({"userName": "adam@corp", "samlToken": assertion}),
+        json!({"userName": "adam@corp", "accessToken": "e30.eyJzdWIiOiJldmUifQ.x"}),
+        json!({"userName": "adam@corp", "sessionId": "b00db39f"}),
+        json!({"samlToken": assertion, "accessToken": "e30.eyJzdWIiOiJldmUifQ.x"}),
+    ] {
+        let params =
+            json!({"serviceId": "s", "operationId": "o", "ctx": {"securityCtx": security}});
+        let known = scan(json!({"id": 1, "params": params}).to_string().as_bytes()).unwrap();
+        assert_eq!(known.claimed_user(), None, "{security}");
+    }
+}
+
+#[test]
 fn it_says_what_it_knows_on_the_way() {
     let mut scanner = Scanner::new();
     let (known, done) = (LOGIN.find("},\"input\"").unwrap(), LOGIN.len());
