@@ -5,7 +5,6 @@ use pingora_proxy::Session;
 use super::arrive::{refuse, sizes};
 use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
-use super::sessions::Home;
 use super::stage::Stage;
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
@@ -89,12 +88,11 @@ fn claim(
     stage.ends_own = !asked
         .route_name(upstream.table())
         .is_some_and(|route| route.starts_with("terminate-session"));
-    let shared = stage.shared.clone();
-    let home = shared.people.home(upstream.index());
+    let people = &stage.shared.people;
     let head = session.req_header();
-    if let Some(home) = home {
+    if let Some(home) = people.home(upstream.index()) {
         stage.met = Look {
-            people: &shared.people,
+            people,
             home,
             headers: &head.headers,
             class: asked.class,
@@ -118,15 +116,15 @@ fn claim(
             stage.claim = Some(claim);
             Ok(())
         }
-        Err(refusal) => Err(refused(stage, home, &refusal)),
+        Err(refusal) => Err(refused(stage, upstream.index(), &refusal)),
     }
 }
 
 /// The refusal of a limit, in the words of the API that was spoken.
-pub(super) fn refused(stage: &mut Stage, home: Option<&Home>, refusal: &Refusal) -> Answer {
+pub(super) fn refused(stage: &mut Stage, upstream: usize, refusal: &Refusal) -> Answer {
     stage.who = Some(Who::Limit);
     stage.limit = Some(refusal.limit.clone());
-    let voice = home.map(|home| Voice {
+    let voice = stage.shared.people.home(upstream).map(|home| Voice {
         dialect: home.dialect,
         spoken: stage.spoken,
         statuses: home.statuses,

@@ -60,12 +60,11 @@ fn count_again(session: &Session, stage: &mut Stage) -> Result<()> {
     reason = "Pingora passes its errors boxed"
 )]
 fn refused(refusal: &Refusal, stage: &mut Stage) -> Box<Error> {
-    let shared = stage.shared.clone();
     let index = stage
         .upstream
         .as_ref()
         .map_or(0, |upstream| upstream.index());
-    let answer = judge::refused(stage, shared.people.home(index), refusal);
+    let answer = judge::refused(stage, index, refusal);
     stage.instead = Some(answer);
     Error::new_in(ErrorType::HTTPStatus(refusal.status))
 }
