@@ -201,8 +201,9 @@ async fn ask(shared: Arc<Shared>, mut questions: mpsc::Receiver<Question>) {
     let mut asked = Asked::default();
     while let Some(question) = questions.recv().await {
         let now = shared.now();
-        let known = shared.people.ledger().find(&question.key, now).is_some();
-        if known || asked.lately(question.key, now) {
+        let known = shared.people.ledger().find(&question.key, now);
+        let is_named = known.is_some_and(|known| known.user.is_some());
+        if is_named || asked.lately(question.key, now) {
             continue;
         }
         if let Some(name) = whose(&shared, &question).await {
@@ -244,7 +245,12 @@ async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<Option<Strin
     let Some(request) = own::whose(&session) else {
         return Some(None);
     };
-    let answer = send(shared, question.upstream, request, question.kind).await?;
+    let class = match question.kind {
+        SessionKind::Rest => Class::Rest,
+        SessionKind::Soap => Class::Soap,
+    };
+    let of = (class, question.kind);
+    let answer = send(shared, question.upstream, request, of).await?;
     match own::answer(home.dialect, question.spoken, answer.status, &answer.body) {
         own::Whose::User(name) => Some(Some(name)),
         own::Whose::Gone | own::Whose::Unknown => None,
@@ -261,6 +267,13 @@ fn adopt(shared: &Shared, question: &Question, name: Option<&str>) {
     };
     let now = People::now(shared.now());
     let user = name.and_then(|name| home.user(name));
+    if let Some(user) = &user {
+        let take = |units: &mut SessionUnits| units.name(user.id);
+        let ledger = people.ledger();
+        if ledger.name(&question.key, user.clone(), take, now.moment) {
+            return;
+        }
+    }
     let id = user.as_ref().map(|user| user.id);
     let stack = upstream.stack();
     let units = stack.hold_session(question.kind, id, question.address, now.moment);
@@ -289,15 +302,12 @@ async fn send(
     shared: &Arc<Shared>,
     upstream: usize,
     request: own::Request,
-    kind: SessionKind,
+    (class, side): (Class, SessionKind),
 ) -> Option<OwnAnswer> {
     let upstream = shared.hosts.all().get(upstream)?;
-    let class = match kind {
-        SessionKind::Rest => Class::Rest,
-        SessionKind::Soap => Class::Soap,
-    };
     let nobody = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let call = Call::new(class, request.target, nobody);
+    let mut call = Call::new(class, request.target, nobody);
+    call.side = side;
     // Refused: whoever wanted it comes again.
     let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
     claim.dispatch(shared.now()).ok()?;
@@ -342,9 +352,12 @@ pub(super) async fn log_out(shared: Arc<Shared>, id: SessionId) -> LoggedOut {
     let Some((home, request)) = logout_request(people, &found) else {
         return LoggedOut::Impossible;
     };
-    let answer = send(&shared, home.upstream.index, request, found.kind).await;
-    // 401 says that it is gone already.
-    let gone = answer.is_some_and(|answer| answer.status < 400 || answer.status == 401);
+    let of = (Class::Logout, found.kind);
+    let answer = send(&shared, home.upstream.index, request, of).await;
+    let gone = answer.is_some_and(|answer| {
+        let said = own::answer(home.dialect, form(found.kind), answer.status, &answer.body);
+        answer.status < 400 || said == own::Whose::Gone
+    });
     if !gone {
         return LoggedOut::Failed;
     }
@@ -365,13 +378,18 @@ fn logout_request<'p>(
         .map(|proof| Secret::new(proof.expose()));
     let session = own::Session {
         dialect: home.dialect,
-        spoken: match found.kind {
-            SessionKind::Rest => Spoken::Api,
-            SessionKind::Soap => Spoken::Soap,
-        },
+        spoken: form(found.kind),
         token: &token,
         proof: proof.as_ref(),
     };
     let request = own::logout(&session, &format!("https://{}", home.upstream.name))?;
     Some((home, request))
+}
+
+/// The form in which the gate itself ends a session of this kind.
+const fn form(kind: SessionKind) -> Spoken {
+    match kind {
+        SessionKind::Rest => Spoken::Api,
+        SessionKind::Soap => Spoken::Soap,
+    }
 }

@@ -143,7 +143,11 @@ impl Look<'_> {
         if !has_sessions(self.home.dialect) {
             return;
         }
-        let claimed = credential::claim(self.headers);
+        // Elsewhere the body says who logs in: a field beside it proves nothing, whatever it names.
+        let claimed = match self.spoken {
+            Spoken::Api | Spoken::Rest => credential::claim(self.headers),
+            Spoken::Rpc | Spoken::Soap | Spoken::Plain => Credential::None,
+        };
         let by_field = match &claimed {
             Credential::Claim(claim) => self.proof_key(claim).map(|key| (key, claim)),
             _ => None,
@@ -181,6 +185,18 @@ impl Look<'_> {
 /// Whether the API has login sessions that count.
 pub(super) const fn has_sessions(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Vcenter | Dialect::Nsx | Dialect::Avi)
+}
+
+/// Whether a call that succeeded has proven the credentials beside it. Not where the API takes them
+/// at a login alone, and lets them be anything elsewhere; nor on pages that are open to everybody.
+pub(super) const fn proves(dialect: Dialect, class: Class) -> bool {
+    match dialect {
+        Dialect::Vcenter => false,
+        Dialect::Skytap => true,
+        Dialect::Nsx | Dialect::NsxV | Dialect::Avi | Dialect::Generic => {
+            !matches!(class, Class::Other)
+        }
+    }
 }
 
 /// The family of the sessions that a login in this form opens.

@@ -5,16 +5,15 @@ use http::{HeaderMap, StatusCode};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::caller::has_sessions;
+use super::caller::{has_sessions, kind_of, proves};
 use super::sessions::{Home, People, Question};
 use super::stage::Stage;
-use crate::call::{Class, Dialect, Spoken};
+use crate::call::{Class, Dialect, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential};
-use crate::dialect::{Secret, login};
-use crate::session::{self, New, User};
+use crate::dialect::{Secret, login, own};
+use crate::session::{self, InUse, New, User};
 
-/// The answer to a login, as it comes in.
-#[derive(Debug)]
+/// The answer to a login, as it comes in. It holds a token: it is not for printing.
 pub(super) struct LoginAnswer {
     status: u16,
     headers: HeaderMap,
@@ -22,13 +21,11 @@ pub(super) struct LoginAnswer {
 }
 
 /// The beginning of an answer that may say that its session is gone.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Peeked(BytesMut);
 
 /// Most bytes of it: both forms say it at once.
 const PEEK: usize = 4 * 1024;
-/// A fault of SOAP, which comes with status 500.
-const SOAP_GONE: &[u8] = b"NotAuthenticated";
 /// An error of JSON-RPC, which comes with status 200.
 const RPC_GONE: &[u8] = b"\"error\":{\"ERROR\":{\"com.vmware.vapi.std.errors.unauthenticated\"";
 
@@ -37,8 +34,7 @@ const AVI_EXPIRED: u16 = 419;
 
 /// The head of the answer is here.
 pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) {
-    let shared = stage.shared.clone();
-    let people = &shared.people;
+    let people = &stage.shared.people;
     let Some(home) = home(people, stage) else {
         return;
     };
@@ -54,7 +50,10 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         }
         return;
     }
-    let now = shared.now();
+    if stage.met.seen.is_none() && stage.met.proof.is_none() {
+        return;
+    }
+    let now = stage.shared.now();
     let says_in_body = match stage.form {
         Spoken::Soap => status == StatusCode::INTERNAL_SERVER_ERROR,
         Spoken::Rpc => status == StatusCode::OK,
@@ -64,15 +63,21 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         stage.peeked = Some(Peeked::default());
     }
     if status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED {
-        if let Some((key, _)) = stage.met.seen {
+        if let Some((key, kind)) = stage.met.seen
+            && judges(home, stage.form, kind)
+        {
             drop(people.ledger().close(&key, now));
         }
         forget_proof(people, stage);
     } else if status.is_success() {
-        if let Some((key, user)) = &stage.met.proof {
+        if let Some((key, user)) = &stage.met.proof
+            && proves(home.dialect, stage.class)
+        {
             people.proofs().learn(*key, user.clone(), now);
         }
         match (stage.class, stage.met.seen) {
+            // JSON-RPC says in its body whether it did.
+            (Class::Logout, Some(_)) if stage.form == Spoken::Rpc => {}
             (Class::Logout, Some((key, _))) if stage.ends_own => {
                 drop(people.ledger().close(&key, now));
             }
@@ -117,16 +122,37 @@ pub(super) fn end(stage: &mut Stage) {
     }
 }
 
+/// Whether a call in this form is asked of the API that a session of this kind belongs to. Another
+/// answers 401 to a session that lives on.
+fn judges(home: &Home, form: Spoken, kind: SessionKind) -> bool {
+    let of_files = home.dialect == Dialect::Vcenter && form == Spoken::Plain;
+    kind_of(form) == kind && !of_files
+}
+
 /// Forgets the session that the answer says is gone.
 fn gone(stage: &Stage, body: &[u8]) {
-    let says = match stage.form {
-        Spoken::Soap => SOAP_GONE,
-        _ => RPC_GONE,
+    let logout = stage.class == Class::Logout && stage.ends_own;
+    let is_gone = match stage.form {
+        // Only the name of the fault counts: what else it says may repeat the call's own words.
+        Spoken::Soap => {
+            let said = own::answer(Dialect::Vcenter, Spoken::Soap, 500, body);
+            said == own::Whose::Gone
+        }
+        _ => memchr::memmem::find(body, RPC_GONE).is_some() || (logout && is_result(body)),
     };
-    if let (Some((key, _)), Some(_)) = (stage.met.seen, memchr::memmem::find(body, says)) {
+    if let (Some((key, _)), true) = (stage.met.seen, is_gone) {
         let shared = &stage.shared;
         drop(shared.people.ledger().close(&key, shared.now()));
     }
+}
+
+/// Whether this is an answer of JSON-RPC without an error in it.
+fn is_result(body: &[u8]) -> bool {
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return false;
+    };
+    let errors = [answer.get("error"), answer.pointer("/result/error")];
+    errors.into_iter().flatten().all(serde_json::Value::is_null)
 }
 
 fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened) {
@@ -160,8 +186,21 @@ fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened)
         credential: Some(&credential),
         began: stage.dispatched_at(),
     };
-    let opened = people.ledger().open(new, units, People::now(now));
-    tracing::debug!(?opened, upstream = %home.upstream.name, "login");
+    let entered = people.ledger().open(new, units, People::now(now));
+    // Nobody but the upstream knows whose it is.
+    if user.is_none() {
+        people.ask(Question {
+            upstream: home.upstream.index,
+            key,
+            kind: opened.kind,
+            spoken: stage.form,
+            token: opened.token.clone(),
+            proof: opened.proof.clone(),
+            address: stage.client,
+            began: stage.dispatched_at(),
+        });
+    }
+    tracing::debug!(opened = ?entered, upstream = %home.upstream.name, "login");
     if let (Some((key, _)), Some(user)) = (&stage.met.proof, user) {
         people.proofs().learn(*key, user, now);
     }
@@ -174,11 +213,15 @@ fn claimed(stage: &Stage) -> Option<User> {
     Some(User { id, name })
 }
 
-/// A session that the ledger does not know, and the upstream does: whose is it?
+/// A session that the ledger does not know, or not whose it is, and the upstream does: ask.
 fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
-    let (Some((key, kind)), None) = (stage.met.seen, &stage.met.in_use) else {
+    let Some((key, kind)) = stage.met.seen else {
         return;
     };
+    let named = |in_use: &InUse| in_use.known().user.is_some() || home.dialect == Dialect::Avi;
+    if stage.met.in_use.as_ref().is_some_and(named) {
+        return;
+    }
     let speaks = stage.form != Spoken::Plain || home.dialect != Dialect::Vcenter;
     if !has_sessions(home.dialect) || !speaks {
         return;

@@ -30,8 +30,8 @@ pub(super) enum Form {
     Login,
 }
 
-/// What was found.
-#[derive(Debug, Default)]
+/// What was found. It may hold a password: it is not for printing.
+#[derive(Default)]
 pub(super) enum Said {
     /// The body was not read.
     #[default]
@@ -111,6 +111,10 @@ async fn prefix(session: &mut Session, stage: &mut Stage, form: Form) -> Result<
         match step {
             Ok(None) if !whole => {}
             Ok(None) => return Err(bad(stage, 400, "the body ends too early")),
+            Ok(Some(_)) if session.as_ref().retry_buffer_truncated() => {
+                let why = "the body began in one piece with a head too long for it";
+                return Err(bad(stage, 413, why));
+            }
             Ok(Some(said)) => {
                 stage.scan = reader.rest();
                 return contradicted(session, stage, said);

@@ -9,7 +9,7 @@ use pingora_error::Error;
 use pingora_proxy::Session;
 
 use super::caller::Met;
-use super::outcome::{LoginAnswer, Peeked};
+use super::outcome::{self, LoginAnswer, Peeked};
 use super::said::Scan;
 use super::shared::Shared;
 use crate::admit::Claim;
@@ -176,6 +176,8 @@ impl Stage {
 
     fn close(&mut self, ending: Ending, sent_bytes: u64) {
         self.finished = true;
+        // The upstream may have opened a session though its answer broke off, or nobody waited for it.
+        outcome::end(self);
         let now = Instant::now();
         // First the units: whoever waits for them need not wait for the record.
         self.release(now);

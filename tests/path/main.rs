@@ -8,6 +8,7 @@ mod headers;
 mod limits;
 mod operations;
 mod operator;
+mod people;
 mod releases;
 mod sockets;
 mod streaming;

@@ -1,0 +1,230 @@
+//! Who calls: names that are only claimed, and sessions of which the answers say one thing or another.
+
+use std::net::SocketAddr;
+
+use tidegate::app::Running;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::client::{Answer, Client};
+use crate::support::origin::Origin;
+use crate::support::{all_given_back, gate, limit, plain, until};
+
+/// `administrator@vsphere.local` with any password.
+const BASIC: &str = "Authorization: Basic YWRtaW5pc3RyYXRvckB2c3BoZXJlLmxvY2FsOng=\r\n";
+const PER_USER: &str = r#"
+[upstream.limits.calls_per_user]
+counts = "requests_in_flight"
+key = "user"
+limit = 9
+full = { status = 503 }
+"#;
+
+/// A gate before `origin` that speaks as a vCenter does.
+fn vcenter(origin: &Origin, limits: &str) -> Running {
+    let text = plain(origin.address, limits);
+    gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
+}
+
+fn post(target: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {target} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+}
+
+async fn call(gate: &Running, request: &str) -> Answer {
+    let mut client = Client::connect(gate.http()[0]).await;
+    client.send(request).await;
+    client.answer().await.unwrap()
+}
+
+/// A call of VMware's SDKs with this security context.
+fn rpc(service: &str, operation: &str, security: &str) -> String {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"invoke\",\"id\":\"1\",\"params\":{{\"serviceId\":\"{service}\",\
+         \"operationId\":\"{operation}\",\"ctx\":{{\"securityCtx\":{security}}},\"input\":{{}}}}}}"
+    )
+}
+
+fn sessions(gate: &Running, name: &str) -> u64 {
+    limit(&gate.snapshot(), name).in_use
+}
+
+/// Logs in over REST: the model says the token in a field.
+async fn log_in(gate: &Running, token: &str, fields: &str) {
+    let target = format!("/api/session?status=201&header=vmware-api-session-id:{token}");
+    let answer = call(gate, &post(&target, fields, "")).await;
+    assert_eq!(answer.status, 201);
+}
+
+#[tokio::test]
+async fn a_name_beside_a_call_that_nobody_checks_stays_a_claim() {
+    let origin = Origin::start().await;
+    let gate = vcenter(&origin, PER_USER);
+    let list = rpc("com.vmware.vcenter.VM", "list", "null");
+    let find = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
+                <RetrieveServiceContent xmlns=\"urn:vim25\"/></s:Body></s:Envelope>";
+    for (target, body) in [
+        ("/api", &*list),
+        ("/sdk", find),
+        ("/ui/x", ""),
+        ("/api/x", ""),
+    ] {
+        let answer = call(&gate, &post(target, BASIC, body)).await;
+        assert_eq!(answer.status, 200, "{target}");
+    }
+    let holder = async || {
+        let mut client = Client::connect(gate.http()[0]).await;
+        client
+            .send(format!(
+                "GET /api/x?hold HTTP/1.1\r\nHost: a\r\n{BASIC}\r\n"
+            ))
+            .await;
+        let held = || limit(&gate.snapshot(), "calls_per_user");
+        until("it is held", || held().in_use == 1).await;
+        let key = held().top[0].key.clone();
+        drop(client);
+        until("it is given back", || held().in_use == 0).await;
+        key
+    };
+    assert_eq!(holder().await, "127.0.0.1");
+    log_in(&gate, "t", BASIC).await;
+    assert_eq!(holder().await, "administrator@vsphere.local");
+}
+
+#[tokio::test]
+async fn a_name_in_a_field_is_not_the_name_of_a_login_by_its_body() {
+    let origin = Origin::start().await;
+    let gate = vcenter(&origin, "");
+    let login = rpc(
+        "com.vmware.cis.session",
+        "create",
+        "{\"schemeId\":\"oauth\",\"accessToken\":\"opaque\"}",
+    );
+    let held = post("/api?hold", BASIC, &login);
+    let mut client = Client::connect(gate.http()[0]).await;
+    client.send(held).await;
+    until("it runs", || origin.seen.running() == 1).await;
+    let row = limit(&gate.snapshot(), "sessions_per_user");
+    assert_eq!((row.in_use, row.top[0].key.as_str()), (1, "127.0.0.1"));
+    origin.release();
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn only_the_api_of_a_session_says_that_it_is_gone() {
+    let origin = Origin::start().await;
+    let gate = vcenter(&origin, "");
+    log_in(&gate, "b00db39f", BASIC).await;
+    assert_eq!(sessions(&gate, "sessions"), 1);
+    let token = "vmware-api-session-id: b00db39f\r\n";
+    for target in [
+        "/sdk/vim25/8.0.1.0/VirtualMachine/vm-1/PowerOnVM_Task?status=401",
+        "/folder/x.iso?status=401",
+    ] {
+        let answer = call(&gate, &post(target, token, "")).await;
+        assert_eq!(answer.status, 401);
+        assert_eq!(sessions(&gate, "sessions"), 1, "{target}");
+    }
+    let answer = call(&gate, &post("/api/x?status=401", token, "")).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(sessions(&gate, "sessions"), 0);
+    all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn a_login_whose_answer_breaks_off_counts_all_the_same() {
+    let origin = Origin::start().await;
+    let gate = vcenter(&origin, "");
+    let target = "/api/session?cut=10&header=vmware-api-session-id:b00db39f";
+    let answer = call(&gate, &post(target, BASIC, "")).await;
+    assert!(!answer.whole);
+    until("it counts", || sessions(&gate, "sessions") == 1).await;
+    let row = limit(&gate.snapshot(), "sessions_per_user");
+    assert_eq!(row.top[0].key, "administrator@vsphere.local");
+}
+
+/// An upstream that answers what `script` says to the head and body of a request, with status 200.
+async fn scripted(script: fn(&str) -> &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut heard = Vec::new();
+                while socket.read_buf(&mut heard).await.unwrap_or(0) > 0 {
+                    let text = String::from_utf8_lossy(&heard).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                        continue;
+                    };
+                    let lines = head.lines().filter_map(|line| line.split_once(": "));
+                    let mut lengths =
+                        lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+                    let length = lengths
+                        .next()
+                        .map_or(0, |(_, value)| value.parse().unwrap());
+                    if body.len() < length {
+                        continue;
+                    }
+                    let said = script(&text);
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", said.len());
+                    socket.write_all((head + said).as_bytes()).await.unwrap();
+                    heard.clear();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_session_whose_login_named_nobody_is_asked_whose_it_is() {
+    let upstream = scripted(|request| match request.split(' ').next() {
+        Some("POST") => "\"b00db39f\"",
+        _ => "{\"user\":\"Eve@corp\"}",
+    })
+    .await;
+    let text = plain(upstream, "").replace("profile = \"generic\"", "profile = \"vcenter-8.0\"");
+    let gate = gate(&text);
+    let opaque = "Authorization: Bearer opaque\r\n";
+    let answer = call(&gate, &post("/api/session", opaque, "")).await;
+    assert_eq!(answer.status, 200);
+    let holder = || {
+        limit(&gate.snapshot(), "sessions_per_user").top[0]
+            .key
+            .clone()
+    };
+    until("it is known", || holder() == "eve@corp").await;
+    assert_eq!(sessions(&gate, "sessions"), 1);
+    assert_eq!(sessions(&gate, "sessions_per_user"), 1);
+}
+
+#[tokio::test]
+async fn a_logout_that_json_rpc_says_failed_ends_no_session() {
+    let upstream = scripted(|request| {
+        if request.contains("\"create\"") {
+            "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"output\":{\"SECRET\":\"b00db39f\"}}}"
+        } else if request.contains("\"vapi-bad\"") {
+            "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"error\":{\"ERROR\":{\"com.vmware.vapi.std.errors.invalid_argument\":{}}}}}"
+        } else {
+            "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"output\":null}}"
+        }
+    })
+    .await;
+    let text = plain(upstream, "").replace("profile = \"generic\"", "profile = \"vcenter-8.0\"");
+    let gate = gate(&text);
+    let service = "com.vmware.cis.session";
+    let login = "{\"schemeId\":\"x\",\"userName\":\"eve@corp\",\"password\":\"x\"}";
+    call(&gate, &post("/api", "", &rpc(service, "create", login))).await;
+    assert_eq!(sessions(&gate, "sessions"), 1);
+    let token = "{\"schemeId\":\"x\",\"sessionId\":\"b00db39f\"}";
+    let logout = rpc(service, "delete", token);
+    let bad = logout.replace("\"input\":{}", "\"input\":{\"vapi-bad\":1}");
+    for (request, left) in [(bad, 1), (logout, 0)] {
+        let answer = call(&gate, &post("/api", "", &request)).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(sessions(&gate, "sessions"), left, "{request}");
+    }
+    all_given_back(&gate).await;
+}
