@@ -1,45 +1,17 @@
 //! Counters for each key apart: seats and paces in one sharded map, where idle keys cost nothing.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
-use foldhash::quality::RandomState;
-use hashbrown::HashTable;
-
+use super::hash::{Hashed, KeyHasher};
 use super::moment::{Denied, Moment};
 use super::pace::{Arrival, Pace};
 use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use super::table::{Entry, Spot, Table};
 
 /// Locks that the keys are spread over; a power of two.
 const SHARDS: usize = 128;
 /// Shards smaller than this are not worth shrinking.
 const SMALL: usize = 64;
-
-/// The hash of one family of maps, seeded anew in every process, so that nobody outside can choose
-/// keys that fall together. Maps that share it hash a key once for all of them.
-#[derive(Debug, Clone, Default)]
-pub struct KeyHasher(RandomState);
-
-impl KeyHasher {
-    /// The key with its hash.
-    pub fn hash<K: Hash>(&self, key: K) -> Hashed<K> {
-        let hash = self.0.hash_one(&key);
-        Hashed { key, hash }
-    }
-}
-
-/// A key with its hash. Good for every map that was built with the same [`KeyHasher`].
-#[derive(Debug, Clone, Copy)]
-pub struct Hashed<K> {
-    key: K,
-    hash: u64,
-}
-
-impl<K> Hashed<K> {
-    /// The key.
-    pub const fn key(&self) -> &K {
-        &self.key
-    }
-}
 
 /// What is counted for one key.
 #[derive(Debug, Clone, Copy)]
@@ -62,31 +34,20 @@ impl Cell {
     }
 }
 
-/// A key and its [`Cell`], side by side rather than one in the other: an address, which has odd
-/// bytes left, then makes 32 bytes, and two entries a cache line.
-#[derive(Debug)]
-struct Entry<K> {
-    key: K,
-    held: u32,
-    arrival: Arrival,
-}
-
-impl<K> Entry<K> {
-    const fn cell(&self) -> Cell {
-        Cell {
-            held: self.held,
-            arrival: self.arrival,
+impl Cell {
+    fn of<K>(entry: &Entry<K>) -> Self {
+        Self {
+            held: entry.held,
+            arrival: entry.arrival,
         }
     }
-
-    /// Whether it is like one that was never used: only then may it be forgotten, since forgetting a
-    /// bucket that is not full would refill it.
-    const fn is_idle(&self, now: Moment) -> bool {
-        self.held == 0 && self.arrival.is_full(now)
-    }
 }
 
-type Table<K> = HashTable<Entry<K>>;
+/// Whether a key is like one that was never used: only then may it be forgotten, since forgetting a
+/// bucket that is not full would refill it.
+const fn is_idle<K>(entry: &Entry<K>, now: Moment) -> bool {
+    entry.held == 0 && entry.arrival.is_full(now)
+}
 
 /// Aligned so that neighbours' locks do not share a cache line (nor the pair that is prefetched).
 #[derive(Debug)]
@@ -124,13 +85,14 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
     /// The seats held, when they are as many as the ceiling.
     pub fn try_seat(&self, key: &Hashed<K>, ceiling: u64) -> Result<(), u64> {
         let mut table = self.table(key.hash);
-        let held = table
-            .find(key.hash, |entry| entry.key == key.key)
-            .map_or(0, |entry| u64::from(entry.held));
+        let spot = table.find(key);
+        let held = spot.map_or(0, |spot| held(&table, spot));
         if held >= ceiling || held >= u64::from(u32::MAX) {
             return Err(held);
         }
-        self.entry(&mut table, key).held += 1;
+        if let Some(entry) = self.entry(&mut table, key, spot) {
+            entry.held += 1;
+        }
         Ok(())
     }
 
@@ -138,25 +100,29 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
     /// `ceiling`. Owes one [`Keyed::give_back`].
     pub fn seat_unchecked(&self, key: &Hashed<K>, ceiling: u64) -> bool {
         let mut table = self.table(key.hash);
-        let entry = self.entry(&mut table, key);
-        let within = u64::from(entry.held) < ceiling;
-        entry.held = entry.held.saturating_add(1);
+        let spot = table.find(key);
+        let within = spot.map_or(0, |spot| held(&table, spot)) < ceiling;
+        if let Some(entry) = self.entry(&mut table, key, spot) {
+            entry.held = entry.held.saturating_add(1);
+        }
         within
     }
 
     /// Gives a seat of `key` back. False, and nothing changed, when none was held.
     pub fn give_back(&self, key: &Hashed<K>) -> bool {
         let mut table = self.table(key.hash);
-        let Ok(mut found) = table.find_entry(key.hash, |entry| entry.key == key.key) else {
+        let Some(spot) = table.find(key) else {
             return false;
         };
-        let entry = found.get_mut();
+        let Some(entry) = table.get_mut(spot) else {
+            return false;
+        };
         let Some(left) = entry.held.checked_sub(1) else {
             return false;
         };
         entry.held = left;
-        if entry.is_idle(Moment::START) {
-            found.remove();
+        if is_idle(entry, Moment::START) {
+            table.remove(spot, &self.hasher);
         }
         true
     }
@@ -165,18 +131,15 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
     #[must_use]
     pub fn held(&self, key: &Hashed<K>) -> u64 {
         let table = self.table(key.hash);
-        table
-            .find(key.hash, |entry| entry.key == key.key)
-            .map_or(0, |entry| u64::from(entry.held))
+        table.find(key).map_or(0, |spot| held(&table, spot))
     }
 
     /// Tokens missing from the bucket of `key` at `now`.
     #[must_use]
     pub fn tokens(&self, key: &Hashed<K>, pace: &Pace, now: Moment) -> u64 {
         let table = self.table(key.hash);
-        table
-            .find(key.hash, |entry| entry.key == key.key)
-            .map_or(0, |entry| entry.cell().tokens(pace, now))
+        let cell = table.find(key).and_then(|spot| table.get(spot));
+        cell.map_or(0, |entry| Cell::of(entry).tokens(pace, now))
     }
 
     /// Whether one more call of `key` fits at `now`. The answer holds, and the other keys of its
@@ -192,16 +155,16 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         now: Moment,
     ) -> Result<KeyedOffer<'_, K>, Denied> {
         let table = self.table(key.hash);
-        let bucket = table.find_bucket_index(key.hash, |entry| entry.key == key.key);
-        let before = bucket
-            .and_then(|bucket| table.get_bucket(bucket))
+        let spot = table.find(key);
+        let before = spot
+            .and_then(|spot| table.get(spot))
             .map(|entry| entry.arrival);
         let after = pace.check(before.unwrap_or_default(), now)?;
         Ok(KeyedOffer {
             of: self,
             table,
             key: key.clone(),
-            bucket,
+            spot,
             after,
             now,
         })
@@ -227,10 +190,10 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
             let turn = self.next.fetch_add(1, Ordering::Relaxed);
             let mut table = self.shard(turn);
             let before = table.len();
-            table.retain(|entry| !entry.is_idle(now));
+            table.retain(|entry| !is_idle(entry, now), &self.hasher);
             let len = table.len();
             if table.capacity() > SMALL && len < table.capacity() / 4 {
-                table.shrink_to(len * 2, |entry| self.hasher.0.hash_one(&entry.key));
+                table.shrink_to(len * 2, &self.hasher);
             }
             seen += before.max(1);
             forgotten += before - len;
@@ -244,12 +207,12 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         let mut total = 0_u64;
         let mut top: Vec<(K, u64)> = Vec::with_capacity(n.min(SMALL) + 1);
         for shard in self.shards.iter() {
-            for entry in shard.0.lock().iter() {
-                let weight = weigh(&entry.cell());
+            for (key, entry) in shard.0.lock().iter() {
+                let weight = weigh(&Cell::of(entry));
                 total = total.saturating_add(weight);
                 let place = top.partition_point(|(_, other)| *other >= weight);
                 if weight > 0 && place < n {
-                    top.insert(place, (entry.key.clone(), weight));
+                    top.insert(place, (key.clone(), weight));
                     top.truncate(n);
                 }
             }
@@ -275,13 +238,13 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         let tables: usize = self
             .shards
             .iter()
-            .map(|shard| shard.0.lock().allocation_size())
+            .map(|shard| shard.0.lock().allocated_bytes())
             .sum();
         tables + size_of_val(&*self.shards)
     }
 
     fn table(&self, hash: u64) -> MutexGuard<'_, Table<K>> {
-        // Bits of the middle: the table itself uses the lowest ones and the highest seven.
+        // Bits of the middle: the table itself uses the upper half.
         let [.., middle, _, _, _, _, _] = hash.to_le_bytes();
         self.shard(usize::from(middle))
     }
@@ -291,16 +254,22 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         self.shards[turn % SHARDS].0.lock()
     }
 
-    fn entry<'t>(&self, table: &'t mut Table<K>, key: &Hashed<K>) -> &'t mut Entry<K> {
-        let hash_of = |entry: &Entry<K>| self.hasher.0.hash_one(&entry.key);
-        let found = table.entry(key.hash, |entry| entry.key == key.key, hash_of);
-        let new = || Entry {
-            key: key.key.clone(),
-            held: 0,
-            arrival: Arrival::default(),
-        };
-        found.or_insert_with(new).into_mut()
+    /// The entry at `spot`, or a new one for `key` where there is none.
+    fn entry<'t>(
+        &self,
+        table: &'t mut Table<K>,
+        key: &Hashed<K>,
+        spot: Option<Spot>,
+    ) -> Option<&'t mut Entry<K>> {
+        match spot {
+            Some(spot) => table.get_mut(spot),
+            None => table.insert(key, &self.hasher),
+        }
     }
+}
+
+fn held<K: Hash + Eq + Clone>(table: &Table<K>, spot: Spot) -> u64 {
+    table.get(spot).map_or(0, |entry| u64::from(entry.held))
 }
 
 /// Room for one call of a key, kept for whoever holds this.
@@ -311,7 +280,7 @@ pub struct KeyedOffer<'a, K> {
     table: MutexGuard<'a, Table<K>>,
     key: Hashed<K>,
     /// Where the key stands, when it is known already.
-    bucket: Option<usize>,
+    spot: Option<Spot>,
     after: Arrival,
     now: Moment,
 }
@@ -319,32 +288,26 @@ pub struct KeyedOffer<'a, K> {
 impl<K: Hash + Eq + Clone> KeyedOffer<'_, K> {
     /// Counts the call.
     pub fn take(mut self) {
-        if let Some(entry) = self
-            .bucket
-            .and_then(|bucket| self.table.get_bucket_mut(bucket))
-        {
-            entry.arrival = self.after;
-            return;
+        if self.spot.is_none() {
+            self.make_room();
         }
-        self.make_room();
-        self.of.entry(&mut self.table, &self.key).arrival = self.after;
+        if let Some(entry) = self.of.entry(&mut self.table, &self.key, self.spot) {
+            entry.arrival = self.after;
+        }
     }
 
     /// Before a full table grows, its idle keys go: a flood of new keys then costs no more memory
-    /// than the keys that count. Growing is left to the table where that frees too little, or a
-    /// sweep would come with every key.
+    /// than the keys that count. Growing it stays where that frees too little, or a sweep would come
+    /// with every key.
     fn make_room(&mut self) {
-        let capacity = self.table.capacity();
+        let (capacity, hasher) = (self.table.capacity(), &self.of.hasher);
         if capacity < SMALL || self.table.len() < capacity {
             return;
         }
         let now = self.now;
-        self.table.retain(|entry| !entry.is_idle(now));
+        self.table.retain(|entry| !is_idle(entry, now), hasher);
         if self.table.len() > capacity / 2 {
-            let more = capacity + 1 - self.table.len();
-            let hasher = &self.of.hasher.0;
-            self.table
-                .reserve(more, |entry| hasher.hash_one(&entry.key));
+            self.table.grow(hasher);
         }
     }
 }

@@ -8,14 +8,17 @@
 //!
 //! Nothing here waits, and nothing reads a clock: whoever asks says what the time is.
 
+mod hash;
 mod keyed;
 mod moment;
 mod pace;
 mod rate;
 mod seats;
 mod sync;
+mod table;
 
-pub use keyed::{Cell, Hashed, KeyHasher, Keyed, KeyedOffer};
+pub use hash::{Hashed, KeyHasher};
+pub use keyed::{Cell, Keyed, KeyedOffer};
 pub use moment::{Denied, Moment};
 pub use pace::{Arrival, Pace};
 pub use rate::{Offer, Rate};

@@ -1,5 +1,7 @@
 //! The room `limit`, its own files over the checker's atomics and locks.
 
+#[path = "../../src/limit/hash.rs"]
+mod hash;
 #[path = "../../src/limit/keyed.rs"]
 mod keyed;
 #[path = "../../src/limit/moment.rs"]
@@ -10,8 +12,11 @@ mod pace;
 mod rate;
 #[path = "../../src/limit/seats.rs"]
 mod seats;
+#[path = "../../src/limit/table.rs"]
+mod table;
 
-pub use keyed::{Cell, Hashed, KeyHasher, Keyed, KeyedOffer};
+pub use hash::{Hashed, KeyHasher};
+pub use keyed::{Cell, Keyed, KeyedOffer};
 pub use moment::{Denied, Moment};
 pub use pace::{Arrival, Pace};
 pub use rate::{Offer, Rate};

@@ -81,6 +81,69 @@ proptest! {
     }
 }
 
+/// Many keys a shard, so that lines run over, tables grow and shrink, and sweeps come in between.
+#[test]
+fn seats_and_buckets_of_many_keys_agree_with_maps_that_never_forget() {
+    const KEYS: u64 = 20_000;
+    let (hasher, keyed) = map();
+    let pace = Pace::new(2, Duration::from_millis(1), 2);
+    let mut dice = Dice(11);
+    let mut buckets: HashMap<u32, Arrival> = HashMap::new();
+    let mut seats: HashMap<u32, u64> = HashMap::new();
+    let mut now = 0;
+    for turn in 0..300_000_u64 {
+        // Three waves, so that most keys are idle again between them.
+        now += if turn % 100_000 == 0 {
+            10_000_000
+        } else {
+            dice.below(100)
+        };
+        let moment = Moment::from_nanos(now);
+        let number = u32::try_from(dice.below(KEYS)).unwrap();
+        let key = hasher.hash(address(number));
+        let held = seats.entry(number).or_default();
+        match dice.below(4) {
+            0 => {
+                let expected = if *held < 2 { Ok(()) } else { Err(*held) };
+                assert_eq!(keyed.try_seat(&key, 2), expected);
+                *held += u64::from(expected.is_ok());
+            }
+            1 => {
+                assert_eq!(keyed.give_back(&key), *held > 0);
+                *held = held.saturating_sub(1);
+            }
+            _ => {
+                let state = buckets.entry(number).or_default();
+                let expected = pace.check(*state, moment);
+                assert_eq!(keyed.try_take(&key, &pace, moment), expected.map(|_| ()));
+                *state = expected.unwrap_or(*state);
+            }
+        }
+        if turn % 500 == 0 {
+            keyed.tidy(moment, 200);
+        }
+        if turn % 50_000 == 0 {
+            let (held, _) = keyed.heaviest(0, super::super::Cell::held);
+            assert_eq!(held, seats.values().sum::<u64>());
+            let (tokens, _) = keyed.heaviest(0, |cell| cell.tokens(&pace, moment));
+            assert_eq!(
+                tokens,
+                buckets
+                    .values()
+                    .map(|state| pace.in_use(*state, moment))
+                    .sum::<u64>()
+            );
+        }
+    }
+    for (number, held) in seats {
+        let key = hasher.hash(address(number));
+        (0..held).for_each(|_| assert!(keyed.give_back(&key)));
+        assert!(!keyed.give_back(&key));
+    }
+    keyed.tidy(Moment::from_nanos(now + 10_000_000), usize::MAX);
+    assert!(keyed.is_empty());
+}
+
 #[test]
 fn forgetting_never_refills_a_bucket_that_is_not_full() {
     let (hasher, keyed) = map();

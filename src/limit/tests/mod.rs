@@ -5,6 +5,7 @@ mod keyed;
 mod pace;
 mod rate;
 mod seats;
+mod table;
 
 use super::Moment;
 

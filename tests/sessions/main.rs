@@ -1,0 +1,11 @@
+//! Users, login sessions and long calls through the gate, over real sockets, in front of a model vCenter that
+//! counts what it is asked to do.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod model;
+mod people;
+mod rig;
+
+mod totals;
