@@ -125,7 +125,7 @@ impl Dial {
         let pool = self.upstream.pool();
         // The usual case needs no deadline, and so no clock.
         let found = match pool.checkout(self.worker, self.group) {
-            Checkout::Full => {
+            Checkout::Full(_) => {
                 let deadline = tokio::time::Instant::now() + self.upstream.connect_timeout();
                 pool.checkout_by(self.worker, self.group, deadline).await
             }
@@ -137,7 +137,7 @@ impl Dial {
                 Ok((io, ticket))
             }
             Checkout::Vacant(ticket) => Ok((self.upstream.connect().await?, ticket)),
-            Checkout::Full => Err(UpstreamFault::NoSocket),
+            Checkout::Full(_) => Err(UpstreamFault::NoSocket),
         }
     }
 }

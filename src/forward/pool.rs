@@ -29,6 +29,7 @@ pub struct Pool {
     shards: Box<[Mutex<Vec<Idle>>]>,
     live: Mutex<Slab<SocketGroup>>,
     idle: AtomicUsize,
+    parting: AtomicUsize,
     waiting: AtomicUsize,
     freed: Notify,
     idle_timeout: Duration,
@@ -49,8 +50,8 @@ pub(super) enum Checkout {
     Reused(Io, Ticket),
     /// Room for a new connection: dial it.
     Vacant(Ticket),
-    /// Every place is taken and nothing idle can give way.
-    Full,
+    /// Every place is taken, and no idle connection serves as it is. The limit that is full.
+    Full(usize),
 }
 
 /// How full the pool is.
@@ -95,6 +96,7 @@ impl Pool {
             shards: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             live: Mutex::default(),
             idle: AtomicUsize::new(0),
+            parting: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             freed: Notify::new(),
             idle_timeout,
@@ -106,11 +108,11 @@ impl Pool {
         if let Some((io, ticket)) = self.take_idle(worker, group) {
             return Checkout::Reused(io, ticket);
         }
-        let mut full = match self.charge(group) {
+        let full = match self.charge(group) {
             Ok(ticket) => return Checkout::Vacant(ticket),
             Err(full) => full,
         };
-        // Every place is taken. An idle socket of this group serves as it is ...
+        // Every place is taken. An idle socket of this group serves as it is.
         for other in 1..self.shards.len() {
             let other = (worker + other) % self.shards.len();
             if let Some((mut io, ticket)) = self.take_idle(other, group) {
@@ -118,17 +120,11 @@ impl Pool {
                 return Checkout::Reused(io, ticket);
             }
         }
-        // ... one of another group gives way, if it is charged to what is full.
-        while self.evict(full) {
-            match self.charge(group) {
-                Ok(ticket) => return Checkout::Vacant(ticket),
-                Err(still) => full = still,
-            }
-        }
-        Checkout::Full
+        Checkout::Full(full)
     }
 
-    /// As [`Pool::checkout`], but waits until `deadline` for a place.
+    /// As [`Pool::checkout`], but waits until `deadline` for a place. An idle socket of another group
+    /// gives way, if it is charged to what is full.
     ///
     /// Calls hold a seat of each limit before they come here, so with all calls behaving a place is
     /// free or about to be: the socket of a call that just ended may still be closing.
@@ -138,22 +134,19 @@ impl Pool {
         group: SocketGroup,
         deadline: tokio::time::Instant,
     ) -> Checkout {
-        match self.checkout(worker, group) {
-            Checkout::Full => {}
-            found => return found,
-        }
         let _waiting = Waiting::new(&self.waiting);
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             // Registered before looking again, so that no release in between is missed.
             freed.as_mut().enable();
-            match self.checkout(worker, group) {
-                Checkout::Full => {}
+            let full = match self.checkout(worker, group) {
+                Checkout::Full(full) => full,
                 found => return found,
-            }
+            };
+            self.make_way(full);
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
-                return Checkout::Full;
+                return Checkout::Full(full);
             }
         }
     }
@@ -252,6 +245,7 @@ impl Pool {
             if one.since.elapsed() < self.idle_timeout && one.io.is_quiet() {
                 return Some((one.io, one.ticket));
             }
+            part(one.io, one.ticket);
         }
     }
 
@@ -291,7 +285,18 @@ impl Pool {
         }
     }
 
-    /// Closes the idle socket that idled longest among those charged to limit `bit`.
+    /// Has idle sockets charged to limit `bit` close, until as many are closing as callers wait: a place
+    /// is free only once its socket is closed, and whoever waits is woken then.
+    fn make_way(&self, bit: usize) {
+        while self.parting.load(Ordering::SeqCst) < self.waiting.load(Ordering::SeqCst) {
+            if !self.evict(bit) {
+                return;
+            }
+        }
+    }
+
+    /// Closes the idle socket that idled longest among those charged to limit `bit`; false where there
+    /// is none.
     fn evict(&self, bit: usize) -> bool {
         let mut oldest: Option<(usize, Instant)> = None;
         for (shard, idle) in self.shards.iter().enumerate() {
@@ -344,21 +349,29 @@ impl Pool {
 /// Closes a connection, and gives its place back once the upstream has closed its side too, or
 /// [`PARTING`] later: until then the upstream may still count it.
 pub(super) fn part(io: Io, ticket: Ticket) {
-    // Fields are dropped in this order: the socket closes before its place is given back.
-    struct Parting {
-        io: Io,
-        _ticket: Ticket,
-    }
-    let mut parting = Parting {
-        io,
-        _ticket: ticket,
-    };
+    ticket.pool.parting.fetch_add(1, Ordering::SeqCst);
+    let mut parting = Parting { io, ticket };
     // Without a runtime the gate is on its way out: then at once.
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
             // Late or broken, it is dropped either way.
             drop(timeout(PARTING, parting.io.part()).await);
         });
+    }
+}
+
+/// A socket that is closing. Fields are dropped in this order: it closes before its place is given back.
+///
+/// That it has a `drop` of its own keeps both together: without one, a task that names the socket
+/// alone takes that alone, and leaves the place behind to be given back at once.
+struct Parting {
+    io: Io,
+    ticket: Ticket,
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.ticket.pool.parting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -8,4 +8,6 @@ mod model;
 mod people;
 mod rig;
 
+mod blocking;
+mod connections;
 mod totals;
