@@ -238,3 +238,26 @@ async fn a_slow_body_holds_no_unit_and_is_cut_in_time() {
     assert_eq!(limit(&gate.snapshot(), "soap_requests").admitted, 0);
     all_given_back(&gate).await;
 }
+
+/// With a head this long the engine takes in a long beginning of the body beside it: more than it can
+/// send again.
+#[tokio::test]
+async fn a_body_behind_a_very_long_head_goes_up_whole_or_not_at_all() {
+    let origin = Origin::start().await;
+    let gate = vcenter(&origin, "max_header_bytes = \"1MiB\"", "");
+    let body = soap("Find", 200_000);
+    for pad in [33_000, 66_000, 131_500, 263_000, 525_000] {
+        let mut client = Client::connect(gate.http()[0]).await;
+        let request = format!(
+            "POST /sdk HTTP/1.1\r\nHost: a\r\nX-Pad: {}\r\nContent-Length: {}\r\n\r\n{body}",
+            "y".repeat(pad),
+            body.len()
+        );
+        client.send(&request).await;
+        let answer = client.answer().await.unwrap();
+        if answer.status != 413 {
+            arrived(&answer, &body, &format!("behind {pad}"));
+        }
+    }
+    all_given_back(&gate).await;
+}
