@@ -10,4 +10,5 @@ mod rig;
 
 mod blocking;
 mod connections;
+mod per_user;
 mod totals;

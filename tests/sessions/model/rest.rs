@@ -124,6 +124,7 @@ impl Desk<'_> {
 
     async fn works(&mut self, request: &Request) -> Option<Reply> {
         let Some(user) = self.caller(request) else {
+            self.stay(&["strangers"], Point::Call).await?;
             self.books.did("call refused");
             return Some(refused());
         };
