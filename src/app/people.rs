@@ -207,7 +207,7 @@ async fn ask(shared: Arc<Shared>, mut questions: mpsc::Receiver<Question>) {
             continue;
         }
         if let Some(name) = whose(&shared, &question).await {
-            adopt(&shared, &question, name.as_deref());
+            adopt(&shared, &question, &name);
         }
     }
 }
@@ -233,8 +233,9 @@ impl Asked {
     }
 }
 
-/// What the upstream says; an empty name where it cannot be asked and the session was seen to work.
-async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<Option<String>> {
+/// What the upstream says. Where it cannot be asked, a token is no session's: a page that is open to
+/// everybody answers any.
+async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<String> {
     let home = shared.people.home(question.upstream)?;
     let session = own::Session {
         dialect: home.dialect,
@@ -242,9 +243,7 @@ async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<Option<Strin
         token: &question.token,
         proof: question.proof.as_ref(),
     };
-    let Some(request) = own::whose(&session) else {
-        return Some(None);
-    };
+    let request = own::whose(&session)?;
     let class = match question.kind {
         SessionKind::Rest => Class::Rest,
         SessionKind::Soap => Class::Soap,
@@ -252,12 +251,12 @@ async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<Option<Strin
     let of = (class, question.kind);
     let answer = send(shared, question.upstream, request, of).await?;
     match own::answer(home.dialect, question.spoken, answer.status, &answer.body) {
-        own::Whose::User(name) => Some(Some(name)),
+        own::Whose::User(name) => Some(name),
         own::Whose::Gone | own::Whose::Unknown => None,
     }
 }
 
-fn adopt(shared: &Shared, question: &Question, name: Option<&str>) {
+fn adopt(shared: &Shared, question: &Question, name: &str) {
     let people = &shared.people;
     let (Some(home), Some(upstream)) = (
         people.home(question.upstream),
@@ -266,7 +265,7 @@ fn adopt(shared: &Shared, question: &Question, name: Option<&str>) {
         return;
     };
     let now = People::now(shared.now());
-    let user = name.and_then(|name| home.user(name));
+    let user = home.user(name);
     if let Some(user) = &user {
         let take = |units: &mut SessionUnits| units.name(user.id);
         let ledger = people.ledger();

@@ -218,12 +218,13 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
     let Some((key, kind)) = stage.met.seen else {
         return;
     };
-    let named = |in_use: &InUse| in_use.known().user.is_some() || home.dialect == Dialect::Avi;
+    let named = |in_use: &InUse| in_use.known().user.is_some();
     if stage.met.in_use.as_ref().is_some_and(named) {
         return;
     }
     let speaks = stage.form != Spoken::Plain || home.dialect != Dialect::Vcenter;
-    if !has_sessions(home.dialect) || !speaks {
+    // Avi has no question to ask.
+    if !has_sessions(home.dialect) || !speaks || home.dialect == Dialect::Avi {
         return;
     }
     let headers = &session.req_header().headers;

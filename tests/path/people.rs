@@ -228,3 +228,36 @@ async fn a_logout_that_json_rpc_says_failed_ends_no_session() {
     }
     all_given_back(&gate).await;
 }
+
+#[tokio::test]
+async fn where_nobody_can_be_asked_a_token_alone_is_no_session() {
+    let origin = Origin::start().await;
+    let text = plain(
+        origin.address,
+        "[upstream.limits.request_rate]\nlimit = 1000",
+    );
+    let gate = gate(&text.replace("profile = \"generic\"", "profile = \"avi\""));
+    let mut client = Client::connect(gate.http()[0]).await;
+    for number in 0..50 {
+        let request = format!(
+            "GET /api/initial-data HTTP/1.1\r\nHost: a\r\nCookie: sessionid=x{number}\r\n\r\n"
+        );
+        client.send(request).await;
+        assert_eq!(client.answer().await.unwrap().status, 200);
+    }
+    let live = || {
+        gate.snapshot()
+            .sessions
+            .iter()
+            .map(|row| row.live)
+            .sum::<u64>()
+    };
+    let login = post(
+        "/login?header=Set-Cookie:sessionid=real",
+        "",
+        "{\"username\":\"a\"}",
+    );
+    assert_eq!(call(&gate, &login).await.status, 200);
+    until("the login counts", || live() > 0).await;
+    assert_eq!(live(), 1);
+}
