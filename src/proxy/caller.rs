@@ -37,6 +37,7 @@ pub(super) struct Look<'a> {
     pub(super) people: &'a People,
     pub(super) home: &'a Home,
     pub(super) headers: &'a HeaderMap,
+    pub(super) query: Option<&'a str>,
     pub(super) class: Class,
     pub(super) spoken: Spoken,
     pub(super) said: &'a Said,
@@ -171,6 +172,8 @@ impl Look<'_> {
         let in_body = match self.said {
             Said::Rpc(known) => known.claimed_user(),
             Said::Soap(method) => method.user.clone(),
+            // Servers read fields of a form from the query too, and from there first.
+            Said::Login(_) if self.query.is_some_and(|query| !query.is_empty()) => None,
             Said::Login(body) => login::claimed_user(self.home.dialect, self.headers, body),
             Said::Unread => None,
         };

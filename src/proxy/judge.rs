@@ -95,6 +95,7 @@ fn claim(
             people,
             home,
             headers: &head.headers,
+            query: asked.query,
             class: asked.class,
             spoken: stage.form,
             said: &said,

@@ -261,3 +261,18 @@ async fn where_nobody_can_be_asked_a_token_alone_is_no_session() {
     until("the login counts", || live() > 0).await;
     assert_eq!(live(), 1);
 }
+
+#[tokio::test]
+async fn a_login_form_with_a_query_beside_it_names_nobody() {
+    let origin = Origin::start().await;
+    let gate = gate(&plain(origin.address, "").replace("\"generic\"", "\"nsx-4\""));
+    let form = "j_username=adam&j_password=x";
+    let query = "j_username=eve&header=Set-Cookie:JSESSIONID=b00db39f";
+    let target = format!("/api/session/create?{query}");
+    let fields = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(call(&gate, &post(&target, fields, form)).await.status, 200);
+    let mut admin = Client::connect(gate.admin()).await;
+    let listed = admin.get("/sessions").await.json();
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{listed}");
+    assert_ne!(listed["sessions"][0]["user"], "adam");
+}
