@@ -8,6 +8,7 @@ mod model;
 mod people;
 mod rig;
 
+mod adoption;
 mod blocking;
 mod connections;
 mod per_user;

@@ -29,6 +29,7 @@ impl Desk<'_> {
             ("POST", "/api/session" | OLD_SESSION) => self.opens(request).await,
             ("GET", "/api/session" | OLD_SESSION) => Some(self.whose(request)),
             ("DELETE", "/api/session" | OLD_SESSION) => Some(self.closes(request)),
+            ("POST", "/api/session/destroy" | "/logout") => Some(self.closes(request)),
             ("GET", "/api/v1/aaa/user-info") => Some(self.whose(request)),
             ("POST", "/api/session/create") => self.opens_by_form(request).await,
             ("POST", "/login") => self.opens_by_json(request).await,
@@ -115,10 +116,10 @@ impl Desk<'_> {
             return refused();
         }
         self.books.did("logout");
-        if request.path == OLD_SESSION {
-            Reply::json(200, "{}")
-        } else {
+        if request.path == "/api/session" {
             Reply::json(204, "")
+        } else {
+            Reply::json(200, "{}")
         }
     }
 

@@ -12,7 +12,7 @@ fn reply(id: &Value, result: Value) -> Reply {
 fn refused(id: &Value) -> Reply {
     let error = "com.vmware.vapi.std.errors.unauthenticated";
     let result = json!({"error": {"ERROR": {error: {"messages": []}}}});
-    reply(id, result)
+    reply(id, result).with("vapi-error", error.to_owned())
 }
 
 impl Desk<'_> {

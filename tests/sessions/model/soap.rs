@@ -55,6 +55,7 @@ impl Desk<'_> {
                 self.books.end(token);
                 self.books.did("logout");
             }
+            "Fails" => return Some(fault("InvalidArgument", "No such thing.")),
             "WaitForUpdatesEx" => {
                 self.poll().await?;
                 self.books.did("poll");
