@@ -7,7 +7,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat, LogLevel};
 
-/// Starts the log as `[log]` says, on standard error. The variable `RUST_LOG` adds to the level.
+/// Libraries that tell heads and bodies, tokens and passwords in them, at their lower levels. They stay
+/// silent at every level, and no variable of the environment makes them speak: what a request did
+/// stands in the access log, and what failed in ours.
+const SILENT: [&str; 2] = ["pingora", "h2"];
+
+/// Starts the log as `[log]` says, on standard error.
 ///
 /// # Errors
 /// When a log was started before in this process.
@@ -15,11 +20,12 @@ pub(super) fn start(log: &Log) -> Result<(), tracing_subscriber::util::TryInitEr
     let level = level(log.level);
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())
-        .from_env_lossy()
-        // Libraries tell each request's failures again; at the levels that people run they stay silent.
-        .add_directive(directive("pingora", level))
-        .add_directive(directive("h2", level))
-        .add_directive(directive("rustls", level));
+        .parse_lossy("")
+        // It tells each handshake's failure again: at the levels that people run it stays silent.
+        .add_directive(directive("rustls", quiet(level)));
+    let filter = SILENT.iter().fold(filter, |filter, library| {
+        filter.add_directive(directive(library, LevelFilter::OFF))
+    });
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Json => {
@@ -46,12 +52,15 @@ fn level(level: LogLevel) -> LevelFilter {
     }
 }
 
-fn directive(library: &str, level: LevelFilter) -> tracing_subscriber::filter::Directive {
-    let level = if level >= LevelFilter::DEBUG {
+fn quiet(level: LevelFilter) -> LevelFilter {
+    if level >= LevelFilter::DEBUG {
         level
     } else {
         LevelFilter::OFF
-    };
+    }
+}
+
+fn directive(library: &str, level: LevelFilter) -> tracing_subscriber::filter::Directive {
     format!("{library}={level}")
         .parse()
         .unwrap_or_else(|_| level.into())

@@ -19,7 +19,7 @@ fn opened_around(model: &Model, way: Way, user: &str) -> Session {
         Kind::Rest
     };
     let token = model.books.open(user, kind);
-    Session::new(way, user, &token)
+    Session::new(way, &token)
 }
 
 /// Polls until the door shows so many sessions.
@@ -84,7 +84,7 @@ async fn a_token_that_nobody_gave_out_is_no_session() {
     let http = gate.http()[0];
     let bogus = "0123456789abcdef0123456789abcdef";
     for way in Way::ALL {
-        let session = Session::new(way, "nobody", bogus);
+        let session = Session::new(way, bogus);
         let answer = ask_once(http, &session.asks(Work::List)).await;
         let status = [401, 401, 200, 500][way as usize];
         assert_eq!(
@@ -94,7 +94,7 @@ async fn a_token_that_nobody_gave_out_is_no_session() {
         );
     }
     // Answered to whoever asks: the upstream has to say whose the token is, and knows it not.
-    let session = Session::new(Way::Soap, "nobody", bogus);
+    let session = Session::new(Way::Soap, bogus);
     let answer = ask_once(http, &session.calls("RetrieveServiceContent")).await;
     assert_eq!(answer.status, 200);
     until("it was asked", || model.books.done("whose") == 1).await;

@@ -11,5 +11,6 @@ mod rig;
 mod adoption;
 mod blocking;
 mod connections;
+mod ledger;
 mod per_user;
 mod totals;

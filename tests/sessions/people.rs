@@ -33,7 +33,6 @@ impl Way {
 #[derive(Debug, Clone)]
 pub struct Session {
     pub way: Way,
-    pub user: String,
     pub token: String,
 }
 
@@ -132,10 +131,9 @@ pub fn opened(way: Way, answer: &Answer) -> Option<String> {
 
 impl Session {
     /// The session of this token, opened by anybody.
-    pub fn new(way: Way, user: &str, token: &str) -> Self {
+    pub fn new(way: Way, token: &str) -> Self {
         Self {
             way,
-            user: user.to_owned(),
             token: token.to_owned(),
         }
     }
@@ -220,7 +218,7 @@ pub async fn log_in(gate: SocketAddr, way: Way, user: &str) -> Session {
     let Some(token) = opened(way, &answer) else {
         panic!("{way:?} login of {user}: {answer:?}");
     };
-    Session::new(way, user, &token)
+    Session::new(way, &token)
 }
 
 /// Logins that have to be accepted, over so many connections at once.
@@ -232,7 +230,7 @@ pub async fn log_all_in(gate: SocketAddr, who: Vec<(Way, String)>, clients: usiz
         .map(|((way, user), answer)| {
             let token = opened(*way, answer);
             let token = token.unwrap_or_else(|| panic!("{way:?} login of {user}: {answer:?}"));
-            Session::new(*way, user, &token)
+            Session::new(*way, &token)
         })
         .collect()
 }

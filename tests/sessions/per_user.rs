@@ -207,7 +207,7 @@ async fn nsx_session(gate: std::net::SocketAddr, user: &str) -> Session {
     let answer = ask_once(gate, &asked).await;
     let cookie = answer.header("set-cookie").expect("a session").to_owned();
     let token = cookie.strip_prefix("JSESSIONID=").unwrap();
-    Session::new(Way::Api, user, token.split(';').next().unwrap())
+    Session::new(Way::Api, token.split(';').next().unwrap())
 }
 
 #[tokio::test]

@@ -138,11 +138,6 @@ impl Books {
         drop(std::mem::take(&mut *self.sessions.lock().unwrap()));
     }
 
-    /// Whether the session of this token lives.
-    pub fn lives(&self, token: &str) -> bool {
-        self.sessions.lock().unwrap().contains_key(token)
-    }
-
     /// Kind and user of every live session, sorted.
     pub fn live(&self) -> Vec<(String, String)> {
         let sessions = self.sessions.lock().unwrap();
