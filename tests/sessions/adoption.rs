@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::model::{Kind, Model, PASSWORD};
 use crate::people::{
-    Session, Way, Work, answers, ask_once, log_in, login, opened, request, start_all,
+    Session, Way, Work, answers, ask_once, avi_login, cookie, log_in, login, nsx_login, opened,
+    request, start_all,
 };
 use crate::rig::{Setup, folder, in_use, is_refused, listed, rows};
 use crate::support::until;
@@ -19,7 +20,7 @@ fn opened_around(model: &Model, way: Way, user: &str) -> Session {
         Kind::Rest
     };
     let token = model.books.open(user, kind);
-    Session::new(way, &token)
+    Session::new(way, user, &token)
 }
 
 /// Polls until the door shows so many sessions.
@@ -84,7 +85,7 @@ async fn a_token_that_nobody_gave_out_is_no_session() {
     let http = gate.http()[0];
     let bogus = "0123456789abcdef0123456789abcdef";
     for way in Way::ALL {
-        let session = Session::new(way, bogus);
+        let session = Session::new(way, "nobody", bogus);
         let answer = ask_once(http, &session.asks(Work::List)).await;
         let status = [401, 401, 200, 500][way as usize];
         assert_eq!(
@@ -94,7 +95,7 @@ async fn a_token_that_nobody_gave_out_is_no_session() {
         );
     }
     // Answered to whoever asks: the upstream has to say whose the token is, and knows it not.
-    let session = Session::new(Way::Soap, bogus);
+    let session = Session::new(Way::Soap, "nobody", bogus);
     let answer = ask_once(http, &session.calls("RetrieveServiceContent")).await;
     assert_eq!(answer.status, 200);
     until("it was asked", || model.books.done("whose") == 1).await;
@@ -201,18 +202,8 @@ async fn the_operator_logs_a_session_out() {
         let (http, door) = (gate.http()[0], gate.admin());
         let mut tokens = Vec::new();
         match profile {
-            "nsx-4" => {
-                let body = format!("j_username=admin&j_password={PASSWORD}");
-                let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-                let asked = request("POST", "/api/session/create", form, &body);
-                assert_eq!(ask_once(http, &asked).await.status, 200);
-            }
-            "avi" => {
-                let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
-                let json = "Content-Type: application/json\r\n";
-                let asked = request("POST", "/login", json, &body);
-                assert_eq!(ask_once(http, &asked).await.status, 200);
-            }
+            "nsx-4" => tokens.push(cookie(&ask_once(http, &nsx_login("admin", PASSWORD)).await).1),
+            "avi" => tokens.push(cookie(&ask_once(http, &avi_login("admin", PASSWORD)).await).1),
             _ => {
                 for way in Way::ALL {
                     tokens.push(log_in(http, way, "user1@corp").await.token);

@@ -1,244 +1,239 @@
-//! The gate's ledger against the upstream's own list: after thousands of logins, a restart, a crash.
+//! The gate's list of sessions is the upstream's own, also after a stop and after a crash.
 
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::time::Instant;
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio::task::JoinSet;
 
 use crate::model::{Model, PASSWORD};
-use crate::people::{Session, Way, Work, ask_all, basic, log_all_in, log_in, login, request};
-use crate::rig::{Setup, folder, in_use, listed, shown};
+use crate::people::{Session, Way, Work, ask, ask_all, ask_once, log_all_in, login, opened};
+use crate::process::Process;
+use crate::rig::{Setup, folder, listed, rows, shown};
+use crate::support::PATIENCE;
 use crate::support::client::Client;
-use crate::support::{PATIENCE, all_given_back, until};
 
-/// Logins of each story: as many as a run in the development profile does in some seconds.
-const LOGINS: usize = 5_000;
-/// Connections that they come over.
-const CLIENTS: usize = 64;
+/// Everybody has one session: what is in the lists is who is logged in.
+fn everybody(count: usize) -> Vec<(Way, String)> {
+    let who = (0..count).map(|n| (Way::ALL[n % 4], format!("user{n}@corp")));
+    who.collect()
+}
 
-fn roomy(folder: &Path) -> Setup {
+fn setup(folder: &Path) -> Setup {
     Setup::of("vcenter-8.0")
-        .limit("sessions", "limit = 100000")
-        .limit("soap_sessions", "limit = 100000")
-        .limit("sessions_per_user", "limit = 100000")
+        .limit("sessions", "limit = 10000")
+        .limit("soap_sessions", "limit = 10000")
         .kept_in(folder)
 }
 
-/// People of twenty names, in every way in turn.
-fn people(count: usize) -> Vec<(Way, String)> {
-    let way = |n: usize| Way::ALL[n % Way::ALL.len()];
-    (0..count)
-        .map(|n| (way(n), format!("user{}@corp", n % 20)))
-        .collect()
-}
-
-/// Logs so many in; a third log out, a third are ended by the upstream and used once more, a third stay.
-async fn live(model: &Model, http: SocketAddr, count: usize) -> Vec<Session> {
-    let sessions = log_all_in(http, people(count), CLIENTS).await;
-    let mut stay = Vec::new();
-    let mut last = Vec::new();
-    for (n, session) in sessions.into_iter().enumerate() {
-        match n % 3 {
-            0 => last.push(session.asks(Work::Logout)),
-            1 => {
-                assert!(model.books.end(&session.token));
-                last.push(session.asks(Work::List));
-            }
-            _ => stay.push(session),
-        }
+/// A third logs out, a third is ended by the upstream and then used, a third works and stays. All at once.
+async fn a_third_each(model: &Model, gate: SocketAddr, sessions: &[Session]) {
+    for session in sessions.iter().skip(1).step_by(3) {
+        assert!(model.books.end(&session.token));
     }
-    ask_all(http, last, CLIENTS).await;
-    stay
+    let asked = sessions
+        .iter()
+        .zip([Work::Logout, Work::List, Work::List].into_iter().cycle());
+    let asked: Vec<String> = asked.map(|(session, work)| session.asks(work)).collect();
+    let answers = ask_all(gate, asked, 16).await;
+    let limited = answers
+        .iter()
+        .filter(|answer| answer.header("tidegate-limit").is_some());
+    assert_eq!(limited.count(), 0);
+    let stay = sessions.iter().skip(2).step_by(3).count();
+    assert_eq!(model.books.now("sessions"), stay as u64);
 }
 
-/// The ledger, and the limits with it, say what the upstream says.
-async fn agrees(model: &Model, door: SocketAddr) {
+/// Fails unless the gate knows exactly the sessions that the model has, and its limits count them.
+async fn is_equal(model: &Model, door: SocketAddr) {
     let live = model.books.live();
     assert_eq!(listed(door).await, live);
     let limits = shown(door, "/limits").await;
-    let used = |name: &str| {
-        let rows = limits["limits"].as_array().unwrap();
-        let row = rows.iter().find(|row| row["name"] == name).unwrap();
-        usize::try_from(row["in_use"].as_u64().unwrap()).unwrap()
-    };
-    let of = |kind: &str| live.iter().filter(|(one, _)| one == kind).count();
-    assert_eq!(
-        (used("sessions"), used("soap_sessions")),
-        (of("rest"), of("soap"))
-    );
+    for (name, kind) in [("sessions", "rest"), ("soap_sessions", "soap")] {
+        let of_kind = live.iter().filter(|(other, _)| other == kind).count();
+        let limits = limits["limits"].as_array().unwrap().iter();
+        let in_use: Vec<_> = limits
+            .filter(|one| one["name"] == name)
+            .map(|one| &one["in_use"])
+            .collect();
+        assert_eq!(in_use, [&serde_json::Value::from(of_kind)], "{name}");
+    }
+    let metrics = Client::connect(door).await.get("/metrics").await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    for line in metrics
+        .lines()
+        .filter(|line| line.starts_with("tidegate_audit_mismatch"))
+    {
+        assert!(line.ends_with(" 0"), "{line}");
+    }
+}
+
+/// The ids that the operator sees, sorted.
+async fn ids(door: SocketAddr) -> Vec<String> {
+    let rows = rows(door).await;
+    let mut ids: Vec<_> = rows
+        .iter()
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    ids
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_5000_logins_and_a_restart_the_ledger_is_the_upstreams_list() {
+async fn after_5000_logins_the_list_is_the_upstreams_and_stays_so_over_a_restart() {
     let folder = folder("restart");
     let model = Model::start().await;
-    let gate = roomy(&folder).start(model.address);
-    let stay = live(&model, gate.http()[0], LOGINS).await;
-    assert_eq!(model.books.live().len(), stay.len());
-    agrees(&model, gate.admin()).await;
-    assert_eq!(gate.drain().cut, 0);
+    let setup = setup(&folder);
+    let gate = setup.start(model.address);
+    let (http, door) = (gate.http()[0], gate.admin());
+    let sessions = log_all_in(http, everybody(5000), 16).await;
+    is_equal(&model, door).await;
+    a_third_each(&model, http, &sessions).await;
+    is_equal(&model, door).await;
+    let before = ids(door).await;
+    let drained = tokio::task::spawn_blocking(move || gate.drain())
+        .await
+        .unwrap();
+    assert_eq!(drained.cut, 0);
 
-    let gate = roomy(&folder).start(model.address);
-    agrees(&model, gate.admin()).await;
-    let out = stay
-        .iter()
-        .map(|session| session.asks(Work::Logout))
-        .collect();
-    ask_all(gate.http()[0], out, CLIENTS).await;
-    assert_eq!(model.books.live(), []);
-    assert_eq!(in_use(&gate, "sessions"), 0);
-    all_given_back(&gate).await;
-}
-
-/// The gate as a process of its own.
-struct Process {
-    child: Child,
-    http: SocketAddr,
-    door: SocketAddr,
-    log: Arc<Mutex<String>>,
-    reader: JoinHandle<()>,
-}
-
-impl Process {
-    fn start(setup: &Setup, model: SocketAddr, folder: &Path) -> Self {
-        let file = folder.join("tidegate.toml");
-        std::fs::write(&file, setup.text(model)).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(["run", "--config"])
-            .arg(&file)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let stands = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find(|line| line.contains("the gate stands"))
-            .expect("a gate that stands");
-        // Its log is read on, so that it never waits for a reader.
-        let log = Arc::new(Mutex::new(stands.clone()));
-        let read = log.clone();
-        let reader = std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                read.lock().unwrap().push_str(&line);
-            }
-        });
-        let address = |label: &str| -> SocketAddr {
-            let (_, rest) = stands.split_once(label).unwrap();
-            rest.split([']', '"']).next().unwrap().parse().unwrap()
-        };
-        Self {
-            http: address("\"http\":\"["),
-            door: address("\"admin\":\""),
-            child,
-            log,
-            reader,
-        }
+    let gate = setup.start(model.address);
+    let (http, door) = (gate.http()[0], gate.admin());
+    is_equal(&model, door).await;
+    assert_eq!(ids(door).await, before, "each under its old id");
+    let stay: Vec<&Session> = sessions.iter().skip(2).step_by(3).collect();
+    let asked = stay.iter().map(|session| session.asks(Work::List));
+    for answer in ask_all(http, asked.collect(), 16).await {
+        assert_eq!(answer.status, 200);
     }
+    let asked = stay.iter().map(|session| session.asks(Work::Logout));
+    ask_all(http, asked.take(500).collect(), 16).await;
+    is_equal(&model, door).await;
+    assert_eq!(model.books.now("sessions"), stay.len() as u64 - 500);
+    assert_eq!(model.books.done("whose"), 0, "nobody had to be asked about");
+}
 
-    /// SIGKILL: nothing is written any more. What it logged.
-    fn kill(mut self) -> String {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.reader.join().unwrap();
-        self.log.lock().unwrap().clone()
+/// Polls the gate's own file until it holds so many sessions.
+async fn kept(folder: &Path, count: usize) {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("tidegate.db"))
+        .read_only(true);
+    let mut file = SqliteConnection::connect_with(&options).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let query = sqlx::query_scalar("SELECT count(*) FROM session");
+        let kept: i64 = query.fetch_one(&mut file).await.unwrap();
+        if kept == count as i64 {
+            return file.close().await.unwrap();
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{kept} are kept, {count} are wanted"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_crash_in_the_middle_of_logins_the_ledger_is_the_upstreams_list_again() {
-    let folder = folder("crash");
+async fn a_killed_gate_knows_every_session_again() {
+    let folder = folder("killed");
     let model = Model::start().await;
-    let setup = roomy(&folder);
-    let gate = Process::start(&setup, model.address, &folder);
-    let mut stay = live(&model, gate.http, 900).await;
-    agrees(&model, gate.door).await;
-    for n in 0..50 {
-        stay.push(log_in(gate.http, Way::ALL[n % 4], "late@corp").await);
-    }
+    let setup = setup(&folder);
+    let mut gate = Process::start(&setup, model.address, &folder).await;
+    let sessions = log_all_in(gate.http, everybody(600), 16).await;
+    a_third_each(&model, gate.http, &sessions).await;
+    is_equal(&model, gate.door).await;
+    let before = ids(gate.door).await;
+    kept(&folder, before.len()).await;
     gate.kill();
 
-    // What was written is there; a login of the last moment is known again at its next use.
-    let gate = Process::start(&setup, model.address, &folder);
-    let restored = listed(gate.door).await.len();
-    assert!(
-        (stay.len() - 50..=stay.len()).contains(&restored),
-        "{restored}"
+    let gate = Process::start(&setup, model.address, &folder).await;
+    is_equal(&model, gate.door).await;
+    assert_eq!(ids(gate.door).await, before, "each under its old id");
+    let session = &sessions[2];
+    assert_eq!(
+        ask_once(gate.http, &session.asks(Work::List)).await.status,
+        200
     );
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while listed(gate.door).await != model.books.live() {
-        assert!(std::time::Instant::now() < deadline, "{restored} were kept");
-        let uses = stay
-            .iter()
-            .map(|session| session.asks(Work::List))
-            .collect();
-        for answer in ask_all(gate.http, uses, CLIENTS).await {
-            assert_eq!(answer.status, 200);
-        }
-    }
-    agrees(&model, gate.door).await;
-    let kept = std::fs::read(folder.join("tidegate.db")).unwrap();
-    holds_no_secret("the database", &kept, &stay);
-    gate.kill();
+    assert_eq!(model.books.done("whose"), 0, "nobody had to be asked about");
 }
 
-/// Fails if a token or the password stands in `text`, as it is or as Basic credentials.
-fn holds_no_secret(what: &str, text: &[u8], sessions: &[Session]) {
-    let tokens = sessions.iter().map(|session| session.token.clone());
-    let basic = basic("user1@corp", PASSWORD);
-    let encoded = basic.trim().rsplit(' ').next().unwrap().to_owned();
-    for secret in tokens.chain([PASSWORD.to_owned(), encoded]) {
-        let found = memchr::memmem::find(text, secret.as_bytes());
-        let around = found.map(|at| String::from_utf8_lossy(&text[at.saturating_sub(200)..at]));
-        assert_eq!(around, None, "{what} holds {secret}");
+/// Logs in and out until the gate is gone; every session whose token was seen.
+async fn until_it_is_gone(gate: SocketAddr, number: usize) -> Vec<Session> {
+    let mut seen = Vec::new();
+    for round in 0.. {
+        let way = Way::ALL[(number + round) % 4];
+        let user = format!("user{number}-{round}@corp");
+        let Ok(stream) = tokio::net::TcpStream::connect(gate).await else {
+            break;
+        };
+        let mut client = Client::over(stream);
+        if client.try_send(login(way, &user, PASSWORD)).await.is_err() {
+            break;
+        }
+        let Some(answer) = client.answer().await.filter(|answer| answer.whole) else {
+            break;
+        };
+        let token = opened(way, &answer).unwrap_or_else(|| panic!("{answer:?}"));
+        let session = Session::new(way, &user, &token);
+        seen.push(session.clone());
+        if round % 3 == 0 {
+            if client.try_send(session.asks(Work::Logout)).await.is_err() {
+                break;
+            }
+            if client.answer().await.is_none() {
+                break;
+            }
+        }
     }
+    seen
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_the_gate_writes_holds_a_token_or_a_password() {
-    let folder = folder("secrets");
+async fn killed_in_the_middle_of_logins_each_sessions_next_use_sets_the_list_right() {
+    let folder = folder("midway");
     let model = Model::start().await;
-    let mut setup = roomy(&folder);
-    let access = folder.join("access.log");
-    setup.log = format!("access = \"{}\"\nlevel = \"trace\"", access.display());
-    let gate = Process::start(&setup, model.address, &folder);
-    let sessions: Vec<Session> = log_all_in(gate.http, people(8), 4).await;
-    let mut asked: Vec<String> = sessions.iter().map(|one| one.asks(Work::List)).collect();
-    asked.extend(Way::ALL.map(|way| login(way, "user1@corp", "wr0ng-passw0rd")));
-    asked.push(request(
-        "GET",
-        &format!("/api/x?password={PASSWORD}"),
-        "",
-        "",
-    ));
-    ask_all(gate.http, asked, 4).await;
-    let mut pages = String::new();
-    for path in [
-        "/metrics",
-        "/limits",
-        "/connections",
-        "/sessions",
-        "/config",
-        "/explain?target=/api/vcenter/vm&user=user1@corp",
-        "/explain?target=/api/session&method=POST",
-    ] {
-        let answer = Client::connect(gate.door).await.get(path).await;
-        assert_eq!(answer.status, 200, "{path}");
-        pages.push_str(&String::from_utf8_lossy(&answer.body));
+    let setup = setup(&folder);
+    let mut gate = Process::start(&setup, model.address, &folder).await;
+    let mut busy = JoinSet::new();
+    for number in 0..8 {
+        busy.spawn(until_it_is_gone(gate.http, number));
     }
-    let lines = || std::fs::read_to_string(&access).unwrap_or_default();
-    until("the lines are written", || lines().contains("/api/x")).await;
-    let log = gate.kill();
-    assert!(log.len() > 1000, "it logs at every level: {log}");
-    holds_no_secret("the operator's door", pages.as_bytes(), &sessions);
-    holds_no_secret("the log", log.as_bytes(), &sessions);
-    for file in std::fs::read_dir(&folder).unwrap() {
-        let path = file.unwrap().path();
-        let text = std::fs::read(&path).unwrap();
-        holds_no_secret(&path.display().to_string(), &text, &sessions);
-        assert!(!String::from_utf8_lossy(&text).contains("wr0ng-passw0rd"));
+    let books = model.books.clone();
+    crate::support::until("logins and logouts are under way", || {
+        books.done("logout") >= 50
+    })
+    .await;
+    gate.kill();
+    let sessions: Vec<Session> = busy.join_all().await.into_iter().flatten().collect();
+    let users: BTreeSet<String> = sessions.iter().map(|one| one.user.clone()).collect();
+    // Logins whose answer nobody saw, of each client the last: these idle out, wherever they are known.
+    let unseen = |list: &mut Vec<(String, String)>| {
+        let before = list.len();
+        list.retain(|(_, user)| users.contains(user));
+        before - list.len()
+    };
+    let mut live = model.books.live();
+    assert!(unseen(&mut live) <= 8 && !live.is_empty());
+
+    let gate = Process::start(&setup, model.address, &folder).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        for session in &sessions {
+            let mut client = Client::connect(gate.http).await;
+            ask(&mut client, &session.asks(Work::List)).await;
+        }
+        let mut known = listed(gate.door).await;
+        assert!(unseen(&mut known) <= 8);
+        if known == live {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{known:?}\n{live:?}");
     }
-    assert!(!log.contains("wr0ng-passw0rd"));
+    let counted = shown(gate.door, "/limits").await;
+    let limits = counted["limits"].as_array().unwrap().iter();
+    let of_sessions = limits.filter(|one| one["counts"] == "sessions" && one["key"] == "all");
+    let in_use: u64 = of_sessions.map(|one| one["in_use"].as_u64().unwrap()).sum();
+    assert_eq!(in_use, rows(gate.door).await.len() as u64);
 }

@@ -13,4 +13,6 @@ mod blocking;
 mod connections;
 mod ledger;
 mod per_user;
+mod process;
+mod secrets;
 mod totals;

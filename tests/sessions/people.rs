@@ -33,6 +33,7 @@ impl Way {
 #[derive(Debug, Clone)]
 pub struct Session {
     pub way: Way,
+    pub user: String,
     pub token: String,
 }
 
@@ -112,6 +113,31 @@ pub fn login(way: Way, user: &str, password: &str) -> String {
     }
 }
 
+/// A login of NSX, as text.
+pub fn nsx_login(user: &str, password: &str) -> String {
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let body = format!("j_username={user}&j_password={password}");
+    request("POST", "/api/session/create", form, &body)
+}
+
+/// A login of Avi, as text.
+pub fn avi_login(user: &str, password: &str) -> String {
+    let body = json!({"username": user, "password": password}).to_string();
+    request(
+        "POST",
+        "/login",
+        "Content-Type: application/json\r\n",
+        &body,
+    )
+}
+
+/// The cookie of a session that a login of NSX or Avi opened: its name and value.
+pub fn cookie(answer: &Answer) -> (String, String) {
+    let cookie = answer.header("set-cookie").expect("a session");
+    let pair = cookie.split(';').next().unwrap().split_once('=').unwrap();
+    (pair.0.to_owned(), pair.1.to_owned())
+}
+
 /// The token in the answer to a login, if it opened a session.
 pub fn opened(way: Way, answer: &Answer) -> Option<String> {
     if answer.header("tidegate-limit").is_some() || answer.status >= 300 {
@@ -131,9 +157,10 @@ pub fn opened(way: Way, answer: &Answer) -> Option<String> {
 
 impl Session {
     /// The session of this token, opened by anybody.
-    pub fn new(way: Way, token: &str) -> Self {
+    pub fn new(way: Way, user: &str, token: &str) -> Self {
         Self {
             way,
+            user: user.to_owned(),
             token: token.to_owned(),
         }
     }
@@ -218,7 +245,7 @@ pub async fn log_in(gate: SocketAddr, way: Way, user: &str) -> Session {
     let Some(token) = opened(way, &answer) else {
         panic!("{way:?} login of {user}: {answer:?}");
     };
-    Session::new(way, &token)
+    Session::new(way, user, &token)
 }
 
 /// Logins that have to be accepted, over so many connections at once.
@@ -230,7 +257,7 @@ pub async fn log_all_in(gate: SocketAddr, who: Vec<(Way, String)>, clients: usiz
         .map(|((way, user), answer)| {
             let token = opened(*way, answer);
             let token = token.unwrap_or_else(|| panic!("{way:?} login of {user}: {answer:?}"));
-            Session::new(*way, &token)
+            Session::new(*way, user, &token)
         })
         .collect()
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::model::{Model, PASSWORD, Point};
 use crate::people::{
-    Session, Way, Work, answers, ask, ask_once, basic, from, log_in, login, opened, request, rpc,
-    soap, start_all,
+    Way, Work, answers, ask, ask_once, basic, cookie, from, log_in, login, nsx_login, opened,
+    request, rpc, soap, start_all,
 };
 use crate::rig::{Setup, in_use, is_refused, refused};
 use crate::support::client::Client;
@@ -199,15 +199,11 @@ async fn on_vcenter_only_a_login_proves_a_name() {
     assert_eq!(refused(&gate, "tagging_per_user"), 0);
 }
 
-/// A session of NSX: its cookie.
-async fn nsx_session(gate: std::net::SocketAddr, user: &str) -> Session {
-    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-    let body = format!("j_username={user}&j_password={PASSWORD}");
-    let asked = request("POST", "/api/session/create", form, &body);
-    let answer = ask_once(gate, &asked).await;
-    let cookie = answer.header("set-cookie").expect("a session").to_owned();
-    let token = cookie.strip_prefix("JSESSIONID=").unwrap();
-    Session::new(Way::Api, token.split(';').next().unwrap())
+/// The field that shows a new session of NSX.
+async fn nsx_session(gate: std::net::SocketAddr, user: &str) -> String {
+    let answer = ask_once(gate, &nsx_login(user, PASSWORD)).await;
+    let (name, token) = cookie(&answer);
+    format!("Cookie: {name}={token}\r\nX-XSRF-TOKEN: xsrf-{token}\r\n")
 }
 
 #[tokio::test]
@@ -224,11 +220,7 @@ async fn nsx_has_40_calls_of_a_user_in_flight_and_199_in_all() {
         assert_eq!(ask_once(http, &call(user)).await.status, 200);
     }
     let session = nsx_session(http, "user1").await;
-    let by_cookie = format!(
-        "Cookie: JSESSIONID={}\r\nX-XSRF-TOKEN: x\r\n",
-        session.token
-    );
-    let by_cookie = request("GET", target, &by_cookie, "");
+    let by_cookie = request("GET", target, &session, "");
     model.hold(Point::Call);
     let asked = (0..40).map(|n| {
         if n % 2 == 0 {
@@ -277,8 +269,7 @@ async fn nsx_takes_100_requests_of_a_user_in_a_window() {
     let gate = setup.start(model.address);
     let mut client = Client::connect(gate.http()[0]).await;
     let session = nsx_session(gate.http()[0], "admin").await;
-    let by_cookie = format!("Cookie: JSESSIONID={}\r\n", session.token);
-    let call = request("GET", "/api/v1/cluster", &by_cookie, "");
+    let call = request("GET", "/api/v1/cluster", &session, "");
     for n in 1..=100 {
         assert_eq!(ask(&mut client, &call).await.status, 200, "call {n}");
     }
@@ -290,8 +281,7 @@ async fn nsx_takes_100_requests_of_a_user_in_a_window() {
         "{message}"
     );
     let other = nsx_session(gate.http()[0], "audit").await;
-    let by_cookie = format!("Cookie: JSESSIONID={}\r\n", other.token);
-    let call = request("GET", "/api/v1/cluster", &by_cookie, "");
+    let call = request("GET", "/api/v1/cluster", &other, "");
     assert_eq!(
         ask(&mut client, &call).await.status,
         200,
