@@ -1,7 +1,5 @@
 //! Which routes a path is on: a tree of segments, walked once for each spelling of the path.
 
-use std::cmp::Ordering;
-
 use super::pattern::{Pattern, segments};
 
 /// Most routes of one table; the configuration allows no more than 1000.
@@ -102,8 +100,8 @@ pub(super) struct Tree {
 /// What may follow one start of a path.
 #[derive(Debug, Default)]
 struct Node {
-    /// By segment, in the order of [`before`].
-    children: Vec<(Box<str>, Node)>,
+    /// By segment, in the order of their keys: names that differ in the case of letters alone stand together.
+    children: Vec<Child>,
     /// Any one segment.
     any: Option<Box<Node>>,
     /// Routes whose path ends here.
@@ -111,6 +109,17 @@ struct Node {
     /// Routes whose path goes on with any number of segments.
     below: Vec<u16>,
 }
+
+/// One segment that may come next, and what may follow it.
+#[derive(Debug)]
+struct Child {
+    key: Key,
+    name: Box<str>,
+    node: Node,
+}
+
+/// What tells most names apart at a glance: the length, and the first bytes with letters in lower case.
+type Key = (usize, u64);
 
 impl Tree {
     /// A tree without routes.
@@ -159,17 +168,23 @@ impl Tree {
 impl Node {
     /// The child of this name, which is put in if it is not there yet.
     fn child(&mut self, name: &str) -> Option<&mut Self> {
+        let order = (key(name), name);
         let at = self
             .children
-            .partition_point(|(other, _)| before(other, name));
+            .partition_point(|other| (other.key, &*other.name) < order);
         let is_there = self
             .children
             .get(at)
-            .is_some_and(|(other, _)| **other == *name);
+            .is_some_and(|other| *other.name == *name);
         if !is_there {
-            self.children.insert(at, (name.into(), Self::default()));
+            let child = Child {
+                key: key(name),
+                name: name.into(),
+                node: Self::default(),
+            };
+            self.children.insert(at, child);
         }
-        self.children.get_mut(at).map(|(_, child)| child)
+        self.children.get_mut(at).map(|child| &mut child.node)
     }
 
     /// Steps down; no deeper than the longest pattern, and to no node twice.
@@ -187,14 +202,16 @@ impl Node {
         if let Some(any) = &self.any {
             any.walk(left.clone(), exact, found);
         }
-        let from = self
-            .children
-            .partition_point(|(name, _)| comes_before(name, segment));
-        for (name, child) in self.children.iter().skip(from) {
-            if !name.eq_ignore_ascii_case(segment) {
+        let key = key(segment);
+        let from = self.children.partition_point(|child| child.key < key);
+        for child in self.children.iter().skip(from) {
+            if child.key != key {
                 break;
             }
-            child.walk(left.clone(), exact && **name == *segment, found);
+            if child.name.eq_ignore_ascii_case(segment) {
+                let exact = exact && *child.name == *segment;
+                child.node.walk(left.clone(), exact, found);
+            }
         }
     }
 }
@@ -210,19 +227,12 @@ impl Found {
     }
 }
 
-/// The order of children: the shorter first, which tells most names apart at a glance. Names that
-/// differ in the case of letters alone stand together.
-fn before(one: &str, other: &str) -> bool {
-    comes_before(one, other) || (one.eq_ignore_ascii_case(other) && one < other)
-}
-
-/// The same, without regard to case.
-fn comes_before(one: &str, other: &str) -> bool {
-    let lower = |byte: u8| byte.to_ascii_lowercase();
-    match one.len().cmp(&other.len()) {
-        Ordering::Equal => one.bytes().map(lower).lt(other.bytes().map(lower)),
-        order => order.is_lt(),
+fn key(name: &str) -> Key {
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(name.bytes()) {
+        *to = from.to_ascii_lowercase();
     }
+    (name.len(), u64::from_be_bytes(first))
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 use std::net::IpAddr;
 
 use http::header::{
-    FORWARDED, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, REFERER, SET_COOKIE,
+    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -21,6 +23,21 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Fields that Pingora takes away or makes anew on the way up, none of which a call may have for it to be
+/// spared the look.
+static HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
 
 /// What the gate knows of the hop before it.
 #[derive(Debug, Clone, Copy)]
@@ -220,6 +237,11 @@ impl Rewriter {
             .collect();
         changed.then(|| HeaderValue::from_str(&parts.join(";")).ok())?
     }
+}
+
+/// Whether any field is for this hop alone (RFC 9110 section 7.6.1), or names one that is.
+pub(super) fn has_hop_by_hop(fields: &HeaderMap) -> bool {
+    fields.keys().any(|name| HOP_BY_HOP.contains(name))
 }
 
 /// What strangers say of who the call is for is not believed.

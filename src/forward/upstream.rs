@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pingora_core::upstreams::peer::HttpPeer;
+use http::HeaderMap;
+use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,7 +14,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::Dial;
 use super::fault::{FaultCounts, UpstreamFault};
-use super::headers::Rewriter;
+use super::headers::{Rewriter, has_hop_by_hop};
 use super::io::Io;
 use super::pool::Pool;
 use super::resolve::Addresses;
@@ -164,11 +165,15 @@ impl Upstream {
         Dial::new(self.clone(), worker, group, patience)
     }
 
-    /// What Pingora needs to know of it, to go through `dial`.
+    /// What Pingora needs to know of it, to send a request with these fields through `dial`.
     #[must_use]
-    pub fn peer(&self, dial: &Arc<Dial>) -> Box<HttpPeer> {
+    pub fn peer(&self, dial: &Arc<Dial>, fields: &HeaderMap) -> Box<HttpPeer> {
         let mut peer = Box::new(self.template.clone());
         peer.options.custom_l4 = Some(dial.clone());
+        if !has_hop_by_hop(fields) {
+            // There is nothing to take away, and each search for what is not there costs.
+            peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+        }
         peer
     }
 

@@ -24,8 +24,9 @@ pub(super) async fn serve<A>(
     A: HttpServerApp + Send + Sync + 'static,
 {
     let pause = connection.listener().rules().body_timeout;
-    let mut session = prepared(ServerSession::new_http1(stream), pause, &shutdown);
+    let mut session = ServerSession::new_http1(stream);
     loop {
+        prepare(&mut session, pause, &shutdown);
         let reused = app.process_new_http(session, &shutdown).await;
         connection.request_over();
         let Some(reused) = reused.filter(|_| connection.refused().is_none()) else {
@@ -37,22 +38,16 @@ pub(super) async fn serve<A>(
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);
         }
-        session = prepared(session, pause, &shutdown);
     }
     tell_late_body(connection).await;
 }
 
-fn prepared(
-    mut session: ServerSession,
-    pause: Duration,
-    shutdown: &ShutdownWatch,
-) -> ServerSession {
+fn prepare(session: &mut ServerSession, pause: Duration, shutdown: &ShutdownWatch) {
     session.set_read_timeout(None);
     session.set_write_timeout(Some(pause));
     let down = *shutdown.borrow();
     // 0 is for ever: `idle_timeout` of the stream ends it.
     session.set_keepalive((!down).then_some(0));
-    session
 }
 
 /// 408 for a request whose body was late, where the app has said nothing.

@@ -29,7 +29,7 @@ pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Resul
         return Err(Error::new_in(ErrorType::InternalError));
     };
     let dial = upstream.dial(worker, claim.socket_group(), stage.class);
-    let peer = upstream.peer(&dial);
+    let peer = upstream.peer(&dial, &session.req_header().headers);
     stage.dial = Some(dial);
     stage.attempts += 1;
     stage.received = 0;

@@ -31,6 +31,30 @@ async fn hop_by_hop_fields_stop_here_and_via_is_added() {
     assert_eq!(answer.received("via"), ["1.0 first", "1.1 tidegate"]);
 }
 
+/// Each alone, since a call without any of them is spared the look for all.
+#[tokio::test]
+async fn each_hop_by_hop_field_alone_stops_here_too() {
+    let origin = Origin::start().await;
+    let gate = gate(&plain(origin.address, ""));
+    for field in [
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "Proxy-Authenticate: Basic",
+        "Proxy-Authorization: Basic eDp5",
+        "TE: trailers",
+        "Trailer: X-Sum",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAMAAABkAAQAAP__",
+        "Connection: X-Kept",
+    ] {
+        let answer = echo(&gate, &format!("{field}\r\nX-Other: 1\r\n")).await;
+        assert_eq!(answer.status, 200, "{field}");
+        let (name, _) = field.split_once(':').unwrap();
+        assert_eq!(answer.received(&name.to_lowercase()), [""; 0], "{field}");
+        assert_eq!(answer.received("x-other"), ["1"], "{field}");
+    }
+}
+
 #[tokio::test]
 async fn forwarding_fields_of_strangers_are_replaced() {
     let origin = Origin::start().await;
