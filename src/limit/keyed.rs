@@ -179,6 +179,25 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         self.offer(key, pace, now).map(KeyedOffer::take)
     }
 
+    /// Takes back a call of `key` that never left: its token is in the bucket again.
+    pub fn take_back(&self, key: &Hashed<K>, pace: &Pace) {
+        let mut table = self.table(key.hash);
+        let spot = table.find(key);
+        if let Some(entry) = spot.and_then(|spot| table.get_mut(spot)) {
+            entry.arrival = pace.take_back(entry.arrival);
+        }
+    }
+
+    /// When a call of `key` with `ahead` others of it before it fits, were nobody else to come; `None`
+    /// when it never does.
+    #[must_use]
+    pub fn turn_of(&self, key: &Hashed<K>, pace: &Pace, ahead: u64, now: Moment) -> Option<Moment> {
+        let table = self.table(key.hash);
+        let cell = table.find(key).and_then(|spot| table.get(spot));
+        let arrival = cell.map(|entry| entry.arrival).unwrap_or_default();
+        pace.turn_of(arrival, ahead, now)
+    }
+
     /// Forgets idle keys, shard by shard, until `budget` keys have been looked at or every shard
     /// has been. Each call goes on where the last one stopped. How many keys it forgot.
     pub fn tidy(&self, now: Moment, budget: usize) -> usize {

@@ -5,13 +5,17 @@
 //! | units held until given back | [`Seats`], guarded by [`Seat`] | yes: one atomic, compare-and-swap |
 //! | calls per sliding window, everybody together | [`Rate`] | yes: a log of the last `limit` stamps |
 //! | units held or calls per window, each key apart | [`Keyed`] with [`Pace`] for windows | seats yes; windows at most limit + burst |
+//! | who was told to come back when | [`Promises`] | a moment for each, never more in a second than fit |
+//! | calls that wait for any of these, users in turn | [`Line`] | yes: what comes free goes to the next in line |
 //!
-//! Nothing here waits, and nothing reads a clock: whoever asks says what the time is.
+//! Nothing here reads a clock: whoever asks says what the time is.
 
 mod hash;
 mod keyed;
+mod line;
 mod moment;
 mod pace;
+mod promise;
 mod rate;
 mod seats;
 mod sync;
@@ -19,8 +23,10 @@ mod table;
 
 pub use hash::{Hashed, KeyHasher};
 pub use keyed::{Cell, Keyed, KeyedOffer};
+pub use line::{Ahead, Bounds, Joined, Line, Newcomer, Rank, Spot, Standing};
 pub use moment::{Denied, Moment};
 pub use pace::{Arrival, Pace};
+pub use promise::Promises;
 pub use rate::{Offer, Rate};
 pub use seats::{Seat, Seats};
 pub(crate) use sync::{AtomicU64, Mutex, MutexGuard, Ordering, own_place};

@@ -40,6 +40,7 @@ pub struct Pace {
     limiter: Option<RateLimiter<(), Desk, Desk, NoOpMiddleware<Nanos>>>,
     /// Time to refill one token, nanoseconds.
     token: u64,
+    burst: u32,
     window: Duration,
 }
 
@@ -66,6 +67,7 @@ impl Pace {
         Self {
             limiter,
             token,
+            burst,
             window,
         }
     }
@@ -95,6 +97,24 @@ impl Pace {
                 in_use,
             }),
         }
+    }
+
+    /// The state as if the last call had not come.
+    pub(super) fn take_back(&self, state: Arrival) -> Arrival {
+        Arrival(state.0.saturating_sub(self.token))
+    }
+
+    /// When a call with `ahead` others before it fits, were nobody else to come; `None` when it never
+    /// does.
+    #[must_use]
+    pub fn turn_of(&self, state: Arrival, ahead: u64, now: Moment) -> Option<Moment> {
+        self.limiter.as_ref()?;
+        // The bucket holds `burst` tokens when it is full, which it is at `state`, or now.
+        let full_at = state.0.max(now.as_nanos());
+        let taken = ahead.saturating_mul(self.token);
+        let spare = u64::from(self.burst.saturating_sub(1)).saturating_mul(self.token);
+        let at = full_at.saturating_add(taken).saturating_sub(spare);
+        Some(Moment::from_nanos(at.max(now.as_nanos())))
     }
 
     /// Tokens missing from the bucket at `now`, a started one counted whole.

@@ -125,6 +125,42 @@ impl Rate {
         Ok(Moment::from_nanos(to))
     }
 
+    /// Takes back the stamp of a call that never left: it is as if it had not been counted.
+    pub fn take_back(&self, stamp: Moment) {
+        let mut log = self.log.lock();
+        let at = log
+            .stamps
+            .iter()
+            .rposition(|other| *other == stamp.as_nanos());
+        if let Some(at) = at {
+            log.stamps.remove(at);
+            if self.burst < self.limit {
+                log.full_at = log.full_at.saturating_sub(u128::from(self.window));
+            }
+        }
+    }
+
+    /// When a call with `ahead` others before it fits at the earliest; `None` when it never does.
+    #[must_use]
+    pub fn turn_of(&self, ahead: u64, now: Moment) -> Option<Moment> {
+        if self.burst == 0 {
+            return None;
+        }
+        let log = self.log.lock();
+        let now = log.not_before_last(now);
+        // Every `limit` calls take a window; of the last ones, each waits for a stamp to leave it.
+        let (windows, rest) = (ahead / self.limit, ahead % self.limit);
+        let leaving = (log.stamps.len() as u64 + rest).checked_sub(self.limit);
+        let leaving = leaving.and_then(|at| log.stamps.get(usize::try_from(at).ok()?));
+        let by_log = leaving
+            .map_or(0, |stamp| stamp.saturating_add(self.window))
+            .max(now)
+            .saturating_add(windows.saturating_mul(self.window));
+        Some(Moment::from_nanos(
+            by_log.max(self.bucket_has_at(&log, ahead, now)),
+        ))
+    }
+
     /// Calls counted in the window that ends at `now`.
     #[must_use]
     pub fn in_use(&self, now: Moment) -> u64 {
@@ -156,6 +192,19 @@ impl Rate {
             .full_at
             .saturating_sub(tolerance)
             .div_ceil(u128::from(self.limit));
+        u64::try_from(at).unwrap_or(u64::MAX)
+    }
+
+    /// When the bucket has a token more than the `ahead` that are taken before.
+    fn bucket_has_at(&self, log: &Log, ahead: u64, now: u64) -> u64 {
+        if self.burst >= self.limit {
+            return 0;
+        }
+        let [limit, window, burst] = [self.limit, self.window, self.burst].map(u128::from);
+        let full_at = log.full_at.max(u128::from(now) * limit);
+        let at = (full_at + u128::from(ahead) * window)
+            .saturating_sub((burst - 1) * window)
+            .div_ceil(limit);
         u64::try_from(at).unwrap_or(u64::MAX)
     }
 

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 

@@ -93,3 +93,35 @@ fn absurd_numbers_do_not_overflow() {
             .is_ok()
     );
 }
+
+proptest! {
+    /// As for the exact rate.
+    #[test]
+    fn the_turn_of_a_call_is_when_it_fits_and_what_is_taken_back_was_never_counted(
+        limit in 1..8_u64,
+        burst in 1..8_u64,
+        gaps in proptest::collection::vec(0..30_u64, 0..30),
+        ahead in 0..20_u64,
+    ) {
+        let pace = Pace::new(limit, Duration::from_nanos(60), burst);
+        let (mut now, mut state) = (1, Arrival::default());
+        for gap in gaps {
+            now += gap;
+            state = pace.check(state, Moment::from_nanos(now)).unwrap_or(state);
+        }
+        let moment = Moment::from_nanos(now);
+        let turn = pace.turn_of(state, ahead, moment).unwrap();
+        if let Ok(after) = pace.check(state, moment) {
+            prop_assert_eq!(pace.turn_of(pace.take_back(after), ahead, moment), Some(turn));
+        }
+        let (mut left, mut fits) = (ahead, moment);
+        loop {
+            match pace.check(state, fits) {
+                Ok(_) if left == 0 => break,
+                Ok(after) => (state, left) = (after, left - 1),
+                Err(denied) => fits = denied.retry_at,
+            }
+        }
+        prop_assert_eq!(turn, fits);
+    }
+}

@@ -291,3 +291,43 @@ proptest! {
         prop_assert!(most_in_any_window(&left, SECOND) <= usize::try_from(limit).unwrap(), "{left:?}");
     }
 }
+
+proptest! {
+    /// Whoever would wait is told the moment at which it fits, when those before it go as soon as they
+    /// can; and a stamp that is taken back leaves the rate as it was.
+    #[test]
+    fn the_turn_of_a_call_is_when_it_fits_and_what_is_taken_back_was_never_counted(
+        limit in 1..8_u64,
+        burst in 1..8_u64,
+        gaps in proptest::collection::vec(0..30_u64, 0..30),
+        ahead in 0..20_u64,
+    ) {
+        let rate = Rate::new(limit, Duration::from_nanos(60), burst);
+        let mut now = 0;
+        for gap in gaps {
+            now += gap;
+            let _ = rate.try_take(Moment::from_nanos(now));
+        }
+        now += 3;
+        let turn = rate.turn_of(ahead, Moment::from_nanos(now)).unwrap();
+        if let Ok(offer) = rate.offer(Moment::from_nanos(now)) {
+            let stamp = offer.stamp();
+            offer.take();
+            rate.take_back(stamp);
+        }
+        let mut left = ahead;
+        let mut fits = Moment::from_nanos(now);
+        loop {
+            match rate.try_take(fits) {
+                Ok(()) if left == 0 => break,
+                Ok(()) => left -= 1,
+                Err(denied) => fits = denied.retry_at,
+            }
+        }
+        // Where both rules bind, one may delay what the other counts from: then it is the earliest.
+        prop_assert!(turn <= fits);
+        if burst >= limit {
+            prop_assert_eq!(turn, fits);
+        }
+    }
+}
