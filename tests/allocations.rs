@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use http::{HeaderMap, Method};
@@ -17,6 +18,7 @@ use tidegate::admit::{Claim, Stack};
 use tidegate::call::{Dialect, Operation};
 use tidegate::classify::Table;
 use tidegate::limit::Moment;
+use tidegate::observe::Meters;
 
 /// Calls in flight at a time.
 const IN_FLIGHT: usize = 40;
@@ -123,6 +125,14 @@ fn none_to_tell_what_is_asked() {
         };
         assert_eq!(measure(ask).count_total, 0, "{target}");
     }
+}
+
+#[test]
+fn none_to_count_a_wait() {
+    let meters = Meters::new(["vc"]).unwrap();
+    let wait = || meters.waited("vc", "request_rate", Duration::from_millis(5));
+    wait();
+    assert_eq!(measure(|| (0..100).for_each(|_| wait())).count_total, 0);
 }
 
 #[test]

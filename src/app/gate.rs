@@ -143,11 +143,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let witness: Arc<dyn Witness> = Arc::new(Early::new(shared.clone()));
     let entrances = entrances(bound, &config.listen, &identities, &witness)?;
     let addresses = addresses(&entrances);
-    let view = Arc::new(View::new(
-        shared.clone(),
-        &entrances.clients,
-        kept.health().clone(),
-    ));
+    let view = Arc::new(View::new(shared.clone(), &entrances, kept.health().clone()));
     launch(
         config,
         Parts {

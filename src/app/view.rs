@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use super::operator::Names;
 use crate::call::SessionKind;
 use crate::forward::Upstream;
-use crate::listen::{Entrance, Listener, RefusedBecause, Role};
+use crate::listen::{Entrance, Entrances, Listener, RefusedBecause, Role};
 use crate::observe::{
-    Build, LimitRow, ListenerRow, SessionCount, SessionRow, Snapshot, TopRow, UpstreamRow,
+    Build, CertificateRow, LimitRow, ListenerRow, SessionCount, SessionRow, Snapshot, TopRow,
+    UpstreamRow,
 };
 use crate::proxy::Shared;
 use crate::session::{Health, Row};
@@ -22,19 +23,19 @@ const DRAINING: u8 = 2;
 pub(super) struct View {
     shared: Arc<Shared>,
     listeners: Vec<Arc<Listener>>,
+    doors: Vec<Arc<Listener>>,
     health: Arc<Health>,
     loaded: SystemTime,
     phase: AtomicU8,
 }
 
 impl View {
-    pub(super) fn new(shared: Arc<Shared>, clients: &[Entrance], health: Arc<Health>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, entrances: &Entrances, health: Arc<Health>) -> Self {
+        let listeners = |of: &[Entrance]| of.iter().map(|one| one.listener().clone()).collect();
         Self {
             shared,
-            listeners: clients
-                .iter()
-                .map(|entrance| entrance.listener().clone())
-                .collect(),
+            listeners: listeners(&entrances.clients),
+            doors: listeners(&entrances.admin),
             health,
             loaded: SystemTime::now(),
             phase: AtomicU8::new(STARTING),
@@ -93,6 +94,7 @@ impl View {
                 .map(|upstream| upstream_row(upstream))
                 .collect(),
             sessions: self.session_counts(),
+            certificates: self.certificates(),
             access_lines_dropped: self.shared.access.dropped(),
             reloaded: Some(self.loaded),
             build: Build::default(),
@@ -132,6 +134,18 @@ impl View {
             audit_mismatch: i64::try_from(held).unwrap_or(i64::MAX) - i64::from(one.in_use),
             top: Vec::new(),
         })
+    }
+
+    /// The certificates of every listener, the operator's door among them.
+    fn certificates(&self) -> Vec<CertificateRow> {
+        let listeners = self.listeners.iter().chain(&self.doors);
+        let row = |listener: &Arc<Listener>| {
+            Some(CertificateRow {
+                listener: listener.name().clone(),
+                ends: listener.certificate_ends()?,
+            })
+        };
+        listeners.filter_map(row).collect()
     }
 
     /// Sessions of every upstream and kind, those of none too.

@@ -211,6 +211,12 @@ impl Listener {
         self.local
     }
 
+    /// When its certificate ends; `None` where it has none.
+    #[must_use]
+    pub fn certificate_ends(&self) -> Option<SystemTime> {
+        self.tls.as_ref()?.ends()
+    }
+
     /// How it stands now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

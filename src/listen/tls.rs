@@ -7,15 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::{
-    ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+    ClientHello, ParsedCertificate, ResolvesServerCert, ServerSessionMemoryCache,
+    WebPkiClientVerifier,
 };
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{CertificateError, Error, RootCertStore, ServerConfig};
 
 use crate::config;
 
@@ -154,6 +156,15 @@ impl TlsIdentity {
         Ok(())
     }
 
+    /// When the certificate that is shown now ends (`notAfter`, RFC 5280 section 4.1.2.5); `None` where
+    /// that cannot be read.
+    #[must_use]
+    pub fn ends(&self) -> Option<SystemTime> {
+        let shown = self.shown.0.load();
+        let not_after = not_after(shown.end_entity_cert().ok()?)?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_after.as_secs()))
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.server))
     }
@@ -191,6 +202,20 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err("no certificate in it".to_owned());
     }
     Ok(chain)
+}
+
+/// The TLS library has no accessor for it, but names it where a certificate has ended, which is the first
+/// thing it looks at: whoever asks at the end of time is told when.
+fn not_after(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let nobody = RootCertStore::empty();
+    let then = UnixTime::since_unix_epoch(Duration::MAX);
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], then, &[]) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Some(not_after)
+        }
+        _ => None,
+    }
 }
 
 fn server_config(

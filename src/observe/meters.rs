@@ -1,7 +1,8 @@
 //! The metrics of the operator's door: what requests did, counted here, and what other rooms hold, pulled as rows.
 //!
 //! Counting a request formats nothing and hashes nothing: every counter is reached by index
-//! ([`super::tally`]). Labels are bounded; a client cannot add one.
+//! ([`super::tally`]). Labels are bounded; a client cannot add one. What did not happen yet reads 0 rather
+//! than being absent: a query has data from the start, and the first event is an increase.
 
 use std::time::Duration;
 
@@ -74,7 +75,8 @@ impl Meters {
         }
     }
 
-    /// Counts a wait in the line of a limit.
+    /// Counts a wait in the line of a limit, however it ended. Found by a hash of the two names; neither
+    /// formats nor allocates once the limit was seen on the page or here.
     pub fn waited(&self, upstream: &str, limit: &str, wait: Duration) {
         self.limit_wait
             .with_label_values(&[upstream, limit])
@@ -87,7 +89,7 @@ impl Meters {
     /// When a family is malformed, which a test excludes.
     pub fn render(&self, snapshot: &Snapshot) -> Result<Vec<u8>> {
         for row in &snapshot.limits {
-            // A histogram that nobody waited for yet reads 0 rather than being absent.
+            // Before anybody waited, too.
             self.limit_wait
                 .get_metric_with_label_values(&[&*row.upstream, &*row.name])?;
         }
@@ -150,6 +152,14 @@ impl Meters {
             &["upstream", "class", "method", "status"],
         )?;
         for (upstream, class, tally) in self.tallies() {
+            if expected(upstream, class) {
+                let (method, status) = match upstream {
+                    "" => ("other", "400"),
+                    _ => ("GET", "200"),
+                };
+                let labels = [upstream, class.as_str(), method, status];
+                requests.get_metric_with_label_values(&labels)?;
+            }
             for (method, status, count) in tally.requests() {
                 let method = METHOD_LABELS.get(method).copied().unwrap_or("other");
                 let labels = [upstream, class.as_str(), method, &status.to_string()];
@@ -161,17 +171,17 @@ impl Meters {
         Ok(requests.collect())
     }
 
-    fn durations(
-        &self,
-        (name, help): (&str, &str),
-        of: fn(&Tally) -> Option<Histogram>,
-    ) -> MetricFamily {
+    fn durations(&self, (name, help): (&str, &str), of: fn(&Tally) -> Histogram) -> MetricFamily {
         let metrics = self.tallies().filter_map(|(upstream, class, tally)| {
+            let histogram = of(tally);
+            if histogram.get_sample_count() == 0 && !expected(upstream, class) {
+                return None;
+            }
             let mut metric = Metric::from_label(vec![
                 label("class", class.as_str()),
                 label("upstream", upstream),
             ]);
-            metric.set_histogram(of(tally)?);
+            metric.set_histogram(histogram);
             Some(metric)
         });
         let mut family = MetricFamily::default();
@@ -181,6 +191,12 @@ impl Meters {
         family.set_metric(metrics.collect());
         family
     }
+}
+
+/// Whether such requests may well come, so that they read 0 before the first. What reached no upstream was
+/// refused before its class was known, as a rule.
+fn expected(upstream: &str, class: Class) -> bool {
+    !upstream.is_empty() || class == Class::Other
 }
 
 /// Failures are counted where the upstream is met; here they only get their name.

@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 21] = [
+const CONTRACT: [(&str, &str, &[&str]); 22] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
@@ -53,6 +53,12 @@ const CONTRACT: [(&str, &str, &[&str]); 21] = [
     ("audit_mismatch", "gauge", &["upstream", "limit"]),
     ("config_last_reload_success_timestamp_seconds", "gauge", &[]),
     ("build_info", "gauge", &["version", "revision"]),
+    // Beside the contract: an end that nobody sees coming stops every client.
+    (
+        "certificate_expiry_timestamp_seconds",
+        "gauge",
+        &["listener"],
+    ),
     // Beside the contract: the access log must not lose lines in silence.
     ("access_lines_dropped_total", "counter", &[]),
 ];
@@ -118,7 +124,8 @@ fn a_small_snapshot_line_by_line() {
     let text = page(&meters, &snapshot());
     let pulled: Vec<&str> = text
         .lines()
-        .filter(|line| line.starts_with("tidegate_") && !line.contains("_wait_seconds"))
+        .filter(|line| line.starts_with("tidegate_"))
+        .filter(|line| !line.contains("_wait_seconds") && !line.contains("_duration_seconds"))
         .collect();
     assert_eq!(pulled, SMALL.lines().collect::<Vec<_>>());
 }
@@ -127,6 +134,7 @@ const SMALL: &str = r#"tidegate_access_lines_dropped_total 6
 tidegate_audit_mismatch{limit="connections_http",upstream=""} 0
 tidegate_audit_mismatch{limit="tagging_per_user",upstream="vc1"} -1
 tidegate_build_info{revision="abc",version="0.1.0"} 1
+tidegate_certificate_expiry_timestamp_seconds{listener="https"} 1900000000
 tidegate_config_last_reload_success_timestamp_seconds 1.5
 tidegate_downstream_connections{listener="http"} 12
 tidegate_downstream_connections_refused_total{listener="http",reason="dropped"} 1
@@ -149,6 +157,17 @@ tidegate_limit_shadow_refused_total{limit="connections_http",upstream=""} 3
 tidegate_limit_shadow_refused_total{limit="tagging_per_user",upstream="vc1"} 3
 tidegate_limit_waiting{limit="connections_http",upstream=""} 0
 tidegate_limit_waiting{limit="tagging_per_user",upstream="vc1"} 0
+tidegate_requests_total{class="blocking",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="login",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="logout",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="long_poll",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="other",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="other",method="other",status="400",upstream=""} 0
+tidegate_requests_total{class="rest",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="rpc",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="soap",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="task",method="GET",status="200",upstream="vc1"} 0
+tidegate_requests_total{class="transfer",method="GET",status="200",upstream="vc1"} 0
 tidegate_sessions{kind="rest",upstream="vc1"} 3
 tidegate_sessions_reaped_total{kind="rest",upstream="vc1"} 2
 tidegate_upstream_connections{upstream="vc1"} 9
@@ -201,8 +220,12 @@ fn requests_are_counted_under_bounded_labels() {
         ..request()
     });
     let text = page(&meters, &Snapshot::default());
+    let counted: Vec<&str> = samples(&text, &["tidegate_requests_total"])
+        .into_iter()
+        .filter(|line| !line.ends_with(" 0"))
+        .collect();
     assert_eq!(
-        samples(&text, &["tidegate_requests_total"]),
+        counted,
         [
             r#"tidegate_requests_total{class="rest",method="GET",status="0",upstream=""} 5"#,
             r#"tidegate_requests_total{class="rest",method="GET",status="200",upstream=""} 1"#,
@@ -250,6 +273,38 @@ fn durations_and_waits_fall_into_their_buckets() {
             "{line} not in\n{text}"
         );
     }
+}
+
+#[test]
+fn what_did_not_happen_yet_reads_zero() {
+    let meters = Meters::new(["vc1", "vc2"]).unwrap();
+    let text = page(&meters, &Snapshot::default());
+    for upstream in ["vc1", "vc2"] {
+        for class in Class::ALL.map(Class::as_str) {
+            for line in [
+                format!(
+                    r#"tidegate_requests_total{{class="{class}",method="GET",status="200",upstream="{upstream}"}} 0"#
+                ),
+                format!(
+                    r#"tidegate_request_duration_seconds_bucket{{class="{class}",upstream="{upstream}",le="0.001"}} 0"#
+                ),
+                format!(
+                    r#"tidegate_upstream_duration_seconds_count{{class="{class}",upstream="{upstream}"}} 0"#
+                ),
+            ] {
+                assert!(text.lines().any(|seen| seen == line), "{line}");
+            }
+        }
+    }
+    let none = samples(&text, &["tidegate_request_duration_seconds_count"]);
+    let none: Vec<&&str> = none
+        .iter()
+        .filter(|line| line.contains("upstream=\"\""))
+        .collect();
+    assert_eq!(
+        none,
+        [&r#"tidegate_request_duration_seconds_count{class="other",upstream=""} 0"#]
+    );
 }
 
 #[test]

@@ -23,6 +23,6 @@ pub use prometheus::{Error as MetersError, TEXT_FORMAT as METRICS_FORMAT};
 pub use record::{Destination, Record};
 #[cfg(test)]
 pub(crate) use rows::sample as sample_snapshot;
-pub use rows::{Build, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
+pub use rows::{Build, CertificateRow, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
 pub use session_rows::{SessionCount, SessionRow};
 pub use throttle::Throttle;

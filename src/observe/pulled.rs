@@ -199,6 +199,17 @@ fn connections(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
 }
 
 fn gate(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
+    page.gauge(
+        (
+            "tidegate_certificate_expiry_timestamp_seconds",
+            "When the certificate of the listener ends, in seconds since 1970.",
+        ),
+        &["listener"],
+        snapshot.certificates.iter().map(|row| {
+            let since = row.ends.duration_since(UNIX_EPOCH).unwrap_or_default();
+            (vec![&*row.listener], signed(since.as_secs()))
+        }),
+    )?;
     page.counter(
         (
             "tidegate_access_lines_dropped_total",

@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub upstreams: Vec<UpstreamRow>,
     /// Login sessions of every upstream and kind.
     pub sessions: Vec<SessionCount>,
+    /// The certificate of every listener that has one.
+    pub certificates: Vec<CertificateRow>,
     /// Lines of the access log that were dropped since the start.
     pub access_lines_dropped: u64,
     /// When the configuration in force was loaded.
@@ -90,6 +92,15 @@ pub struct ListenerRow {
     /// Sockets turned away, by reason.
     #[serde(skip)]
     pub refused: Vec<(&'static str, u64)>,
+}
+
+/// The certificate of one listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRow {
+    /// The listener's name (label `listener`).
+    pub listener: Arc<str>,
+    /// When it ends.
+    pub ends: SystemTime,
 }
 
 /// One upstream.
@@ -216,6 +227,10 @@ pub(crate) fn sample() -> Snapshot {
             idle: 4,
             limit: 2048,
             errors: vec![("connect_refused", 2)],
+        }],
+        certificates: vec![CertificateRow {
+            listener: Arc::from("https"),
+            ends: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_900_000_000),
         }],
         access_lines_dropped: 6,
         reloaded: Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500)),

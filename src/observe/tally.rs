@@ -65,13 +65,13 @@ impl Tally {
         }
     }
 
-    /// From first byte to end; `None` while nothing was counted.
-    pub(super) fn whole(&self) -> Option<Histogram> {
+    /// From first byte to end.
+    pub(super) fn whole(&self) -> Histogram {
         sum(self.stripes().map(|stripe| &stripe.whole))
     }
 
-    /// From dispatch to the end of the upstream's answer; `None` while nothing was counted.
-    pub(super) fn upstream(&self) -> Option<Histogram> {
+    /// From dispatch to the end of the upstream's answer.
+    pub(super) fn upstream(&self) -> Histogram {
         sum(self.stripes().map(|stripe| &stripe.upstream))
     }
 
@@ -119,7 +119,7 @@ impl Durations {
     }
 }
 
-fn sum<'a>(stripes: impl Iterator<Item = &'a Durations>) -> Option<Histogram> {
+fn sum<'a>(stripes: impl Iterator<Item = &'a Durations>) -> Histogram {
     let mut counts = [0_u64; BOUNDS.len() + 1];
     let mut micros = 0_u64;
     for stripe in stripes {
@@ -129,9 +129,6 @@ fn sum<'a>(stripes: impl Iterator<Item = &'a Durations>) -> Option<Histogram> {
         micros = micros.wrapping_add(stripe.sum_micros.load(Ordering::Relaxed));
     }
     let all: u64 = counts.iter().sum();
-    if all == 0 {
-        return None;
-    }
     let mut below = 0;
     let buckets = BOUNDS.into_iter().zip(counts).map(|(bound, count)| {
         below += count;
@@ -144,7 +141,7 @@ fn sum<'a>(stripes: impl Iterator<Item = &'a Durations>) -> Option<Histogram> {
     histogram.set_bucket(buckets.collect());
     histogram.set_sample_count(all);
     histogram.set_sample_sum(Duration::from_micros(micros).as_secs_f64());
-    Some(histogram)
+    histogram
 }
 
 /// The stripe of the calling thread: dealt out in turn.
@@ -190,21 +187,26 @@ mod tests {
             tally.stripes().count() > 1,
             "one stripe for all would be contended"
         );
-        let whole = tally.whole().unwrap();
+        let whole = tally.whole();
         assert_eq!(whole.get_sample_count(), all);
         let mean = whole.get_sample_sum() / f64::from(u32::try_from(all).unwrap());
         assert!((mean - 0.012_345).abs() < 1e-9, "{mean}");
     }
 
     #[test]
-    fn nothing_counted_is_nothing_shown() {
+    fn nothing_counted_is_zero_in_every_bucket() {
         let tally = Tally::default();
-        assert!(tally.whole().is_none() && tally.upstream().is_none());
+        let empty = tally.whole();
+        assert_eq!(empty.get_bucket().len(), BOUNDS.len());
+        let zero = |bucket: &Bucket| bucket.cumulative_count() == 0;
+        assert!(empty.get_bucket().iter().all(zero) && empty.get_sample_count() == 0);
         assert!(tally.requests().is_empty());
         tally.add(&Record {
             upstream_duration: None,
             ..sample()
         });
-        assert!(tally.whole().is_some() && tally.upstream().is_none());
+        let counts = (tally.whole(), tally.upstream());
+        assert_eq!(counts.0.get_sample_count(), 1);
+        assert_eq!(counts.1.get_sample_count(), 0, "nothing was sent up");
     }
 }

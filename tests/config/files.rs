@@ -53,6 +53,47 @@ fn the_documented_file_and_every_example_load() {
 }
 
 #[test]
+fn there_is_no_file_that_no_test_loads() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let folders: Vec<_> = fs::read_dir(&config)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    for folder in &folders {
+        // The last two are asked of a live Prometheus in tests/dashboards, all files of them.
+        let ending = match &**folder {
+            "examples" | "profiles" => "toml",
+            "grafana" => "json",
+            "prometheus" => "yml",
+            _ => panic!("nobody loads config/{folder}"),
+        };
+        for entry in fs::read_dir(config.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let fits = path.is_file() && path.extension().is_some_and(|end| end == ending);
+            assert!(fits, "nobody loads {}", path.display());
+        }
+    }
+    assert_eq!(folders.len(), 4, "{folders:?}");
+}
+
+#[test]
+fn dashboards_parse_and_rules_say_whom_they_are_for() {
+    for file in files("grafana") {
+        let text = fs::read_to_string(&file).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let told = json["title"].is_string() && json["description"].is_string();
+        assert!(told && json["panels"].is_array(), "{}", file.display());
+    }
+    for file in files("prometheus") {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("# For "), "{}", file.display());
+        assert!(text.contains("\ngroups:\n"), "{}", file.display());
+    }
+}
+
+#[test]
 fn every_profile_loads_by_its_name_and_as_a_file() {
     let profiles = files("profiles");
     assert_eq!(profiles.len(), 8, "{profiles:?}");

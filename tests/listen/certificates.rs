@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use rcgen::CertificateParams;
 use tidegate::app::Running;
+use time::OffsetDateTime;
 
 use crate::bare::Bare;
 use crate::folder;
 use crate::handshake::Believer;
 use crate::support::client::Client;
 use crate::support::origin::Origin;
-use crate::support::pki::{Identity, self_signed};
+use crate::support::pki::{Identity, of, self_signed};
 use crate::support::{PATIENCE, gate, with_listen};
 
 async fn is_shown(gate: &Running, identity: &Identity) -> bool {
@@ -64,6 +66,50 @@ async fn new_connections_see_the_new_certificate_and_old_ones_go_on() {
     replace(&folder, &identities[2]);
     until_shown(&gate, &identities[2]).await;
     assert_eq!(first.get("/api/x").await.status, 200);
+}
+
+/// Good until this second after 1970.
+fn until_second(seconds: i64) -> Identity {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = OffsetDateTime::UNIX_EPOCH;
+    params.not_after = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    of(&params)
+}
+
+#[tokio::test]
+async fn metrics_say_when_it_ends_and_a_new_one_too() {
+    let origin = Origin::start().await;
+    // As a year of two digits, of four, and the last that there is.
+    let ends = [1_900_000_000, 4_000_000_000, 253_402_300_799_i64];
+    let folder = folder("ends");
+    let (certificate, key) = until_second(ends[0]).write(&folder);
+    let listen = format!(
+        "https = [\"127.0.0.1:0\"]\ncertificate = \"{}\"\nprivate_key = \"{}\"",
+        certificate.display(),
+        key.display()
+    );
+    let gate = gate(&with_listen(origin.address, &listen, ""));
+    for (turn, end) in ends.into_iter().enumerate() {
+        if turn > 0 {
+            replace(&folder, &until_second(end));
+        }
+        let line = format!(
+            "tidegate_certificate_expiry_timestamp_seconds{{listener=\"https://{}\"}} {end}\n",
+            gate.https()[0]
+        );
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let page = Client::connect(gate.admin()).await.get("/metrics").await;
+            let page = String::from_utf8(page.body).unwrap();
+            let said = page.matches("expiry_timestamp_seconds{").count();
+            assert_eq!(said, 1, "plain listeners have none");
+            if page.contains(&line) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{line} is not in {page}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,11 @@ pub fn self_signed(names: &[&str], ca: bool) -> Identity {
     if ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     }
+    of(&params)
+}
+
+/// Self-signed, as `params` say, with a new key.
+pub fn of(params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     Identity {
