@@ -7,7 +7,8 @@ use arrayvec::ArrayVec;
 use super::live::{Place, Rules};
 use super::rule::{Count, Rule};
 use super::stack::{ResponseCap, SocketGroup, Stack};
-use super::units::SessionUnits;
+use super::turn::Turn;
+use super::units::{SessionUnits, Units};
 use super::who::Who;
 use crate::call::{Call, Class, Principal, Reason, Refusal};
 use crate::config::{Counts, Key};
@@ -30,13 +31,10 @@ type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
 #[derive(Debug)]
 #[must_use = "a claim that is not kept is given back at once"]
 pub struct Claim {
-    stack: Arc<Stack>,
-    held: Rules,
-    who: Who,
+    units: Units,
     /// It holds a place among the logins in flight of its address.
     reservation: bool,
     class: Class,
-    place: Place,
     began: Moment,
     group: SocketGroup,
     cap: Option<usize>,
@@ -44,9 +42,10 @@ pub struct Claim {
 }
 
 /// A rule that had no room, and what it says.
-struct Full {
-    at: usize,
-    refusal: Refusal,
+#[derive(Debug)]
+pub(super) struct Full {
+    pub(super) at: usize,
+    pub(super) refusal: Refusal,
 }
 
 /// A rate's promise of room, kept until all others promised too.
@@ -56,35 +55,32 @@ enum Promise<'a> {
 }
 
 impl Stack {
-    /// Claims every limit of `call` at `now`, or none of them.
-    ///
-    /// # Errors
-    /// The first enforced limit, in the order of the stack, that had no room; it says when the call
-    /// may come back, as late as the last of all limits that have none for it.
-    pub fn claim(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> Result<Claim, Refusal> {
+    /// Claims every limit of `call` at `now`, or none of them. Who has a `turn` has that unit already.
+    pub(super) fn attempt(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        who: &Who,
+        turn: Option<Turn>,
+        now: Moment,
+    ) -> Result<Claim, Full> {
         let rules = self.rules_for(call);
-        let who = Who::of(call, self.hasher());
-        let reservation = self
-            .reserve(call, rules, &who)
-            .map_err(|full| self.refuse(rules, full, &who, now))?;
-        let taken = self.take(rules, &who, now);
-        let (held, place, stamps) = taken.map_err(|full| {
-            self.unreserve(reservation, &who);
-            self.refuse(rules, full, &who, now)
-        })?;
+        let reservation = self.reserve(call, rules, who)?;
+        let (held, place, stamps) = self
+            .take(rules, who, turn.as_ref(), now)
+            .inspect_err(|_| self.unreserve(reservation, who))?;
+        if let Some(turn) = turn {
+            turn.used();
+        }
         let mut group = 0;
         for (_, rule) in self.each(rules) {
-            rule.tally.admit();
+            rule.tally.admit(now);
             if let Count::Sockets { bit, .. } = rule.count {
                 group |= 1 << bit;
             }
         }
         Ok(Claim {
-            place,
             cap: self.smallest_cap(rules),
-            stack: Arc::clone(self),
-            held,
-            who,
+            units: Units::new(Arc::clone(self), held, *who, place),
             reservation,
             class: call.class,
             began: now,
@@ -94,21 +90,70 @@ impl Stack {
     }
 
     /// Takes a unit of each rule and enters the claim, or leaves everything as it was.
-    fn take(&self, rules: Rules, who: &Who, now: Moment) -> Result<(Rules, Place, Stamps), Full> {
-        let page = self.live().open();
+    fn take(
+        &self,
+        rules: Rules,
+        who: &Who,
+        turn: Option<&Turn>,
+        now: Moment,
+    ) -> Result<(Rules, Place, Stamps), Full> {
+        let had = turn.map_or(0, Turn::rule);
+        let rules = rules & !had;
         let enforced = rules & self.enforced();
-        let held = self.take_held(enforced, who)?;
+        // Whoever waits goes first. Looked at before anything is locked: who is in line holds its lock
+        // while it looks for room.
+        self.pass_lines(enforced, who, now)?;
+        let mut tried = 0;
+        let taken = {
+            let page = self.live().open_at(turn.and_then(Turn::place));
+            self.take_all(rules, who, now, &mut tried)
+                .map(|(held, stamps)| {
+                    let had = had & self.held();
+                    (held | had, page.enter(held, who.shown(), now), stamps)
+                })
+        };
+        let (held, place, mut stamps) = taken.inspect_err(|_| self.call_next(tried, who))?;
+        if let Some((at, stamp)) = turn.and_then(Turn::stamp)
+            && !stamps.is_full()
+        {
+            stamps.push((at, stamp));
+        }
+        Ok((held, place, stamps))
+    }
+
+    /// Takes a unit of each rule; on refusal, gives back what it took of `tried`.
+    fn take_all(
+        &self,
+        rules: Rules,
+        who: &Who,
+        now: Moment,
+        tried: &mut Rules,
+    ) -> Result<(Rules, Stamps), Full> {
+        let enforced = rules & self.enforced();
+        let held = self.take_held(enforced, who, tried)?;
         let stamps = self
             .take_every_rate(rules, who, now)
             .inspect_err(|_| self.give_back(held, who))?;
         // Shadow limits come last: they have no say, and see no call that is refused.
-        let watched = self.take_held(rules & !enforced, who).unwrap_or_default();
-        let held = held | watched;
-        Ok((held, page.enter(held, who.shown(), now), stamps))
+        let watched = self.take_held(rules & !enforced, who, &mut 0);
+        Ok((held | watched.unwrap_or_default(), stamps))
+    }
+
+    /// The first rule in whose line somebody waits before `who`.
+    fn pass_lines(&self, enforced: Rules, who: &Who, now: Moment) -> Result<(), Full> {
+        for (at, rule) in self.each(enforced & self.lined()) {
+            if rule.is_waited_for(who) {
+                return Err(Full {
+                    at,
+                    refusal: rule.waited_for(who, now),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Takes a unit of everything that is given back; on refusal, gives back what it took.
-    fn take_held(&self, rules: Rules, who: &Who) -> Result<Rules, Full> {
+    fn take_held(&self, rules: Rules, who: &Who, tried: &mut Rules) -> Result<Rules, Full> {
         let mut held = 0;
         for (at, rule) in self.each(rules) {
             if !rule.is_held() {
@@ -122,6 +167,7 @@ impl Stack {
                 });
             }
             held |= 1 << at;
+            *tried = held;
         }
         Ok(held)
     }
@@ -178,22 +224,6 @@ impl Stack {
         Ok(stamps)
     }
 
-    /// Counts a refusal, and lets it name the longest of the waits.
-    fn refuse(&self, rules: Rules, full: Full, who: &Who, now: Moment) -> Refusal {
-        let Full { at, mut refusal } = full;
-        if let Some(rule) = self.rule(at) {
-            rule.tally.refuse(refusal.reason);
-        }
-        let others = self
-            .each(rules)
-            .filter(|(other, rule)| *other != at && rule.enforced);
-        let longest = others
-            .filter_map(|(_, rule)| rule.shut_until(who, now))
-            .max();
-        refusal.retry_after = refusal.retry_after.max(longest.unwrap_or_default());
-        refusal
-    }
-
     pub(super) fn give_back(&self, held: Rules, who: &Who) {
         for (_, rule) in self.each(held) {
             rule.give_back(who);
@@ -240,7 +270,7 @@ impl Claim {
     /// The smallest cap on its response.
     #[must_use]
     pub fn response_cap(&self) -> Option<ResponseCap> {
-        let rule = self.stack.rule(self.cap?)?;
+        let rule = self.units.stack.rule(self.cap?)?;
         Some(ResponseCap {
             name: rule.name.clone(),
             bytes: rule.ceiling,
@@ -256,7 +286,7 @@ impl Claim {
     /// place.
     pub fn dispatch(&mut self, now: Moment) -> Result<(), Refusal> {
         for (at, stamp) in &mut self.stamps {
-            let Some(rule) = self.stack.rule(*at) else {
+            let Some(rule) = self.units.stack.rule(*at) else {
                 continue;
             };
             let Count::Rate(rate) = &rule.count else {
@@ -279,29 +309,26 @@ impl Claim {
     /// # Errors
     /// The rate that had no room for it.
     pub fn again(&mut self, call: &Call<'_>, now: Moment) -> Result<(), Refusal> {
-        let rules = self.stack.rules_for(call);
-        self.stamps = self
-            .stack
-            .take_every_rate(rules, &self.who, now)
-            .map_err(|full| self.stack.refuse(rules, full, &self.who, now))?;
+        let Units { stack, who, .. } = &self.units;
+        let rules = stack.rules_for(call);
+        self.stamps = stack
+            .take_every_rate(rules, who, now)
+            .map_err(|full| stack.refuse(rules, full, Reason::Full, who, now))?;
         Ok(())
     }
 
     /// The upstream accepted the login: what a session holds goes on to it, at `now`.
     pub fn keep_session(&mut self, now: Moment) -> SessionUnits {
-        let units = self.held & self.stack.session_rules();
-        self.held &= !units;
-        let holder = (self.who.shown(), now);
-        let place = self.stack.live().split(self.place, units, holder);
-        SessionUnits::new(self.stack.clone(), units, self.who, place)
+        let sessions = self.units.stack.session_rules();
+        SessionUnits(self.units.split(sessions, now))
     }
 
     /// Gives everything back at `now`, and lets the limits learn how long it was held.
     pub fn release(self, now: Moment) {
         let held_for = now.since(self.began);
-        for (_, rule) in self.stack.each(self.held) {
+        for (_, rule) in self.units.stack.each(self.units.held) {
             if rule.learns_from(self.class) {
-                rule.tally.learn(held_for);
+                rule.tally.learn(held_for, now);
             }
         }
     }
@@ -309,12 +336,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let Self {
-            stack, held, who, ..
-        } = self;
-        stack
-            .live()
-            .leave(self.place, || stack.give_back(*held, who));
+        let Units { stack, who, .. } = &self.units;
         stack.unreserve(self.reservation, who);
     }
 }

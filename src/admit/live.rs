@@ -48,8 +48,21 @@ impl Live {
         let page = own_place() % PAGES;
         OpenPage {
             page,
+            entry: None,
             claims: self.page(page),
         }
+    }
+
+    /// Opens the page of somebody who holds units already, to take more.
+    pub(super) fn open_at(&self, place: Option<Place>) -> OpenPage<'_> {
+        place.map_or_else(
+            || self.open(),
+            |place| OpenPage {
+                page: place.page,
+                entry: Some(place.entry),
+                claims: self.page(place.page),
+            },
+        )
     }
 
     /// Strikes a claim off while `give_back` gives its units back.
@@ -105,15 +118,29 @@ impl Live {
 /// A page, open for the running thread alone.
 pub(super) struct OpenPage<'a> {
     page: usize,
+    /// Who holds units already.
+    entry: Option<usize>,
     claims: MutexGuard<'a, Slab<Entry>>,
 }
 
 impl OpenPage<'_> {
-    /// Enters a claim of `who` that holds a unit of each of `held` since then.
+    /// Enters a claim of `who` that holds a unit of each of `held` since then, beside those it held before.
     pub(super) fn enter(mut self, held: Rules, who: Principal, since: Moment) -> Place {
+        let known = self.entry.filter(|entry| self.claims.contains(*entry));
+        let entry = known.unwrap_or_else(|| {
+            self.claims.insert(Entry {
+                held: 0,
+                who,
+                since,
+            })
+        });
+        if let Some(holder) = self.claims.get_mut(entry) {
+            holder.held |= held;
+            holder.since = since;
+        }
         Place {
             page: self.page,
-            entry: self.claims.insert(Entry { held, who, since }),
+            entry,
         }
     }
 }

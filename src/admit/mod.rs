@@ -5,7 +5,9 @@
 //!             1. what can be given back: places at the upstream, seats, seats by key   ─┐ in this order,
 //!             2. what cannot: offers of each rate, taken only once all are had         ─┤ all or nothing
 //!                                                                                       ▼
-//!           Claim: held until dropped, whatever ends the call               or one Refusal
+//!           Claim: held until dropped, whatever ends the call      or, of the first that is full:
+//!                                                                  Waiting, in its line ─▶ Turn ─▶ the rest
+//!                                                                  Refusal, where waiting cannot help
 //! ```
 
 mod claim;
@@ -14,8 +16,10 @@ mod live;
 mod rule;
 mod stack;
 mod tally;
+mod turn;
 mod units;
 mod view;
+mod wait;
 mod who;
 
 #[cfg(test)]
@@ -24,5 +28,7 @@ mod tests;
 pub use claim::Claim;
 pub use explain::{Explained, Holder};
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use turn::Turn;
 pub use units::SessionUnits;
 pub use view::LimitView;
+pub use wait::{Entry, Terms, Waiting};

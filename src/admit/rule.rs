@@ -1,14 +1,18 @@
 //! One limit as the claim meets it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::Tally;
+use super::turn::{Grant, Guest};
 use super::who::Who;
 use crate::call::{Call, Class, Principal, Reason, Refusal, SessionKind};
 use crate::classify::Wanted;
 use crate::config::{Counts, Key, Limit, Mode, Route};
-use crate::limit::{Denied, Hashed, KeyHasher, Keyed, Moment, Pace, Rate, Seats};
+use crate::limit::{
+    Bounds, Denied, Hashed, KeyHasher, Keyed, Line, Moment, Pace, Promises, Rate, Seats,
+};
 
 /// One limit of the stack.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Rule {
     pub(super) enforced: bool,
     pub(super) count: Count,
     pub(super) tally: Tally,
+    /// Longest wait in its line.
+    pub(super) at_most: Duration,
     status: u16,
     wanted: Option<Wanted>,
     only_long_polls: bool,
@@ -29,7 +35,18 @@ pub(super) struct Rule {
     rest_alone: bool,
     /// Units kept free for named administrators.
     reserved: u64,
+    /// Where calls wait that find it full; none where they are refused at once.
+    pub(super) line: Option<RuleLine>,
+    /// When the refused of a rate are to come back.
+    pub(super) promises: Option<Promises<Principal, Principal>>,
 }
+
+/// The line before a rule: lanes and users are principals, a call in it is a [`Guest`], and is
+/// handed a [`Grant`] when it is its turn.
+pub(super) type RuleLine = Line<Principal, Principal, Guest, Grant>;
+
+/// The lane of a limit that counts everybody together.
+const EVERYBODY: Principal = Principal::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 /// How it counts.
 #[derive(Debug)]
@@ -98,12 +115,16 @@ impl Rule {
             enforced: limit.mode == Mode::Enforce,
             count,
             tally: Tally::default(),
+            at_most: limit.wait.at_most,
             status: limit.full_status,
             wanted: Wanted::new(&limit.matches, routes),
             only_long_polls: limit.matches.class == [Class::LongPoll],
             rest_alone: is_rest_alone(&limit.matches.class),
             classes: limit.matches.class.clone().into(),
             reserved: 0,
+            line: line(limit),
+            promises: (limit.counts == Counts::Requests)
+                .then(|| Promises::new(limit.limit, limit.window)),
         })
     }
 
@@ -152,6 +173,52 @@ impl Rule {
     /// The key by which it knows `who`.
     pub(super) fn key<'w>(&self, who: &'w Who) -> &'w Hashed<Principal> {
         who.key(self.counts, self.key)
+    }
+
+    /// What `who` waits for: room for everybody, or for its own key.
+    pub(super) fn lane(&self, who: &Who) -> Principal {
+        match self.key {
+            Key::All => EVERYBODY,
+            _ => *self.key(who).key(),
+        }
+    }
+
+    /// Whether somebody waits for what `who` would take.
+    pub(super) fn is_waited_for(&self, who: &Who) -> bool {
+        self.waiting(who) > 0
+    }
+
+    /// How many wait for what `who` would take.
+    fn waiting(&self, who: &Who) -> u64 {
+        let line = self.line.as_ref().filter(|line| !line.is_empty());
+        line.map_or(0, |line| line.waiting_in(&self.lane(who)))
+    }
+
+    /// What it says to who comes by while others wait.
+    pub(super) fn waited_for(&self, who: &Who, now: Moment) -> Refusal {
+        self.full(self.in_use(who, now))
+    }
+
+    /// In how long `who`, who is refused now, is to come back; `None` where nobody knows. Of a rate it is a
+    /// moment of its own; of what is held, an estimate that differs from the next one's.
+    pub(super) fn come_back(&self, who: &Who, now: Moment) -> Option<Duration> {
+        let waiting = self.waiting(who);
+        let Some(promises) = &self.promises else {
+            return Some(self.tally.come_back(self.ceiling, waiting, now));
+        };
+        let earliest = self.earliest(who, waiting, now)?;
+        Some(promises.make(self.lane(who), who.shown(), earliest, now))
+    }
+
+    /// When a call with `ahead` others before it can have its turn, at the earliest.
+    pub(super) fn earliest(&self, who: &Who, ahead: u64, now: Moment) -> Option<Moment> {
+        match &self.count {
+            Count::Rate(rate) => rate.turn_of(ahead, now),
+            Count::KeyedRate(keyed, pace) => keyed.turn_of(self.key(who), pace, ahead, now),
+            _ if self.ceiling == 0 => None,
+            // They are all held, and each that goes lets one in: so many ends of so many holders.
+            _ => Some(now.after(self.tally.rounds(ahead / self.ceiling))),
+        }
     }
 
     /// Whether a call of `class` tells how long its units are usually held. A long poll lasts as long as
@@ -248,7 +315,7 @@ impl Rule {
             }
             Count::Bytes => false,
         };
-        full.then(|| self.tally.expected(self.ceiling))
+        full.then(|| self.tally.expected(self.ceiling, self.waiting(who), now))
     }
 
     /// Units in use, of a keyed limit by `who`.
@@ -267,9 +334,9 @@ impl Rule {
         self.refusal(denied.in_use, denied.retry_at.since(now))
     }
 
-    /// The refusal of what is held.
+    /// The refusal of what is held; who refuses says when to come back.
     pub(super) fn full(&self, in_use: u64) -> Refusal {
-        self.refusal(in_use, self.tally.come_back(self.ceiling))
+        self.refusal(in_use, Duration::ZERO)
     }
 
     fn refusal(&self, in_use: u64, retry_after: Duration) -> Refusal {
@@ -283,6 +350,16 @@ impl Rule {
             retry_after,
         }
     }
+}
+
+fn line(limit: &Limit) -> Option<RuleLine> {
+    let waits = limit.wait.line > 0 && limit.mode == Mode::Enforce && limit.limit > 0;
+    waits.then(|| {
+        Line::new(Bounds {
+            line: limit.wait.line,
+            per_user: limit.wait.per_user,
+        })
+    })
 }
 
 fn is_rest_alone(classes: &[Class]) -> bool {

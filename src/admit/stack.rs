@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::live::{Live, Rules};
 use super::rule::{Count, Rule};
 use crate::call::{Call, Class, Principal, Reason, SessionKind};
@@ -20,7 +22,11 @@ pub struct Stack {
     by_class: [Rules; Class::ALL.len()],
     /// Rules that refuse, rather than only watch.
     enforced: Rules,
+    /// Rules whose units are given back.
+    held: Rules,
     rates: Rules,
+    /// Rules before which calls wait.
+    lined: Rules,
     caps: Rules,
     /// Rules that count login sessions.
     sessions: Rules,
@@ -29,6 +35,8 @@ pub struct Stack {
     sockets: Box<[SocketLimit]>,
     hasher: KeyHasher,
     live: Live,
+    /// Somebody waits for a rate, or room came back in one.
+    stirred: Notify,
 }
 
 /// A set of `upstream_connections` limits: those that one socket is charged to.
@@ -102,6 +110,8 @@ impl Stack {
         Self {
             by_class,
             enforced: set(rules.iter().map(|rule| rule.enforced)),
+            held: set(rules.iter().map(Rule::is_held)),
+            lined: set(rules.iter().map(|rule| rule.line.is_some())),
             rates: set(rules
                 .iter()
                 .map(|rule| matches!(rule.count, Count::Rate(_) | Count::KeyedRate(..)))),
@@ -112,6 +122,7 @@ impl Stack {
             rules,
             hasher,
             live: Live::new(),
+            stirred: Notify::new(),
         }
     }
 
@@ -154,6 +165,9 @@ impl Stack {
             if let Count::KeyedSeats(keyed) | Count::KeyedRate(keyed, _) = &rule.count {
                 keyed.tidy(now, TIDY_BUDGET);
             }
+            if let Some(promises) = &rule.promises {
+                promises.tidy(now);
+            }
         }
     }
 
@@ -174,6 +188,18 @@ impl Stack {
 
     pub(super) fn enforced(&self) -> Rules {
         self.enforced
+    }
+
+    pub(super) fn held(&self) -> Rules {
+        self.held
+    }
+
+    pub(super) fn lined(&self) -> Rules {
+        self.lined
+    }
+
+    pub(super) fn bell(&self) -> &Notify {
+        &self.stirred
     }
 
     pub(super) fn rates(&self) -> Rules {

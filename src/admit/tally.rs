@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::call::Reason;
-use crate::limit::{AtomicU64, Ordering};
+use crate::limit::{AtomicU64, Moment, Ordering};
 
 /// Shortest and longest estimate of when a unit is free.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -22,11 +22,14 @@ pub(super) struct Tally {
     shadow_refused: AtomicU64,
     /// Mean time a unit is held, nanoseconds; each call weighs an eighth. 0: none was seen yet.
     held_for: AtomicU64,
+    /// When a unit was last taken or given back, nanoseconds since the start.
+    moved_at: AtomicU64,
 }
 
 impl Tally {
-    pub(super) fn admit(&self) {
+    pub(super) fn admit(&self, now: Moment) {
         self.admitted.fetch_add(1, Ordering::Relaxed);
+        self.moved_at.store(now.as_nanos(), Ordering::Relaxed);
     }
 
     pub(super) fn refuse(&self, reason: Reason) {
@@ -55,8 +58,10 @@ impl Tally {
         self.shadow_refused.load(Ordering::Relaxed)
     }
 
-    /// Learns that a unit was held this long. Two that learn at once may lose one: it is a mean.
-    pub(super) fn learn(&self, held: Duration) {
+    /// Learns that a unit, given back at `now`, was held this long. Two that learn at once may lose one: it
+    /// is a mean.
+    pub(super) fn learn(&self, held: Duration, now: Moment) {
+        self.moved_at.store(now.as_nanos(), Ordering::Relaxed);
         let held = u64::try_from(held.as_nanos()).unwrap_or(u64::MAX).max(1);
         let mean = self.held_for.load(Ordering::Relaxed);
         let mean = if mean == 0 {
@@ -67,23 +72,33 @@ impl Tally {
         self.held_for.store(mean.max(1), Ordering::Relaxed);
     }
 
-    /// When one of `ceiling` units, all held, is expected to be free, for one caller of those that are
-    /// refused: up to twice the estimate, spread by the golden ratio, so that they do not come back
-    /// together.
-    pub(super) fn come_back(&self, ceiling: u64) -> Duration {
-        let expected = self.expected(ceiling);
-        let [full, ..] = self.refused();
-        let turn = u32::try_from(full.wrapping_mul(GOLDEN) >> 32).unwrap_or(0);
+    /// As long as this many holders in a row take.
+    pub(super) fn rounds(&self, rounds: u64) -> Duration {
+        let mean = self.held_for.load(Ordering::Relaxed);
+        Duration::from_nanos(mean.saturating_mul(rounds))
+    }
+
+    /// When a caller that is refused is to come back: up to twice the estimate, spread by the golden ratio,
+    /// so that they do not come back together.
+    pub(super) fn come_back(&self, ceiling: u64, waiting: u64, now: Moment) -> Duration {
+        let expected = self.expected(ceiling, waiting, now);
+        let refused: u64 = self.refused().iter().sum();
+        let turn = u32::try_from(refused.wrapping_mul(GOLDEN) >> 32).unwrap_or(0);
         expected + expected.mul_f64(f64::from(turn) / f64::from(u32::MAX))
     }
 
-    /// When one of `ceiling` units, all held, is expected to be free: they end evenly spread over the
-    /// time that each is held.
-    pub(super) fn expected(&self, ceiling: u64) -> Duration {
+    /// When one of `ceiling` units, all held, is expected to be free for who has `waiting` others before
+    /// it: they end evenly spread over the time that each is held. Where none has ended for longer than
+    /// that, the upstream is stuck, and the next will take as long again.
+    pub(super) fn expected(&self, ceiling: u64, waiting: u64, now: Moment) -> Duration {
         if ceiling == 0 {
             return BLOCKED;
         }
-        let mean = self.held_for.load(Ordering::Relaxed);
-        Duration::from_nanos(mean / ceiling).clamp(SHORTEST, LONGEST)
+        let mean = Duration::from_nanos(self.held_for.load(Ordering::Relaxed) / ceiling);
+        let still = now.since(Moment::from_nanos(self.moved_at.load(Ordering::Relaxed)));
+        let others = u32::try_from(waiting).unwrap_or(u32::MAX);
+        mean.max(still)
+            .saturating_mul(others.saturating_add(1))
+            .clamp(SHORTEST, LONGEST)
     }
 }

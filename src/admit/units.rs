@@ -1,4 +1,4 @@
-//! The units that a live login session holds, whether or not a call uses it.
+//! Units of one holder, given back when it goes: what a call and a live login session hold.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,18 +9,17 @@ use super::who::Who;
 use crate::call::{SessionKind, UserId};
 use crate::limit::Moment;
 
-/// One unit of every limit on sessions that speaks of one session. Held from the accepted login, or
-/// from when the session was first seen, until it ends; dropping it gives each back, once.
+/// A unit of each of some limits, of one holder. Dropping it gives each back, once, to whoever is next
+/// in line for it.
 #[derive(Debug)]
-#[must_use = "units that are not kept are given back at once"]
-pub struct SessionUnits {
-    stack: Arc<Stack>,
-    held: Rules,
-    who: Who,
+pub(super) struct Units {
+    pub(super) stack: Arc<Stack>,
+    pub(super) held: Rules,
+    pub(super) who: Who,
     place: Place,
 }
 
-impl SessionUnits {
+impl Units {
     pub(super) fn new(stack: Arc<Stack>, held: Rules, who: Who, place: Place) -> Self {
         Self {
             stack,
@@ -30,14 +29,43 @@ impl SessionUnits {
         }
     }
 
+    /// Those of `units`, as units of their own, held since `now`.
+    pub(super) fn split(&mut self, units: Rules, now: Moment) -> Self {
+        let units = self.held & units;
+        self.held &= !units;
+        let holder = (self.who.shown(), now);
+        let place = self.stack.live().split(self.place, units, holder);
+        Self::new(self.stack.clone(), units, self.who, place)
+    }
+}
+
+impl Drop for Units {
+    fn drop(&mut self) {
+        let Self {
+            stack, held, who, ..
+        } = self;
+        stack
+            .live()
+            .leave(self.place, || stack.give_back(*held, who));
+        stack.call_next(*held, who);
+    }
+}
+
+/// One unit of every limit on sessions that speaks of one live session, whether or not a call uses it.
+/// Held from the accepted login, or from when the session was first seen, until it ends.
+#[derive(Debug)]
+#[must_use = "units that are not kept are given back at once"]
+pub struct SessionUnits(pub(super) Units);
+
+impl SessionUnits {
     /// The user became known, or is another than the login said: it is counted for this one from now on.
     pub fn name(&mut self, user: UserId) {
-        let Self {
+        let Units {
             stack,
             held,
             who,
             place,
-        } = self;
+        } = &mut self.0;
         let named = who.named(user, stack.hasher());
         let becomes = (*held, named.shown());
         stack.live().change(*place, becomes, || {
@@ -48,18 +76,8 @@ impl SessionUnits {
                 }
             }
         });
+        stack.call_next(*held, who);
         *who = named;
-    }
-}
-
-impl Drop for SessionUnits {
-    fn drop(&mut self) {
-        let Self {
-            stack, held, who, ..
-        } = self;
-        stack
-            .live()
-            .leave(self.place, || stack.give_back(*held, who));
     }
 }
 
@@ -80,6 +98,6 @@ impl Stack {
             rule.take_unchecked(&who);
         }
         let place = page.enter(held, who.shown(), now);
-        SessionUnits::new(Arc::clone(self), held, who, place)
+        SessionUnits(Units::new(Arc::clone(self), held, who, place))
     }
 }

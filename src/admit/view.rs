@@ -24,7 +24,7 @@ pub struct LimitView {
     pub limit: u64,
     /// Units held: sockets open, calls in flight, calls in the last window; of the fullest key.
     pub in_use: u64,
-    /// Calls in its line: none in this version.
+    /// Calls in its line.
     pub waiting: u64,
     /// Calls it let pass.
     pub admitted: u64,
@@ -83,16 +83,30 @@ fn view(rule: &Rule, now: Moment) -> LimitView {
         key: key_word(rule.key),
         limit: rule.ceiling,
         in_use,
-        waiting: 0,
+        waiting: rule.line.as_ref().map_or(0, |line| line.len() as u64),
         admitted: rule.tally.admitted(),
         refused: rule.tally.refused(),
         shadow_refused: rule.tally.shadow_refused(),
         mode: if rule.enforced { "enforce" } else { "shadow" },
-        top: top
-            .into_iter()
-            .map(|(who, units)| (who, units, 0))
-            .collect(),
+        top: with_waiting(rule, top),
     }
+}
+
+/// The heaviest holders of a keyed limit, and whoever else has the most calls in line.
+fn with_waiting(rule: &Rule, top: Vec<(Principal, u64)>) -> Vec<(Principal, u64, u64)> {
+    let mut top: Vec<(Principal, u64, u64)> = top
+        .into_iter()
+        .map(|(who, units)| (who, units, 0))
+        .collect();
+    let standing = rule.line.as_ref().map(|line| line.standing(None));
+    for one in standing.unwrap_or_default() {
+        if let Some((.., waiting)) = top.iter_mut().find(|(who, ..)| *who == one.user) {
+            *waiting = one.calls;
+        } else if top.len() < TOP {
+            top.push((one.user, 0, one.calls));
+        }
+    }
+    top
 }
 
 fn usage(rule: &Rule, now: Moment) -> (u64, Vec<(Principal, u64)>) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::admit::Stack;
 use crate::listen::Identities;
 use crate::proxy::Shared;
 
@@ -28,6 +29,9 @@ pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, identities: &Identitie
             }
         });
     }
+    for upstream in shared.hosts.all() {
+        helm.spawn(call_due(shared.clone(), upstream.stack().clone()));
+    }
     for identity in [&identities.https, &identities.admin].into_iter().flatten() {
         helm.spawn(identity.clone().watch(CERTIFICATES));
     }
@@ -42,6 +46,23 @@ pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, identities: &Identitie
             }
         }
     });
+}
+
+/// Lets calls that wait for a rate go on, at the moments when it has room for them.
+async fn call_due(shared: Arc<Shared>, stack: Arc<Stack>) {
+    loop {
+        let next = stack.call_due(shared.now());
+        let due = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(shared.instant(next).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stack.stirred() => {}
+            () = due => {}
+        }
+    }
 }
 
 fn ticks(period: Duration) -> tokio::time::Interval {

@@ -18,8 +18,10 @@ const SECOND: u64 = 1_000_000_000;
 const GRACE: u64 = 2 * SECOND;
 /// Promises that are remembered; further ones are told a moment as well, and then stand with newcomers.
 const MOST: usize = 100_000;
-/// Promises of one user; as many calls as it can have waiting.
-const MOST_OF_A_USER: usize = 10_000;
+/// Promises of one user; further calls of it are told to come with the last of these.
+const MOST_OF_A_USER: usize = 1000;
+/// Most of a slot that one user may be promised: who asks without end leaves the rest to others.
+const SHARE: u32 = 4;
 /// Slots that are looked at for one with room: half an hour of them. Behind, they are not counted any more.
 const FAR: u64 = 1800;
 
@@ -83,15 +85,29 @@ where
         let now = now.as_nanos();
         let first = now.saturating_add(wait * SECOND);
         let mut book = self.book.lock();
-        book.forget(&lane, now / self.slot);
-        let told = book.told.entry(lane).or_default();
-        let Some(slot) = told.slot_from(first / self.slot, self.per_slot) else {
+        let Book { told, due, held } = &mut *book;
+        let told = told.entry(lane).or_default();
+        told.forget(now / self.slot);
+        let due = due.entry((lane, user)).or_default();
+        if let Some(last) = due.back().filter(|_| due.len() >= MOST_OF_A_USER) {
+            return Duration::from_nanos(last.saturating_sub(now).max(SECOND));
+        }
+        let slot_of = |moment: u64| moment / self.slot;
+        // A user's moments follow each other, so there is no need to look before its last one.
+        let from = slot_of(first).max(due.back().copied().map_or(0, slot_of));
+        let share = self.per_slot.div_ceil(SHARE);
+        let last_slot = due.iter().rev().take_while(|told| slot_of(**told) >= from);
+        let from = from + u64::from(last_slot.count() as u64 >= u64::from(share));
+        let Some(slot) = told.slot_from(from, self.per_slot) else {
             return Duration::from_nanos(first - now + FAR * self.slot);
         };
         // The first moment in that slot that is whole seconds from now.
         let later = (slot * self.slot).saturating_sub(first).div_ceil(SECOND);
         let moment = first + later * SECOND;
-        book.remember((lane, user), moment);
+        if *held < MOST {
+            due.push_back(moment);
+            *held += 1;
+        }
         Duration::from_nanos(moment - now)
     }
 
@@ -155,6 +171,14 @@ where
 }
 
 impl Told {
+    fn forget(&mut self, before: u64) {
+        if let Some((slot, _)) = self.slots.first_key_value()
+            && *slot < before
+        {
+            self.slots = self.slots.split_off(&before);
+        }
+    }
+
     /// The first slot, not before `from`, with room for one more, which is taken.
     fn slot_from(&mut self, from: u64, most: u32) -> Option<u64> {
         let start = if self.full.contains(&from) {
@@ -168,33 +192,6 @@ impl Told {
         self.full.end = slot;
         *self.slots.entry(slot).or_default() += 1;
         Some(slot)
-    }
-}
-
-impl<L, P> Book<L, P>
-where
-    L: Copy + Eq + Hash,
-    P: Copy + Eq + Hash,
-{
-    fn forget(&mut self, lane: &L, before: u64) {
-        if let Some(told) = self.told.get_mut(lane)
-            && let Some((slot, _)) = told.slots.first_key_value()
-            && *slot < before
-        {
-            told.slots = told.slots.split_off(&before);
-        }
-    }
-
-    fn remember(&mut self, of: (L, P), moment: u64) {
-        if self.held >= MOST {
-            return;
-        }
-        let due = self.due.entry(of).or_default();
-        if due.len() < MOST_OF_A_USER {
-            let at = due.partition_point(|other| *other <= moment);
-            due.insert(at, moment);
-            self.held += 1;
-        }
     }
 }
 
@@ -220,6 +217,20 @@ mod tests {
             [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4]
         );
         assert_eq!(promises.make((), 99, at(9_500), at(300)), SECONDS(10));
+    }
+
+    #[test]
+    fn who_asks_without_end_leaves_the_rest_to_others() {
+        let promises = Promises::new(16, SECONDS(1));
+        let told: Vec<u64> = (0..5)
+            .map(|_| promises.make((), 'a', at(0), at(0)).as_secs())
+            .collect();
+        assert_eq!(told, [1, 1, 2, 2, 3], "a quarter of the half of what fits");
+        for _ in 0..100_000 {
+            let _ = promises.make((), 'a', at(0), at(0));
+        }
+        assert_eq!(promises.make((), 'b', at(0), at(0)), SECONDS(1));
+        assert_eq!(promises.len(), MOST_OF_A_USER + 1);
     }
 
     #[test]

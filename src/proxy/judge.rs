@@ -1,15 +1,19 @@
 //! What a request asks for and who makes it, and whether it may pass: classify, then admit.
 
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::arrive::{refuse, sizes};
 use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
+use super::{line, patience};
+use crate::admit::{Entry, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
 use crate::classify::{Asked, BadTarget};
 use crate::forward::Upstream;
+use crate::limit::Moment;
 use crate::observe::Who;
 
 /// Judges a request for `upstream`: claims every limit of it, or says what to answer.
@@ -23,12 +27,52 @@ pub(super) async fn judge(
     let form = form(&asked, upstream.config().speech.dialect);
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     sizes(head, stage).map_err(Stop::Answer)?;
-    let Some(form) = form else {
-        return claim(session, stage, upstream, &asked, Said::Unread).map_err(Stop::Answer);
+    let said = match form {
+        None => Said::Unread,
+        Some(form) => said::read(session, stage, form).await?,
     };
-    let said = said::read(session, stage, form).await?;
-    let asked = self::asked(session, stage, upstream, &said).map_err(Stop::Answer)?;
-    claim(session, stage, upstream, &asked, said).map_err(Stop::Answer)
+    let now = match said {
+        Said::Unread => stage.shared.moment(stage.began),
+        _ => stage.shared.now(),
+    };
+    let refused = admit(session, stage, upstream, &said, now).await?;
+    if let Said::Rpc(known) = said {
+        (stage.rpc_id, stage.rpc_token) = (known.id, known.session);
+    }
+    match refused {
+        None => Ok(()),
+        Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
+    }
+}
+
+/// Claims every limit of the call, once it is its turn; the refusal where it may not pass.
+async fn admit(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    said: &Said,
+    now: Moment,
+) -> Result<Option<Refusal>, Stop> {
+    let mut entry = enter(session, stage, upstream, said, None, now).map_err(Stop::Answer)?;
+    loop {
+        let waiting = match entry {
+            Entry::Passed(claim) => {
+                let cap = claim.response_cap();
+                stage.cap = cap.map(|cap| Cap::new(cap.name.clone(), cap.bytes, cap.shadow));
+                stage.claim = Some(claim);
+                return Ok(None);
+            }
+            Entry::Refused(refusal) => return Ok(Some(refusal)),
+            Entry::Waits(waiting) => waiting,
+        };
+        let turn = match line::hold(session, stage, waiting).await? {
+            Ok(turn) => turn,
+            Err(refusal) => return Ok(Some(refusal)),
+        };
+        // The call borrows from the request, which was read from meanwhile: it is looked at anew.
+        let now = stage.shared.now();
+        entry = enter(session, stage, upstream, said, Some(turn), now).map_err(Stop::Answer)?;
+    }
 }
 
 /// The body has to be read before the call is known.
@@ -69,17 +113,39 @@ fn bad_target(stage: &mut Stage, fault: BadTarget) -> Answer {
     refuse(stage, 400, &format!("the target of the request: {fault}"))
 }
 
-fn claim(
+/// Asks for admission; the first time, it finds out who calls.
+fn enter(
     session: &Session,
     stage: &mut Stage,
     upstream: &Upstream,
+    said: &Said,
+    turn: Option<Turn>,
+    now: Moment,
+) -> Result<Entry, Answer> {
+    let asked = &asked(session, stage, upstream, said)?;
+    let head = session.req_header();
+    if turn.is_none() {
+        meet(head, stage, upstream, asked, said, now);
+    }
+    let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
+    (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
+    let terms = patience::terms(&call, &head.headers);
+    let stack = upstream.stack();
+    Ok(match turn {
+        None => stack.enter(&call, &terms, now),
+        Some(turn) => stack.resume(&call, &terms, turn, now),
+    })
+}
+
+/// Finds out who calls.
+fn meet(
+    head: &RequestHeader,
+    stage: &mut Stage,
+    upstream: &Upstream,
     asked: &Asked<'_>,
-    said: Said,
-) -> Result<(), Answer> {
-    let now = match said {
-        Said::Unread => stage.shared.moment(stage.began),
-        _ => stage.shared.now(),
-    };
+    said: &Said,
+    now: Moment,
+) {
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     stage.form = match asked.side() {
         SessionKind::Soap => Spoken::Soap,
@@ -89,40 +155,25 @@ fn claim(
         .route_name(upstream.table())
         .is_some_and(|route| route.starts_with("terminate-session"));
     let people = &stage.shared.people;
-    let head = session.req_header();
-    if let Some(home) = people.home(upstream.index()) {
-        stage.met = Look {
-            people,
-            home,
-            headers: &head.headers,
-            query: asked.query,
-            class: asked.class,
-            spoken: stage.form,
-            said: &said,
-            certificate: certificate(stage),
-            now,
-        }
-        .meet();
+    let Some(home) = people.home(upstream.index()) else {
+        return;
+    };
+    stage.met = Look {
+        people,
+        home,
+        headers: &head.headers,
+        query: asked.query,
+        class: asked.class,
+        spoken: stage.form,
+        said,
+        certificate: certificate(stage),
+        now,
     }
-    let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
-    (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
-    let claimed = upstream.stack().claim(&call, now);
-    if let Said::Rpc(known) = said {
-        (stage.rpc_id, stage.rpc_token) = (known.id, known.session);
-    }
-    match claimed {
-        Ok(claim) => {
-            let cap = claim.response_cap();
-            stage.cap = cap.map(|cap| Cap::new(cap.name.clone(), cap.bytes, cap.shadow));
-            stage.claim = Some(claim);
-            Ok(())
-        }
-        Err(refusal) => Err(refused(stage, upstream.index(), &refusal)),
-    }
+    .meet();
 }
 
 /// The refusal of a limit, in the words of the API that was spoken.
-pub(super) fn refused(stage: &mut Stage, upstream: usize, refusal: &Refusal) -> Answer {
+pub(super) fn refused_by(stage: &mut Stage, upstream: usize, refusal: &Refusal) -> Answer {
     stage.who = Some(Who::Limit);
     stage.limit = Some(refusal.limit.clone());
     let voice = stage.shared.people.home(upstream).map(|home| Voice {

@@ -64,7 +64,7 @@ fn refused(refusal: &Refusal, stage: &mut Stage) -> Box<Error> {
         .upstream
         .as_ref()
         .map_or(0, |upstream| upstream.index());
-    let answer = judge::refused(stage, index, refusal);
+    let answer = judge::refused_by(stage, index, refusal);
     stage.instead = Some(answer);
     Error::new_in(ErrorType::HTTPStatus(refusal.status))
 }

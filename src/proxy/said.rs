@@ -146,7 +146,7 @@ fn contradicted(session: &Session, stage: &mut Stage, said: Said) -> Result<Said
 }
 
 /// It broke on the client's side: Pingora says so of bodies it reads itself.
-fn broken(mut error: Box<Error>) -> Stop {
+pub(super) fn broken(mut error: Box<Error>) -> Stop {
     error.as_down();
     Stop::Broken(error)
 }

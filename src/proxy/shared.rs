@@ -47,6 +47,9 @@ impl Hook {
     ];
 }
 
+/// As good as for ever, and yet a moment that the clock can say.
+const FAR: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// Called at each [`Hook`] with its moment, for tests that break a request there or count dispatches.
 /// Absent in a running gate.
 pub type Probe = Arc<dyn Fn(Hook, Instant) + Send + Sync>;
@@ -128,6 +131,14 @@ impl Shared {
     pub fn moment(&self, instant: Instant) -> Moment {
         let since = instant.saturating_duration_since(self.epoch);
         Moment::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment as an instant of the process's clock.
+    #[must_use]
+    pub fn instant(&self, moment: Moment) -> Instant {
+        let since = moment.since(Moment::START);
+        // A moment that lies beyond what the clock can say is never.
+        self.epoch.checked_add(since).unwrap_or(self.epoch + FAR)
     }
 
     /// From now on no connection is kept for another request.

@@ -177,7 +177,7 @@ async fn a_second_operation_far_behind_the_first_breaks_the_call_off_before_it_i
 #[tokio::test]
 async fn a_clone_is_one_of_ten_in_every_form_of_the_api() {
     let origin = Origin::start().await;
-    let tight = "[upstream.limits.blocking_tasks]\nlimit = 2";
+    let tight = "[upstream.limits.blocking_tasks]\nlimit = 2\nwait = { line = 0 }";
     let gate = vcenter(&origin, "", tight);
     let clones = || limit(&gate.snapshot(), "blocking_tasks").in_use;
     let mut rest = Client::connect(gate.http()[0]).await;

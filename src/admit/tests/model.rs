@@ -320,7 +320,8 @@ impl Both {
         };
         let held = |one: &Slow| *one.limit.name == **limit && one.is_held();
         let spread = self.slow.iter().any(held);
-        if spread && (*estimate..=*estimate * 2).contains(wait) {
+        let own_moment = !spread && wait >= estimate && wait.subsec_nanos() == 0;
+        if own_moment || (spread && (*estimate..=*estimate * 2).contains(wait)) {
             return Err((limit.clone(), *in_use, *estimate));
         }
         said

@@ -60,7 +60,7 @@ fn a_refused_rate_is_as_if_nobody_had_asked() {
                 asked.claim(&rest(1), at(millis)),
                 control.claim(&rest(1), at(millis)),
             );
-            assert_eq!(one.map(drop), other.map(drop), "{millis}");
+            assert_eq!(one.is_ok(), other.is_ok(), "{millis}");
         } else if view(&asked, "second", at(millis)).in_use == 2 {
             assert!(asked.claim(&rest(1), at(millis)).is_err());
         }
@@ -97,8 +97,7 @@ fn the_first_limit_in_order_is_named_with_the_longest_wait() {
     let refusal = stack.claim(&rest(2), at(999)).unwrap_err();
     assert_eq!((&*refusal.limit, refusal.status), ("a_quick", 429));
     assert_eq!(refusal.window, SECOND);
-    assert_eq!(refusal.retry_after, Duration::from_millis(1));
-    assert_eq!(refusal.retry_after_seconds(), 1, "never 0");
+    assert_eq!(refusal.retry_after, SECOND, "in whole seconds, never 0");
     assert!(stack.claim(&rest(2), at(1000)).is_ok(), "as promised");
     let refusal = stack.claim(&rest(1), at(2000)).unwrap_err();
     assert_eq!(&*refusal.limit, "z_slow");

@@ -56,9 +56,9 @@ impl Rank {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// All together.
-    pub line: usize,
+    pub line: u64,
     /// Of one user.
-    pub per_user: usize,
+    pub per_user: u64,
 }
 
 /// Somebody who would wait.
@@ -85,11 +85,11 @@ pub struct Spot(usize);
 
 /// What became of a newcomer.
 #[derive(Debug)]
-pub enum Joined<U> {
+pub enum Joined<U, S = Spot> {
     /// Nobody was before it, and there was room.
     Passed(U),
     /// It waits.
-    Waits(Spot),
+    Waits(S),
     /// The line is full, or the user's share of it.
     Crowded,
 }
@@ -167,13 +167,16 @@ where
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.len() > 0
+        !self.is_empty()
     }
 
-    /// Whether somebody waits in this lane.
+    /// How many wait in this lane.
     #[must_use]
-    pub fn waits_in(&self, lane: &L) -> bool {
-        !self.is_empty() && self.order.lock().waiting_in(lane) > 0
+    pub fn waiting_in(&self, lane: &L) -> u64 {
+        if self.is_empty() {
+            return 0;
+        }
+        self.order.lock().waiting_in(lane) as u64
     }
 
     /// Puts `newcomer` into the line, unless nobody of its rank or a better one waits in its lane and
@@ -191,8 +194,8 @@ where
         let passed = if first { room(&newcomer.who) } else { None };
         let joined = match passed {
             Some(unit) => Joined::Passed(unit),
-            None if order.len() >= self.bounds.line
-                || order.calls_of(&newcomer.user) >= self.bounds.per_user =>
+            None if order.len() as u64 >= self.bounds.line
+                || order.calls_of(&newcomer.user) as u64 >= self.bounds.per_user =>
             {
                 Joined::Crowded
             }
@@ -258,14 +261,14 @@ where
     }
 
     /// Gives the place up. What it was handed meanwhile comes back: it is the next one's.
-    pub fn leave(&self, spot: Spot) -> Option<U> {
+    pub fn leave(&self, Spot(place): Spot) -> Option<U> {
         let mut order = self.order.lock();
-        if matches!(order.state(spot.0), Some(State::Waits(_))) {
-            order.withdraw(spot.0);
+        if matches!(order.state(place), Some(State::Waits(_))) {
+            order.withdraw(place);
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        match order.remove_called(spot.0) {
+        match order.remove_called(place) {
             Some(State::Called(unit)) => Some(unit),
             _ => None,
         }

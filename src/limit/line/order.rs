@@ -202,14 +202,13 @@ where
         let ring = in_lane.rings.iter_mut().find(|ring| ring.waiting > 0)?;
         loop {
             let queue = *ring.turns.front()?;
-            match self.queues.get(queue).and_then(|queue| queue.first) {
-                Some(first) => return Some(first),
-                None => {
-                    ring.turns.pop_front();
-                    ring.empty -= 1;
-                    forget(&mut self.queues, &mut self.queue_of, queue);
-                }
+            let first = self.queues.get(queue).and_then(|queue| queue.first);
+            if first.is_some() {
+                return first;
             }
+            ring.turns.pop_front();
+            ring.empty -= 1;
+            forget(&mut self.queues, &mut self.queue_of, queue);
         }
     }
 

@@ -1,0 +1,106 @@
+//! On what terms a call waits: before whom, and as long as its client does.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::admit::Terms;
+use crate::call::{Call, Class};
+use crate::limit::Rank;
+
+/// RFC 7240.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Seconds that the client gives the whole request.
+const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
+
+/// Where nothing is known of the client, the longest wait of each limit alone counts.
+const UNKNOWN: Duration = Duration::from_hours(1);
+/// Longest number of seconds that a field is believed.
+const LONGEST: u64 = 24 * 3600;
+/// The share of its own deadline that a call may spend in line: the rest is for the work.
+const SHARE: u32 = 4;
+
+/// The terms of `call`, whose fields are `headers`.
+pub(super) fn terms(call: &Call<'_>, headers: &HeaderMap) -> Terms {
+    Terms {
+        rank: rank(call),
+        weight: NonZeroU32::MIN,
+        patience: stated(headers).unwrap_or(UNKNOWN),
+    }
+}
+
+/// The system cannot drain without logouts and polls; administrators get in when nobody else does.
+fn rank(call: &Call<'_>) -> Rank {
+    if matches!(call.class, Class::Logout | Class::Task) || call.caller.privileged {
+        Rank::First
+    } else {
+        Rank::Usual
+    }
+}
+
+/// How long the request itself says that it may wait.
+fn stated(headers: &HeaderMap) -> Option<Duration> {
+    let deadline = headers.get(REQUEST_TIMEOUT);
+    let deadline = deadline.and_then(|value| seconds(value.to_str().ok()?));
+    let share = deadline.map(|deadline| deadline / SHARE);
+    preferred(headers).into_iter().chain(share).min()
+}
+
+/// `Prefer: wait=N` (RFC 7240 section 4.3). Beside `respond-async` it says when to turn the call into a
+/// task instead.
+fn preferred(headers: &HeaderMap) -> Option<Duration> {
+    let mut wait = None;
+    let values = headers.get_all(PREFER).iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    for preference in texts.flat_map(|text| text.split(',')) {
+        let word = preference.split(';').next().unwrap_or_default().trim();
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        if name.trim().eq_ignore_ascii_case("respond-async") {
+            return None;
+        }
+        if name.trim().eq_ignore_ascii_case("wait") {
+            // The first of several counts (RFC 7240 section 2).
+            wait = wait.or_else(|| seconds(value.trim().trim_matches('"')));
+        }
+    }
+    wait
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: u64 = text.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(fields: &[(&'static str, &'static str)]) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        stated(&headers)
+    }
+
+    #[test]
+    fn the_request_says_how_long_it_may_wait() {
+        let secs = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[("prefer", "wait=10")]), secs(10));
+        assert_eq!(
+            of(&[("prefer", "handling=lenient, Wait = \"7\"; x=1")]),
+            secs(7)
+        );
+        assert_eq!(of(&[("prefer", "wait=3"), ("prefer", "wait=9")]), secs(3));
+        assert_eq!(of(&[("prefer", "respond-async, wait=10")]), None);
+        assert_eq!(of(&[("prefer", "wait=soon")]), None);
+        assert_eq!(of(&[("request-timeout", "100")]), secs(25));
+        assert_eq!(
+            of(&[("request-timeout", "100"), ("prefer", "wait=60")]),
+            secs(25)
+        );
+        assert_eq!(of(&[("request-timeout", "9999999999")]), secs(6 * 3600));
+    }
+}
