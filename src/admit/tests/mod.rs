@@ -6,6 +6,7 @@ mod model;
 mod refusal;
 mod release;
 mod shadow;
+mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
