@@ -20,6 +20,7 @@ mod fail;
 mod judge;
 mod onward;
 mod outcome;
+mod per_address;
 mod route;
 mod said;
 mod sessions;
@@ -28,7 +29,7 @@ mod stage;
 mod write;
 
 pub use route::{Hosts, RouteFault};
-pub use sessions::{Home, People, Question, Sessions};
+pub use sessions::{Asking, Home, People, Question, Sessions};
 pub use shared::{Hook, Probe, Settings, Shared};
 
 use std::sync::Arc;

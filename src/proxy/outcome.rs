@@ -18,6 +18,8 @@ pub(super) struct LoginAnswer {
     status: u16,
     headers: HeaderMap,
     body: BytesMut,
+    /// The session that the login was sent in.
+    shown: Option<Secret>,
 }
 
 /// The beginning of an answer that may say that its session is gone.
@@ -44,6 +46,7 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             status: status.as_u16(),
             headers: head.headers.clone(),
             body: BytesMut::new(),
+            shown: shown(session, stage, home),
         });
         if status == StatusCode::UNAUTHORIZED {
             forget_proof(people, stage);
@@ -113,9 +116,13 @@ pub(super) fn end(stage: &mut Stage) {
     let Some(home) = home(people, stage) else {
         return;
     };
-    let (headers, body) = (&answer.headers, &answer.body);
-    let outcome = login::outcome(home.dialect, stage.form, answer.status, headers, body);
-    match outcome {
+    let said = login::Answer {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+        shown: answer.shown.as_ref().map(Secret::expose),
+    };
+    match login::outcome(home.dialect, stage.form, &said) {
         login::Outcome::Opened(opened) => open(people, home, stage, &opened),
         login::Outcome::Refused => forget_proof(people, stage),
         login::Outcome::Unknown => {}
@@ -198,6 +205,7 @@ fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened)
             proof: opened.proof.clone(),
             address: stage.client,
             began: stage.dispatched_at(),
+            logged_in: true,
         });
     }
     tracing::debug!(opened = ?entered, upstream = %home.upstream.name, "login");
@@ -227,14 +235,14 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
     if !has_sessions(home.dialect) || !speaks || home.dialect == Dialect::Avi {
         return;
     }
-    let headers = &session.req_header().headers;
-    let token = match &stage.rpc_token {
-        Some(token) => token.clone(),
-        None => match credential::read(home.dialect, stage.form, headers) {
-            Credential::Session(token) => Secret::new(token.bytes()),
-            _ => return,
-        },
+    let Some(token) = stage
+        .rpc_token
+        .clone()
+        .or_else(|| shown(session, stage, home))
+    else {
+        return;
     };
+    let headers = &session.req_header().headers;
     people.ask(Question {
         upstream: home.upstream.index,
         key,
@@ -244,7 +252,17 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
         proof: credential::proof(home.dialect, headers).map(Secret::new),
         address: stage.client,
         began: stage.dispatched_at(),
+        logged_in: false,
     });
+}
+
+/// The session's token in the fields of the request.
+fn shown(session: &Session, stage: &Stage, home: &Home) -> Option<Secret> {
+    let headers = &session.req_header().headers;
+    match credential::read(home.dialect, stage.form, headers) {
+        Credential::Session(token) => Some(Secret::new(token.bytes())),
+        _ => None,
+    }
 }
 
 fn forget_proof(people: &People, stage: &Stage) {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
+use super::per_address::{PerAddress, Place};
 use crate::admit::SessionUnits;
 use crate::call::{Dialect, SessionKey, SessionKind, Spoken, UserId};
 use crate::config;
@@ -17,6 +18,8 @@ use crate::session::{self, Keys, Ledger, MOST_PROOFS, Now, Proofs, User};
 
 /// Questions that may wait to be asked; further ones come again with the next use of the session.
 const MOST_QUESTIONS: usize = 256;
+/// Questions of one client address that wait or are asked.
+const QUESTIONS_OF_AN_ADDRESS: u64 = 2;
 
 /// The ledger of the gate: sessions, each with its units of limits.
 pub type Sessions = Ledger<SessionUnits>;
@@ -28,7 +31,8 @@ pub struct People {
     proofs: Proofs,
     homes: Box<[Home]>,
     privileged: BTreeSet<UserId>,
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Asking>,
+    askers: Arc<PerAddress>,
 }
 
 /// How one upstream speaks, and how names of its users are read.
@@ -103,12 +107,22 @@ pub struct Question {
     pub address: IpAddr,
     /// When the call that told of it went up.
     pub began: Moment,
+    /// A login has just opened it: an answer from before says nothing.
+    pub logged_in: bool,
+}
+
+/// A [`Question`] on its way, with the place it takes among those of its client's address.
+#[derive(Debug)]
+pub struct Asking {
+    /// What is asked.
+    pub question: Question,
+    _place: Place,
 }
 
 impl People {
     /// For the upstreams of `config`, with an empty ledger; and where its questions come out.
     #[must_use]
-    pub fn new(config: &config::Config, ledger: Arc<Sessions>) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(config: &config::Config, ledger: Arc<Sessions>) -> (Self, mpsc::Receiver<Asking>) {
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
         let homes: Box<[Home]> = config
             .upstreams
@@ -128,6 +142,7 @@ impl People {
             homes,
             privileged,
             questions,
+            askers: PerAddress::new(QUESTIONS_OF_AN_ADDRESS),
         };
         (people, asked)
     }
@@ -171,7 +186,12 @@ impl People {
     /// Asks when there is room to ask.
     pub(super) fn ask(&self, question: Question) {
         // Full: the next use of the session asks again.
-        drop(self.questions.try_send(question));
+        if let Some(place) = self.askers.take(question.address) {
+            drop(self.questions.try_send(Asking {
+                question,
+                _place: place,
+            }));
+        }
     }
 
     /// Both clocks.

@@ -13,3 +13,4 @@ mod releases;
 mod sockets;
 mod streaming;
 mod tls;
+mod whose;

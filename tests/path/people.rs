@@ -1,13 +1,10 @@
 //! Who calls: names that are only claimed, and sessions of which the answers say one thing or another.
 
-use std::net::SocketAddr;
-
 use tidegate::app::Running;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 use crate::support::client::{Answer, Client};
 use crate::support::origin::Origin;
+use crate::support::script::scripted;
 use crate::support::{all_given_back, gate, limit, plain, until};
 
 /// `administrator@vsphere.local` with any password.
@@ -142,40 +139,6 @@ async fn a_login_whose_answer_breaks_off_counts_all_the_same() {
     until("it counts", || sessions(&gate, "sessions") == 1).await;
     let row = limit(&gate.snapshot(), "sessions_per_user");
     assert_eq!(row.top[0].key, "administrator@vsphere.local");
-}
-
-/// An upstream that answers what `script` says to the head and body of a request, with status 200.
-async fn scripted(script: fn(&str) -> &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut heard = Vec::new();
-                while socket.read_buf(&mut heard).await.unwrap_or(0) > 0 {
-                    let text = String::from_utf8_lossy(&heard).into_owned();
-                    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                        continue;
-                    };
-                    let lines = head.lines().filter_map(|line| line.split_once(": "));
-                    let mut lengths =
-                        lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-                    let length = lengths
-                        .next()
-                        .map_or(0, |(_, value)| value.parse().unwrap());
-                    if body.len() < length {
-                        continue;
-                    }
-                    let said = script(&text);
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", said.len());
-                    socket.write_all((head + said).as_bytes()).await.unwrap();
-                    heard.clear();
-                }
-            });
-        }
-    });
-    address
 }
 
 #[tokio::test]

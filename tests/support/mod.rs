@@ -5,6 +5,7 @@ pub mod client;
 pub mod origin;
 pub mod pki;
 pub mod raw2;
+pub mod script;
 pub mod seen;
 
 use std::net::SocketAddr;
