@@ -4,6 +4,7 @@ use pingora_proxy::Session;
 
 use super::arrive::{refuse, sizes};
 use super::caller::Look;
+use super::outcome;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
 use crate::answer::{self, Answer, Cap, Voice};
@@ -103,12 +104,15 @@ fn claim(
             now,
         }
         .meet();
+        if asked.class == Class::Login && stage.form == Spoken::Soap {
+            stage.token = outcome::shown(home, stage.form, &head.headers);
+        }
     }
     let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
     (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
     let claimed = upstream.stack().claim(&call, now);
     if let Said::Rpc(known) = said {
-        (stage.rpc_id, stage.rpc_token) = (known.id, known.session);
+        (stage.rpc_id, stage.token) = (known.id, known.session);
     }
     match claimed {
         Ok(claim) => {

@@ -19,6 +19,7 @@ mod caller;
 mod fail;
 mod judge;
 mod onward;
+mod orphan;
 mod outcome;
 mod per_address;
 mod route;

@@ -11,6 +11,7 @@ use super::stage::Stage;
 use crate::call::{Class, Dialect, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential};
 use crate::dialect::{Secret, login, own};
+use crate::forward::OwnAnswer;
 use crate::session::{self, InUse, New, User};
 
 /// The answer to a login, as it comes in. It holds a token: it is not for printing.
@@ -18,8 +19,6 @@ pub(super) struct LoginAnswer {
     status: u16,
     headers: HeaderMap,
     body: BytesMut,
-    /// The session that the login was sent in.
-    shown: Option<Secret>,
 }
 
 /// The beginning of an answer that may say that its session is gone.
@@ -46,7 +45,6 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             status: status.as_u16(),
             headers: head.headers.clone(),
             body: BytesMut::new(),
-            shown: shown(session, stage, home),
         });
         if status == StatusCode::UNAUTHORIZED {
             forget_proof(people, stage);
@@ -103,6 +101,16 @@ pub(super) fn body(piece: Option<&Bytes>, stage: &mut Stage) {
     }
 }
 
+/// The whole answer to a login whose client is gone.
+pub(super) fn late(answer: OwnAnswer, stage: &mut Stage) {
+    stage.login = Some(LoginAnswer {
+        status: answer.status,
+        headers: answer.headers,
+        body: BytesMut::from(&*answer.body),
+    });
+    end(stage);
+}
+
 /// The answer is whole: of a login, it tells whether there is one session more.
 pub(super) fn end(stage: &mut Stage) {
     if let Some(Peeked(body)) = stage.peeked.take() {
@@ -120,7 +128,7 @@ pub(super) fn end(stage: &mut Stage) {
         status: answer.status,
         headers: &answer.headers,
         body: &answer.body,
-        shown: answer.shown.as_ref().map(Secret::expose),
+        shown: stage.token.as_ref().map(Secret::expose),
     };
     match login::outcome(home.dialect, stage.form, &said) {
         login::Outcome::Opened(opened) => open(people, home, stage, &opened),
@@ -235,14 +243,11 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
     if !has_sessions(home.dialect) || !speaks || home.dialect == Dialect::Avi {
         return;
     }
-    let Some(token) = stage
-        .rpc_token
-        .clone()
-        .or_else(|| shown(session, stage, home))
-    else {
+    let headers = &session.req_header().headers;
+    let in_field = || shown(home, stage.form, headers);
+    let Some(token) = stage.token.clone().or_else(in_field) else {
         return;
     };
-    let headers = &session.req_header().headers;
     people.ask(Question {
         upstream: home.upstream.index,
         key,
@@ -257,9 +262,8 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
 }
 
 /// The session's token in the fields of the request.
-fn shown(session: &Session, stage: &Stage, home: &Home) -> Option<Secret> {
-    let headers = &session.req_header().headers;
-    match credential::read(home.dialect, stage.form, headers) {
+pub(super) fn shown(home: &Home, form: Spoken, headers: &HeaderMap) -> Option<Secret> {
+    match credential::read(home.dialect, form, headers) {
         Credential::Session(token) => Some(Secret::new(token.bytes())),
         _ => None,
     }

@@ -6,6 +6,7 @@ mod support;
 mod connections;
 mod headers;
 mod limits;
+mod logins;
 mod operations;
 mod operator;
 mod people;
