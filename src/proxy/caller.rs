@@ -3,13 +3,15 @@
 //! A name that is only claimed never takes another user's share. It becomes a user's own once the
 //! upstream has accepted a call with the same credentials; until then the call counts by its address.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::per_address::Place;
 use super::said::Said;
 use super::sessions::{Home, People};
-use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spoken};
+use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spoken, UserId};
 use crate::dialect::credential::{self, Claim, Credential, Token};
 use crate::dialect::login;
 use crate::limit::Moment;
@@ -28,6 +30,8 @@ pub(super) struct Met {
     pub(super) seen: Option<(SessionKey, SessionKind)>,
     /// Credentials beside a session's token, and whose they would be once they are accepted.
     pub(super) proof: Option<(ProofKey, User)>,
+    /// It may use the reserved share for a name that it only claims.
+    pub(super) favour: Option<Place>,
     /// The user's name, for refusals and the operator.
     pub(super) name: Option<Arc<str>>,
 }
@@ -43,6 +47,8 @@ pub(super) struct Look<'a> {
     pub(super) said: &'a Said,
     /// The client's own certificate (DER), which the listener verified.
     pub(super) certificate: Option<&'a [u8]>,
+    /// Where it comes from.
+    pub(super) client: IpAddr,
     pub(super) now: Moment,
 }
 
@@ -60,8 +66,14 @@ impl Look<'_> {
                 Credential::None => self.meet_certificate(&mut met),
             }
         }
-        let user = met.caller.user.or(met.opens.and_then(|opens| opens.user));
-        met.caller.privileged = user.is_some_and(|user| self.people.is_privileged(user));
+        let is_privileged =
+            |user: Option<UserId>| user.is_some_and(|user| self.people.is_privileged(user));
+        met.caller.privileged = is_privileged(met.caller.user);
+        // Whoever makes names up has no more of the reserved share than this.
+        if !met.caller.privileged && is_privileged(met.opens.and_then(|opens| opens.user)) {
+            met.favour = self.people.favour(self.client);
+            met.caller.privileged = met.favour.is_some();
+        }
         met
     }
 

@@ -101,6 +101,7 @@ fn claim(
             spoken: stage.form,
             said: &said,
             certificate: certificate(stage),
+            client: stage.client,
             now,
         }
         .meet();

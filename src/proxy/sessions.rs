@@ -20,6 +20,8 @@ use crate::session::{self, Keys, Ledger, MOST_PROOFS, Now, Proofs, User};
 const MOST_QUESTIONS: usize = 256;
 /// Questions of one client address that wait or are asked.
 const QUESTIONS_OF_AN_ADDRESS: u64 = 2;
+/// Logins in flight of one client address that may use the reserved share for a name they only claim.
+const FAVOURS_OF_AN_ADDRESS: u64 = 2;
 
 /// The ledger of the gate: sessions, each with its units of limits.
 pub type Sessions = Ledger<SessionUnits>;
@@ -33,6 +35,7 @@ pub struct People {
     privileged: BTreeSet<UserId>,
     questions: mpsc::Sender<Asking>,
     askers: Arc<PerAddress>,
+    favours: Arc<PerAddress>,
 }
 
 /// How one upstream speaks, and how names of its users are read.
@@ -143,6 +146,7 @@ impl People {
             privileged,
             questions,
             askers: PerAddress::new(QUESTIONS_OF_AN_ADDRESS),
+            favours: PerAddress::new(FAVOURS_OF_AN_ADDRESS),
         };
         (people, asked)
     }
@@ -181,6 +185,12 @@ impl People {
     #[must_use]
     pub fn is_privileged(&self, user: UserId) -> bool {
         self.privileged.contains(&user)
+    }
+
+    /// Lets a login from `address` use the reserved share, though it has not proven its name: as long as
+    /// this is kept.
+    pub(super) fn favour(&self, address: IpAddr) -> Option<Place> {
+        self.favours.take(address)
     }
 
     /// Asks when there is room to ask.

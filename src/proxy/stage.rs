@@ -173,6 +173,7 @@ impl Stage {
         if let Some(in_use) = self.met.in_use.take() {
             in_use.end(now);
         }
+        self.met.favour = None;
     }
 
     /// The exchange is over: one record, and every unit given back.
