@@ -103,10 +103,14 @@ async fn prefix(session: &mut Session, stage: &mut Stage, form: Form) -> Result<
     let mut reader = Reader::new(form);
     loop {
         let piece = session.read_request_body().await.map_err(broken)?;
+        let whole = piece.is_none() || session.is_body_done();
         if let Some(exchange) = &stage.exchange {
             exchange.body_progress();
+            // From here on the client has nothing to be late with, however long the way up takes.
+            if whole {
+                exchange.body_finished();
+            }
         }
-        let whole = piece.is_none() || session.is_body_done();
         let step = reader.take(piece.as_deref().unwrap_or_default(), whole);
         match step {
             Ok(None) if !whole => {}
