@@ -11,6 +11,7 @@ use http::HeaderMap;
 use super::per_address::Place;
 use super::said::Said;
 use super::sessions::{Home, People};
+use super::stage::Stage;
 use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spoken, UserId};
 use crate::dialect::credential::{self, Claim, Credential, Token};
 use crate::dialect::login;
@@ -60,7 +61,7 @@ impl Look<'_> {
             self.meet_login(&mut met);
         } else {
             match self.credential() {
-                Credential::Session(token) => self.meet_session(&mut met, &token),
+                Credential::Session(token) => met.session(self.people, self.home, &token, self.now),
                 Credential::Claim(claim) => self.meet_claim(&mut met, &claim),
                 Credential::Conflict => {}
                 Credential::None => self.meet_certificate(&mut met),
@@ -86,24 +87,6 @@ impl Look<'_> {
             return token.map_or(Credential::Conflict, Credential::Session);
         }
         credential::read(self.home.dialect, self.spoken, self.headers)
-    }
-
-    fn meet_session(&self, met: &mut Met, token: &Token<'_>) {
-        let upstream = &*self.home.upstream.name;
-        // From vCenter 8.0 Update 3 on both families know each other's tokens.
-        for kind in [token.kind(), other(token.kind())] {
-            let key = self.people.keys().session(upstream, kind, token.bytes());
-            if let Some(in_use) = self.people.ledger().begin(&key, self.now) {
-                let known = in_use.known();
-                met.caller.user = known.user.as_ref().map(|user| user.id);
-                met.name = known.user.as_ref().map(|user| user.name.clone());
-                met.caller.session = Some(key);
-                met.seen = Some((key, kind));
-                met.in_use = Some(in_use);
-                return;
-            }
-            met.seen.get_or_insert((key, kind));
-        }
     }
 
     fn meet_claim(&self, met: &mut Met, claim: &Claim<'_>) {
@@ -195,6 +178,47 @@ impl Look<'_> {
         };
         self.home.user(in_body.as_deref().or(in_field)?)
     }
+}
+
+impl Met {
+    /// The call shows `token`.
+    fn session(&mut self, people: &People, home: &Home, token: &Token<'_>, now: Moment) {
+        let upstream = &*home.upstream.name;
+        // From vCenter 8.0 Update 3 on both families know each other's tokens.
+        for kind in [token.kind(), other(token.kind())] {
+            let key = people.keys().session(upstream, kind, token.bytes());
+            if let Some(in_use) = people.ledger().begin(&key, now) {
+                let known = in_use.known();
+                self.caller.user = known.user.as_ref().map(|user| user.id);
+                self.name = known.user.as_ref().map(|user| user.name.clone());
+                self.caller.session = Some(key);
+                self.seen = Some((key, kind));
+                self.in_use = Some(in_use);
+                return;
+            }
+            self.seen.get_or_insert((key, kind));
+        }
+    }
+}
+
+/// The token of a JSON-RPC call came far behind its beginning, as `stage.token`. The call is admitted
+/// and counted by then; but its session is in use, and the answer may say that it is gone.
+pub(super) fn meet_late(stage: &mut Stage) {
+    let now = stage.shared.now();
+    let shared = stage.shared.clone();
+    let index = stage.upstream.as_ref().map(|upstream| upstream.index());
+    let home = index.and_then(|index| shared.people.home(index));
+    let token = stage.token.as_ref();
+    let token = token.and_then(|token| Token::new(SessionKind::Rest, token.expose()));
+    let (Some(home), Some(token), false) = (home, token, stage.class == Class::Login) else {
+        return;
+    };
+    // What the body says goes before what stands in a field.
+    stage.met.seen = None;
+    if let Some(other) = stage.met.in_use.take() {
+        other.end(now);
+    }
+    stage.met.session(&shared.people, home, &token, now);
 }
 
 /// Whether the API has login sessions that count.

@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 use super::stage::Stage;
 use crate::answer::{self, Answer};
 use crate::call::Operation;
-use crate::dialect::{rpc, soap};
+use crate::dialect::{Secret, rpc, soap};
 use crate::observe::Who;
 
 /// Most bytes that are looked at; a read more may add as many as [`crate::listen::Exchange`] lets through.
@@ -248,6 +248,11 @@ impl Scan {
         let seen = self.skip.min(piece.len());
         self.skip -= seen;
         self.scanner.feed(piece.get(seen..).unwrap_or_default())
+    }
+
+    /// The token of the session that the call is made in, once it went by.
+    pub(super) const fn token(&self) -> Option<&Secret> {
+        self.scanner.known().session.as_ref()
     }
 
     /// Whether the call is whole.

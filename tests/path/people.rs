@@ -1,11 +1,13 @@
 //! Who calls: names that are only claimed, and sessions of which the answers say one thing or another.
 
+use std::time::Instant;
+
 use tidegate::app::Running;
 
 use crate::support::client::{Answer, Client};
 use crate::support::origin::Origin;
 use crate::support::script::scripted;
-use crate::support::{all_given_back, gate, limit, plain, until};
+use crate::support::{PATIENCE, all_given_back, gate, limit, plain, until};
 
 /// `administrator@vsphere.local` with any password.
 const BASIC: &str = "Authorization: Basic YWRtaW5pc3RyYXRvckB2c3BoZXJlLmxvY2FsOng=\r\n";
@@ -38,7 +40,7 @@ async fn call(gate: &Running, request: &str) -> Answer {
 fn rpc(service: &str, operation: &str, security: &str) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"method\":\"invoke\",\"id\":\"1\",\"params\":{{\"serviceId\":\"{service}\",\
-         \"operationId\":\"{operation}\",\"ctx\":{{\"securityCtx\":{security}}},\"input\":{{}}}}}}"
+         \"operationId\":\"{operation}\",\"input\":{{}},\"ctx\":{{\"securityCtx\":{security}}}}}}}"
     )
 }
 
@@ -238,4 +240,45 @@ async fn a_login_form_with_a_query_beside_it_names_nobody() {
     let listed = admin.get("/sessions").await.json();
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{listed}");
     assert_ne!(listed["sessions"][0]["user"], "adam");
+}
+
+#[tokio::test]
+async fn a_session_named_far_behind_the_beginning_of_a_json_rpc_call_is_in_use_and_can_be_gone() {
+    let upstream = scripted(|request| {
+        if request.starts_with("POST /api/session ") {
+            "\"b00db39f\""
+        } else if request.contains("\"hold\"") {
+            ""
+        } else {
+            "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"error\":{\"ERROR\":{\
+             \"com.vmware.vapi.std.errors.unauthenticated\":{}}}}}"
+        }
+    })
+    .await;
+    let text = plain(upstream, "").replace("profile = \"generic\"", "profile = \"vcenter-8.0\"");
+    let gate = gate(&text);
+    assert_eq!(
+        call(&gate, &post("/api/session", BASIC, "")).await.status,
+        200
+    );
+    let token = "{\"schemeId\":\"x\",\"sessionId\":\"b00db39f\"}";
+    let list = |operation| {
+        let input = format!("\"input\":{{\"x\":\"{}\"}}", "y".repeat(100_000));
+        rpc("com.vmware.vcenter.VM", operation, token).replace("\"input\":{}", &input)
+    };
+    let mut held = Client::connect(gate.http()[0]).await;
+    held.send(post("/api", "", &list("hold"))).await;
+    let mut admin = Client::connect(gate.admin()).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let listed = admin.get("/sessions").await.json();
+        if listed["sessions"][0]["in_flight"] == 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it is in use: {listed}");
+    }
+    drop(held);
+    let answer = call(&gate, &post("/api", "", &list("list"))).await;
+    assert_eq!((answer.status, sessions(&gate, "sessions")), (200, 0));
+    all_given_back(&gate).await;
 }
