@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::credential::{AVI_COOKIES, NSX_COOKIES};
 use super::{Secret, soap};
-use crate::call::{Dialect, Spoken};
+use crate::call::{Dialect, Operation, Spoken};
 
 const API_SESSION: HeaderName = HeaderName::from_static("vmware-api-session-id");
 const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
@@ -82,6 +82,15 @@ pub fn logout(session: &Session<'_>, origin: &str) -> Option<Request> {
         (Dialect::Avi, _) => avi("/logout", session, origin),
         _ => None,
     }
+}
+
+/// Whether a logout ends the session that it is made in. vim25's `TerminateSession` ends those of others,
+/// by their keys: as an operation of SOAP, or as the last segment of a path of its JSON form.
+#[must_use]
+pub fn ends_own(operation: Option<Operation<'_>>, path: &str) -> bool {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    let name = operation.map(|operation| operation.name).or(last);
+    name != Some("TerminateSession")
 }
 
 /// The request that asks whose a session is. `None` where no such question is documented (Avi), or

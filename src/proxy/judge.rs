@@ -10,6 +10,7 @@ use super::stage::Stage;
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
 use crate::classify::{Asked, BadTarget};
+use crate::dialect::own;
 use crate::forward::Upstream;
 use crate::observe::Who;
 
@@ -86,9 +87,7 @@ fn claim(
         SessionKind::Soap => Spoken::Soap,
         SessionKind::Rest => asked.spoken,
     };
-    stage.ends_own = !asked
-        .route_name(upstream.table())
-        .is_some_and(|route| route.starts_with("terminate-session"));
+    stage.ends_own = own::ends_own(said.operation(), &asked.normal_path);
     let people = &stage.shared.people;
     let head = session.req_header();
     if let Some(home) = people.home(upstream.index()) {
