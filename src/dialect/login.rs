@@ -38,9 +38,9 @@ pub struct Opened {
     pub user: Option<String>,
 }
 
-/// The user that the body of a login claims to be: of NSX (form `j_username`) and Avi (`username`, a
-/// form or JSON). Those of vCenter stand in `Authorization`, or are found by [`super::rpc`] and
-/// [`super::soap`].
+/// The user that the body of a login claims to be: of NSX (form `j_username`), Avi (`username`, a form
+/// or JSON) and the JSON form of vim25 (`userName`). Others of vCenter stand in `Authorization`, or are
+/// found by [`super::rpc`] and [`super::soap`].
 #[must_use]
 pub fn claimed_user(dialect: Dialect, headers: &HeaderMap, body: &[u8]) -> Option<String> {
     claimed::user(dialect, headers, body)

@@ -168,7 +168,12 @@ impl Look<'_> {
             Said::Rpc(known) => known.claimed_user(),
             Said::Soap(method) => method.user.clone(),
             // Servers read fields of a form from the query too, and from there first.
-            Said::Login(_) if self.query.is_some_and(|query| !query.is_empty()) => None,
+            Said::Login(_)
+                if self.home.dialect != Dialect::Vcenter
+                    && self.query.is_some_and(|query| !query.is_empty()) =>
+            {
+                None
+            }
             Said::Login(body) => login::claimed_user(self.home.dialect, self.headers, body),
             Said::Unread => None,
         };

@@ -35,7 +35,12 @@ pub(super) async fn judge(
 
 /// The body has to be read before the call is known.
 fn form(asked: &Asked<'_>, dialect: Dialect) -> Option<Form> {
-    let in_body = matches!(dialect, Dialect::Nsx | Dialect::Avi);
+    let in_body = match dialect {
+        Dialect::Nsx | Dialect::Avi => true,
+        // Its JSON form; SOAP itself names the operation in the body too.
+        Dialect::Vcenter => asked.side() == SessionKind::Soap,
+        Dialect::NsxV | Dialect::Skytap | Dialect::Generic => false,
+    };
     match asked.spoken {
         Spoken::Rpc if asked.operation_in_body => Some(Form::Rpc),
         _ if asked.operation_in_body => Some(Form::Soap),

@@ -150,3 +150,45 @@ async fn other_calls_are_given_up_with_their_client() {
     until("the upstream sees it", || origin.seen.running() == 0).await;
     all_given_back(&gate).await;
 }
+
+#[tokio::test]
+async fn a_login_in_the_json_form_of_vim25_counts_for_the_user_in_its_body() {
+    const ONE: &str = r#"
+[upstream.limits.soap_sessions_per_user]
+counts = "sessions"
+key = "user"
+match = { class = ["soap"] }
+limit = 1
+full = { status = 503 }
+"#;
+    let origin = Origin::start().await;
+    let gate = vcenter(origin.address, ONE);
+    let login = async |user: &str, token: &str, more: &str| {
+        let target = format!(
+            "/sdk/vim25/8.0.1.0/SessionManager/SessionManager/Login\
+             ?header=vmware-api-session-id:{token}{more}"
+        );
+        let body = format!("{{\"userName\":\"{user}\",\"password\":\"x\",\"locale\":\"en\"}}");
+        let length = body.len();
+        let mut client = Client::connect(gate.http()[0]).await;
+        client
+            .send(format!(
+                "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+                 Content-Length: {length}\r\n\r\n{body}"
+            ))
+            .await;
+        client.answer().await.unwrap()
+    };
+    assert_eq!(login("eve@corp", "one", "").await.status, 200);
+    until("it counts", || in_use(&gate, "soap_sessions_per_user") == 1).await;
+    let refused = login("CORP\\\\Eve", "two", "").await;
+    assert_eq!(
+        refused.header("tidegate-limit"),
+        Some("soap_sessions_per_user"),
+        "{refused:?}"
+    );
+    assert_eq!(login("adam@corp", "three", "").await.status, 200);
+    assert_eq!(in_use(&gate, "soap_sessions"), 2);
+    assert_eq!(login("bob@corp", "four", "&status=401").await.status, 401);
+    assert_eq!(in_use(&gate, "soap_sessions"), 2);
+}
