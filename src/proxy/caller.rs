@@ -16,7 +16,7 @@ use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spok
 use crate::dialect::credential::{self, Claim, Credential, Token};
 use crate::dialect::login;
 use crate::limit::Moment;
-use crate::session::{InUse, ProofKey, Scheme, User};
+use crate::session::{InUse, ProofKey, Proven, Scheme, User};
 
 /// What a request shows of who makes it.
 #[derive(Debug, Default)]
@@ -29,12 +29,22 @@ pub(super) struct Met {
     pub(super) in_use: Option<InUse>,
     /// The token it shows, known or not.
     pub(super) seen: Option<(SessionKey, SessionKind)>,
-    /// Credentials beside a session's token, and whose they would be once they are accepted.
-    pub(super) proof: Option<(ProofKey, User)>,
+    /// Credentials beside a session's token.
+    pub(super) proof: Option<Shown>,
     /// It may use the reserved share for a name that it only claims.
     pub(super) favour: Option<Place>,
     /// The user's name, for refusals and the operator.
     pub(super) name: Option<Arc<str>>,
+}
+
+/// Credentials that a call shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) key: ProofKey,
+    /// Whose they would be once they are accepted.
+    pub(super) user: User,
+    /// They were accepted a moment ago: nothing is to be learned.
+    pub(super) is_fresh: bool,
 }
 
 /// One request as it is looked at.
@@ -93,12 +103,20 @@ impl Look<'_> {
         let Some(key) = self.proof_key(claim) else {
             return;
         };
-        if let Some(user) = self.people.proofs().find(&key, self.now) {
+        if let Some(Proven { user, is_old }) = self.people.proofs().find(&key, self.now) {
             met.caller.user = Some(user.id);
             met.name = Some(user.name.clone());
-            met.proof = Some((key, user));
+            met.proof = Some(Shown {
+                key,
+                user,
+                is_fresh: !is_old,
+            });
         } else {
-            met.proof = self.named(claim, &key).map(|user| (key, user));
+            met.proof = self.named(claim, &key).map(|user| Shown {
+                key,
+                user,
+                is_fresh: false,
+            });
         }
     }
 
@@ -150,7 +168,8 @@ impl Look<'_> {
         };
         let known = by_field
             .as_ref()
-            .and_then(|(key, _)| self.people.proofs().find(key, self.now));
+            .and_then(|(key, _)| self.people.proofs().find(key, self.now))
+            .map(|proven| proven.user);
         let user = known.clone().or_else(|| self.claimed_user(&claimed));
         met.caller.user = known.as_ref().map(|user| user.id);
         met.name = user.as_ref().map(|user| user.name.clone());
@@ -159,8 +178,13 @@ impl Look<'_> {
             user: user.as_ref().map(|user| user.id),
             proven: known.is_some(),
         });
-        met.proof = by_field
-            .and_then(|(key, claim)| Some((key, user.or_else(|| self.named(claim, &key))?)));
+        met.proof = by_field.and_then(|(key, claim)| {
+            Some(Shown {
+                key,
+                user: user.or_else(|| self.named(claim, &key))?,
+                is_fresh: false,
+            })
+        });
     }
 
     fn claimed_user(&self, claimed: &Credential<'_>) -> Option<User> {
@@ -190,7 +214,8 @@ impl Met {
     fn session(&mut self, people: &People, home: &Home, token: &Token<'_>, now: Moment) {
         let upstream = &*home.upstream.name;
         // From vCenter 8.0 Update 3 on both families know each other's tokens.
-        for kind in [token.kind(), other(token.kind())] {
+        let shared = home.shares_sessions.then_some(other(token.kind()));
+        for kind in std::iter::once(token.kind()).chain(shared) {
             let key = people.keys().session(upstream, kind, token.bytes());
             if let Some(in_use) = people.ledger().begin(&key, now) {
                 let known = in_use.known();

@@ -10,7 +10,8 @@ use super::sessions::{Home, People, Question};
 use super::stage::Stage;
 use crate::call::{Class, Dialect, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential};
-use crate::dialect::{Secret, login, own};
+use crate::dialect::own::{self, RpcError};
+use crate::dialect::{Secret, login};
 use crate::forward::OwnAnswer;
 use crate::session::{self, InUse, New, User};
 
@@ -27,7 +28,7 @@ pub(super) struct Peeked(BytesMut);
 
 /// Most bytes of it: both forms say it at once.
 const PEEK: usize = 4 * 1024;
-/// An error of JSON-RPC, which comes with status 200.
+/// An error of JSON-RPC, which comes with status 200, for an answer whose head does not name it.
 const RPC_GONE: &[u8] = b"\"error\":{\"ERROR\":{\"com.vmware.vapi.std.errors.unauthenticated\"";
 
 /// Session expired, in Avi's own status.
@@ -55,15 +56,21 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         return;
     }
     let now = stage.shared.now();
+    let error = match stage.form {
+        Spoken::Rpc if status == StatusCode::OK => own::rpc_error(&head.headers),
+        _ => None,
+    };
     let says_in_body = match stage.form {
         Spoken::Soap => status == StatusCode::INTERNAL_SERVER_ERROR,
-        Spoken::Rpc => status == StatusCode::OK,
+        // The head says so where it can.
+        Spoken::Rpc => status == StatusCode::OK && error.is_none(),
         Spoken::Api | Spoken::Rest | Spoken::Plain => false,
     };
     if says_in_body && stage.met.in_use.is_some() {
         stage.peeked = Some(Peeked::default());
     }
-    if status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED {
+    let gone = status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED;
+    if gone || error == Some(RpcError::Unauthenticated) {
         if let Some((key, kind)) = stage.met.seen
             && judges(home, stage.form, kind)
         {
@@ -71,10 +78,11 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         }
         forget_proof(people, stage);
     } else if status.is_success() {
-        if let Some((key, user)) = &stage.met.proof
+        if let Some(shown) = &stage.met.proof
+            && !shown.is_fresh
             && proves(home.dialect, stage.class)
         {
-            people.proofs().learn(*key, user.clone(), now);
+            people.proofs().learn(shown.key, shown.user.clone(), now);
         }
         match (stage.class, stage.met.seen) {
             // JSON-RPC says in its body whether it did.
@@ -217,8 +225,8 @@ fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened)
         });
     }
     tracing::debug!(opened = ?entered, upstream = %home.upstream.name, "login");
-    if let (Some((key, _)), Some(user)) = (&stage.met.proof, user) {
-        people.proofs().learn(*key, user, now);
+    if let (Some(shown), Some(user)) = (&stage.met.proof, user) {
+        people.proofs().learn(shown.key, user, now);
     }
 }
 
@@ -270,8 +278,8 @@ pub(super) fn shown(home: &Home, form: Spoken, headers: &HeaderMap) -> Option<Se
 }
 
 fn forget_proof(people: &People, stage: &Stage) {
-    if let Some((key, _)) = &stage.met.proof {
-        people.proofs().forget(key);
+    if let Some(shown) = &stage.met.proof {
+        people.proofs().forget(&shown.key);
     }
 }
 

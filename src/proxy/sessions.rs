@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::per_address::{PerAddress, Place};
 use crate::admit::SessionUnits;
-use crate::call::{Dialect, SessionKey, SessionKind, Spoken, UserId};
+use crate::call::{Class, Dialect, SessionKey, SessionKind, Spoken, UserId};
 use crate::config;
 use crate::dialect::refusal::Statuses;
 use crate::dialect::{Secret, user};
@@ -49,6 +49,8 @@ pub struct Home {
     pub aliases: user::Aliases,
     /// Statuses of refusals that carry their error inside.
     pub statuses: Statuses,
+    /// One service keeps the sessions of REST and SOAP, and takes the tokens of either.
+    pub shares_sessions: bool,
     idle: [Duration; 2],
 }
 
@@ -66,6 +68,8 @@ impl Home {
                 rpc: speech.refusal_rpc,
                 soap: speech.refusal_soap,
             },
+            shares_sessions: speech.dialect == Dialect::Vcenter
+                && config.limits.iter().any(counts_both_families),
             idle: [speech.session_idle_rest, speech.session_idle_soap],
         }
     }
@@ -89,6 +93,14 @@ impl Home {
             name: name.into(),
         })
     }
+}
+
+/// Whether a limit counts the sessions of REST and those of SOAP together (as [`crate::admit`] reads its
+/// classes): so it does where the upstream has them of one kind.
+fn counts_both_families(limit: &config::Limit) -> bool {
+    let says = |class| limit.matches.class.contains(&class);
+    let of_rest = says(Class::Rest) || says(Class::Rpc);
+    limit.counts == config::Counts::Sessions && of_rest == says(Class::Soap)
 }
 
 /// Whose is this session? Asked of the upstream once, when its first use is seen.

@@ -7,7 +7,7 @@ use tidegate::app::Running;
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::pki::self_signed;
-use crate::support::{all_given_back, gate, limit, plain, until};
+use crate::support::{all_given_back, gate, limit, until, vcenter};
 use crate::tls::{folder, http2, text};
 
 /// `administrator@vsphere.local` with any password.
@@ -20,9 +20,9 @@ limit = 9
 full = { status = 503 }
 "#;
 
-fn vcenter(upstream: SocketAddr, lines: &str) -> Running {
-    let text = plain(upstream, &format!("{lines}\n{IN_FLIGHT}"));
-    gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
+/// A gate that counts logins in flight.
+fn counting(upstream: SocketAddr, lines: &str) -> Running {
+    vcenter(upstream, &format!("{lines}\n{IN_FLIGHT}"))
 }
 
 fn in_use(gate: &Running, name: &str) -> u64 {
@@ -47,7 +47,7 @@ async fn leave(gate: &Running, origin: &Origin, request: &str) {
 #[tokio::test]
 async fn a_login_whose_client_goes_away_counts_once_the_upstream_answers() {
     let origin = Origin::start().await;
-    let gate = vcenter(origin.address, "");
+    let gate = counting(origin.address, "");
     let query = "status=201&header=vmware-api-session-id:b00db39f";
     leave(&gate, &origin, &held(query)).await;
     let row = limit(&gate.snapshot(), "sessions_per_user");
@@ -69,7 +69,7 @@ async fn a_login_whose_client_goes_away_counts_once_the_upstream_answers() {
 #[tokio::test]
 async fn a_login_with_a_body_whose_client_goes_away_counts_as_well() {
     let origin = Origin::start().await;
-    let gate = vcenter(origin.address, "");
+    let gate = counting(origin.address, "");
     let body = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
                 <Login xmlns=\"urn:vim25\"><userName>eve@corp</userName><password>x</password></Login>\
                 </s:Body></s:Envelope>";
@@ -86,7 +86,7 @@ async fn a_login_with_a_body_whose_client_goes_away_counts_as_well() {
 #[tokio::test]
 async fn a_login_that_is_refused_when_its_client_is_gone_leaves_nothing() {
     let origin = Origin::start().await;
-    let gate = vcenter(origin.address, "");
+    let gate = counting(origin.address, "");
     leave(&gate, &origin, &held("status=401")).await;
     assert_eq!(
         in_use(&gate, "sessions"),
@@ -101,7 +101,7 @@ async fn a_login_that_is_refused_when_its_client_is_gone_leaves_nothing() {
 #[tokio::test]
 async fn a_login_that_nobody_waits_for_and_nobody_answers_is_given_up_in_time() {
     let origin = Origin::start().await;
-    let gate = vcenter(origin.address, "response_timeout = \"1s\"");
+    let gate = counting(origin.address, "response_timeout = \"1s\"");
     leave(&gate, &origin, &held("")).await;
     until("it is given up", || in_use(&gate, "logins") == 0).await;
     assert_eq!(in_use(&gate, "sessions"), 0);
@@ -140,7 +140,7 @@ async fn a_login_on_a_stream_of_http2_that_is_reset_counts_as_well() {
 #[tokio::test]
 async fn other_calls_are_given_up_with_their_client() {
     let origin = Origin::start().await;
-    let gate = vcenter(origin.address, "");
+    let gate = counting(origin.address, "");
     leave(
         &gate,
         &origin,
@@ -162,7 +162,7 @@ limit = 1
 full = { status = 503 }
 "#;
     let origin = Origin::start().await;
-    let gate = vcenter(origin.address, ONE);
+    let gate = counting(origin.address, ONE);
     let login = async |user: &str, token: &str, more: &str| {
         let target = format!(
             "/sdk/vim25/8.0.1.0/SessionManager/SessionManager/Login\

@@ -10,12 +10,7 @@ use tokio::net::TcpSocket;
 
 use crate::support::client::{Answer, Client};
 use crate::support::script::scripted;
-use crate::support::{PATIENCE, gate, limit, plain, until};
-
-fn vcenter(upstream: SocketAddr) -> Running {
-    let text = plain(upstream, "");
-    gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
-}
+use crate::support::{PATIENCE, limit, until, vcenter};
 
 /// One exchange from 127.0.0.`last`.
 async fn call_from(last: u8, gate: &Running, request: &str) -> Answer {
@@ -69,7 +64,7 @@ async fn unanswered_questions_of_one_address_leave_room_for_those_of_others() {
         ""
     })
     .await;
-    let gate = vcenter(upstream);
+    let gate = vcenter(upstream, "");
     for number in 0..30 {
         let answer = call_from(2, &gate, &list(&format!("made-up-{number}"))).await;
         assert_eq!(answer.status, 200);
@@ -105,7 +100,7 @@ async fn eight_questions_are_asked_at_the_same_time_and_a_silent_upstream_gets_f
         }
     })
     .await;
-    let gate = vcenter(upstream);
+    let gate = vcenter(upstream, "");
     for last in 2..12 {
         let answer = call_from(last, &gate, &list(&format!("token-{last}"))).await;
         assert_eq!(answer.status, 200);
@@ -176,7 +171,7 @@ async fn a_soap_login_in_a_cookie_that_was_used_before_is_a_session_of_that_cook
         ),
     ] {
         let (upstream, asked) = logged_in_by(method, answer).await;
-        let gate = vcenter(upstream);
+        let gate = vcenter(upstream, "");
         let before = call_from(1, &gate, &soap("RetrieveServiceContent")).await;
         assert_eq!(before.status, 200);
         until("it is asked about", || asked.load(Ordering::SeqCst) == 1).await;

@@ -62,6 +62,12 @@ idle_timeout = "10s"
     )
 }
 
+/// A gate before `upstream` with the routes and limits of a vCenter, and these lines on top of them.
+pub fn vcenter(upstream: SocketAddr, lines: &str) -> Running {
+    let text = plain(upstream, lines);
+    gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
+}
+
 /// Polls until `done` says so; fails with `what` after [`PATIENCE`].
 pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
