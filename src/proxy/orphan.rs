@@ -27,6 +27,7 @@ pub(super) fn adopt(stage: &mut Stage) -> bool {
     runtime.spawn(async move {
         match rest.answer(within, MAX_ANSWER).await {
             Ok(answer) => outcome::late(answer, &mut orphan),
+            // What was read of it before may say enough.
             Err(error) => tracing::debug!(%error, "a login that nobody waits for had no answer"),
         }
     });

@@ -56,21 +56,11 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         return;
     }
     let now = stage.shared.now();
-    let error = match stage.form {
-        Spoken::Rpc if status == StatusCode::OK => own::rpc_error(&head.headers),
-        _ => None,
-    };
-    let says_in_body = match stage.form {
-        Spoken::Soap => status == StatusCode::INTERNAL_SERVER_ERROR,
-        // The head says so where it can.
-        Spoken::Rpc => status == StatusCode::OK && error.is_none(),
-        Spoken::Api | Spoken::Rest | Spoken::Plain => false,
-    };
-    if says_in_body && stage.met.in_use.is_some() {
+    let verdict = Verdict::of(stage.form, head);
+    if verdict == Verdict::InBody && stage.met.in_use.is_some() {
         stage.peeked = Some(Peeked::default());
     }
-    let gone = status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED;
-    if gone || error == Some(RpcError::Unauthenticated) {
+    if verdict == Verdict::Gone {
         if let Some((key, kind)) = stage.met.seen
             && judges(home, stage.form, kind)
         {
@@ -92,6 +82,33 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             }
             (_, None) => {}
             (..) => wonder(session, stage, people, home),
+        }
+    }
+}
+
+/// What the head of an answer says of the session that it was asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It is over.
+    Gone,
+    /// The body may say that it is.
+    InBody,
+    /// Nothing.
+    Silent,
+}
+
+impl Verdict {
+    fn of(form: Spoken, head: &ResponseHeader) -> Self {
+        match (form, head.status) {
+            (_, StatusCode::UNAUTHORIZED) => Self::Gone,
+            (_, status) if status.as_u16() == AVI_EXPIRED => Self::Gone,
+            (Spoken::Soap, StatusCode::INTERNAL_SERVER_ERROR) => Self::InBody,
+            (Spoken::Rpc, StatusCode::OK) => match own::rpc_error(&head.headers) {
+                Some(RpcError::Unauthenticated) => Self::Gone,
+                Some(RpcError::Other) => Self::Silent,
+                None => Self::InBody,
+            },
+            _ => Self::Silent,
         }
     }
 }

@@ -160,6 +160,7 @@ impl Stage {
         (parted.class, parted.spoken, parted.form) = (self.class, self.spoken, self.form);
         parted.met = std::mem::take(&mut self.met);
         parted.token = self.token.take();
+        parted.login = self.login.take();
         parted.claim = self.claim.take();
         parted.dispatched = self.dispatched;
         parted

@@ -7,6 +7,7 @@ use tidegate::app::Running;
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::pki::self_signed;
+use crate::support::script::scripted;
 use crate::support::{all_given_back, gate, limit, until, vcenter};
 use crate::tls::{folder, http2, text};
 
@@ -96,6 +97,23 @@ async fn a_login_that_is_refused_when_its_client_is_gone_leaves_nothing() {
     origin.release();
     until("it is given back", || in_use(&gate, "sessions") == 0).await;
     all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn a_login_whose_client_goes_away_between_head_and_body_counts_even_if_the_rest_never_comes()
+{
+    // Head and part of the body; the upstream is silent from then on.
+    let upstream = scripted(|_| {
+        "HTTP/1.1 201 Created\r\nvmware-api-session-id: b00db39f\r\nContent-Length: 90\r\n\r\nx"
+    })
+    .await;
+    let gate = counting(upstream, "response_timeout = \"1s\"");
+    let mut client = Client::connect(gate.http()[0]).await;
+    client.send(held("")).await;
+    client.read_ahead(20).await;
+    drop(client);
+    until("the login is over", || in_use(&gate, "logins") == 0).await;
+    assert_eq!(in_use(&gate, "sessions"), 1);
 }
 
 #[tokio::test]
