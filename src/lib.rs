@@ -23,7 +23,7 @@ pub mod config;
 pub mod dialect;
 /// Station 1, sockets: accept, connection limits, TLS, PROXY protocol, head guard, deadlines.
 pub mod listen;
-/// Station 2, what is asked: the class of a call, by its path in both its spellings.
+/// Station 2, what is asked: the class of a call, by the routes of its upstream, in every reading of it.
 pub mod classify;
 /// Who is logged in: the ledger of login sessions, the keys of tokens, the journal of what changed.
 pub mod session;

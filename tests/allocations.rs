@@ -15,7 +15,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use http::{HeaderMap, Method};
 use tidegate::admit::{Claim, Stack};
-use tidegate::call::{Dialect, Operation};
+use tidegate::call::Operation;
 use tidegate::classify::Table;
 use tidegate::limit::Moment;
 use tidegate::observe::Meters;
@@ -35,7 +35,7 @@ fn gate(profile: &str, more: &str) -> Gate {
     let config = tidegate::config::parse(&text, Path::new(".")).unwrap();
     let upstream = &config.upstreams[0];
     Gate {
-        table: Table::new(Dialect::of_profile(profile), &upstream.routes),
+        table: Table::new(upstream.speech.dialect, &upstream.routes),
         stack: Arc::new(Stack::build(upstream)),
     }
 }

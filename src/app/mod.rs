@@ -9,9 +9,11 @@ mod gate;
 mod log;
 mod door;
 mod operator;
+mod own;
 mod people;
 mod serve;
 mod view;
+mod whose;
 
 pub use gate::{Drained, Options, Running, StartError, start};
 pub use serve::main;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use super::people::{LoggedOut, log_out};
+use super::own::{LoggedOut, log_out};
 use crate::admin::Ending;
 use crate::admit::Explained;
 use crate::call::{Class, Opening, Operation, Principal, UserId};

@@ -1,34 +1,30 @@
-//! Sessions while the gate runs: taken up from the store, written back, asked about, forgotten.
+//! Sessions while the gate runs: taken up from the store, written back, forgotten.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::whose;
 use crate::admit::SessionUnits;
-use crate::call::{Call, Class, SessionKey, SessionKind, Spoken};
+use crate::call::SessionKind;
 use crate::config::{self, Config};
-use crate::dialect::{Secret, own};
-use crate::forward::{OwnAnswer, OwnCall, Upstream};
+use crate::forward::Upstream;
 use crate::limit::Moment;
-use crate::proxy::{Home, People, Question, Sessions, Shared};
+use crate::proxy::{Asking, Sessions, Shared};
 use crate::session::{
-    Credential, Health, KeyError, Keys, Ledger, MOST_SESSIONS, New, Now, SealError, SessionId,
-    SessionStore, StoreError, Token, Writer,
+    Health, KeyError, Keys, Ledger, MOST_SESSIONS, Now, SealError, SessionStore, StoreError, Writer,
 };
 use crate::store::{self, OpenError};
 
 /// How often idle sessions are looked for.
 const EXPIRE: Duration = Duration::from_secs(2);
-/// Longest time for a call of the gate's own.
-const OWN_CALL: Duration = Duration::from_secs(30);
-/// Longest answer to one, bytes.
-const OWN_ANSWER: usize = 64 * 1024;
 /// Longest time for the last changes to be written.
 const FLUSH: Duration = Duration::from_secs(5);
+/// Longest time for the store to close.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// Why sessions cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +153,7 @@ impl Kept {
         &self.health
     }
 
-    /// Writes the last changes and closes the store.
+    /// Writes the last changes and closes the store. A store that hangs is left behind.
     pub(super) fn close(&mut self, helm: &Runtime) {
         self.stop.send_replace(true);
         let Some(writing) = self.writing.take() else {
@@ -170,14 +166,16 @@ impl Kept {
             {
                 tracing::error!(%error, "the last changes of sessions could not be written");
             }
-            store.close().await;
+            if tokio::time::timeout(CLOSE, store.close()).await.is_err() {
+                tracing::error!("the store of sessions did not close within {CLOSE:?}");
+            }
         });
     }
 }
 
 /// Starts on `helm` what goes on beside calls; it ends with that runtime.
-pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, questions: mpsc::Receiver<Question>) {
-    helm.spawn(ask(shared.clone(), questions));
+pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, questions: mpsc::Receiver<Asking>) {
+    helm.spawn(whose::ask(shared.clone(), questions));
     let shared = shared.clone();
     helm.spawn(async move {
         let mut ticks = tokio::time::interval(EXPIRE);
@@ -196,199 +194,46 @@ pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, questions: mpsc::Recei
     });
 }
 
-/// Asks whose sessions are that were opened round the gate, one after the other.
-async fn ask(shared: Arc<Shared>, mut questions: mpsc::Receiver<Question>) {
-    let mut asked = Asked::default();
-    while let Some(question) = questions.recv().await {
-        let now = shared.now();
-        let known = shared.people.ledger().find(&question.key, now);
-        let is_named = known.is_some_and(|known| known.user.is_some());
-        if is_named || asked.lately(question.key, now) {
-            continue;
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::session::{Change, Record};
+
+    /// Writes at once, and never closes.
+    #[derive(Debug)]
+    struct Hanging;
+
+    #[async_trait]
+    impl SessionStore for Hanging {
+        async fn load(&self, _: usize) -> Result<Vec<Record>, StoreError> {
+            Ok(Vec::new())
         }
-        if let Some(name) = whose(&shared, &question).await {
-            adopt(&shared, &question, &name);
+
+        async fn apply(&self, _: &[Change]) -> Result<(), StoreError> {
+            Ok(())
         }
-    }
-}
 
-/// Sessions that were asked about a moment ago, with no use.
-#[derive(Default)]
-struct Asked(std::collections::VecDeque<(SessionKey, Moment)>);
-
-impl Asked {
-    const AGAIN: Duration = Duration::from_secs(30);
-    const MOST: usize = 1024;
-
-    fn lately(&mut self, key: SessionKey, now: Moment) -> bool {
-        self.0.retain(|(_, when)| now.since(*when) < Self::AGAIN);
-        if self.0.iter().any(|(asked, _)| *asked == key) {
-            return true;
+        async fn check(&self) -> Result<(), StoreError> {
+            Ok(())
         }
-        if self.0.len() >= Self::MOST {
-            self.0.pop_front();
-        }
-        self.0.push_back((key, now));
-        false
-    }
-}
 
-/// What the upstream says. Where it cannot be asked, a token is no session's: a page that is open to
-/// everybody answers any.
-async fn whose(shared: &Arc<Shared>, question: &Question) -> Option<String> {
-    let home = shared.people.home(question.upstream)?;
-    let session = own::Session {
-        dialect: home.dialect,
-        spoken: question.spoken,
-        token: &question.token,
-        proof: question.proof.as_ref(),
-    };
-    let request = own::whose(&session)?;
-    let class = match question.kind {
-        SessionKind::Rest => Class::Rest,
-        SessionKind::Soap => Class::Soap,
-    };
-    let of = (class, question.kind);
-    let answer = send(shared, question.upstream, request, of).await?;
-    match own::answer(home.dialect, question.spoken, answer.status, &answer.body) {
-        own::Whose::User(name) => Some(name),
-        own::Whose::Gone | own::Whose::Unknown => None,
-    }
-}
-
-fn adopt(shared: &Shared, question: &Question, name: &str) {
-    let people = &shared.people;
-    let (Some(home), Some(upstream)) = (
-        people.home(question.upstream),
-        shared.hosts.all().get(question.upstream),
-    ) else {
-        return;
-    };
-    let now = People::now(shared.now());
-    let user = home.user(name);
-    if let Some(user) = &user {
-        let take = |units: &mut SessionUnits| units.name(user.id);
-        let ledger = people.ledger();
-        if ledger.name(&question.key, user.clone(), take, now.moment) {
-            return;
+        async fn close(&self) {
+            std::future::pending().await
         }
     }
-    let id = user.as_ref().map(|user| user.id);
-    let stack = upstream.stack();
-    let units = stack.hold_session(question.kind, id, question.address, now.moment);
-    let credential = Credential {
-        token: Token::new(question.token.expose()),
-        xsrf: question
-            .proof
-            .as_ref()
-            .map(|proof| Token::new(proof.expose())),
-    };
-    let new = New {
-        key: question.key,
-        kind: question.kind,
-        upstream: &home.upstream,
-        user,
-        address: question.address,
-        credential: Some(&credential),
-        began: question.began,
-    };
-    let opened = people.ledger().adopt(new, units, now);
-    tracing::info!(?opened, upstream = %home.upstream.name, "a session that was opened round the gate");
-}
 
-/// A call of the gate's own, under the limits of its class.
-async fn send(
-    shared: &Arc<Shared>,
-    upstream: usize,
-    request: own::Request,
-    (class, side): (Class, SessionKind),
-) -> Option<OwnAnswer> {
-    let upstream = shared.hosts.all().get(upstream)?;
-    let nobody = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let mut call = Call::new(class, request.target, nobody);
-    call.side = side;
-    // Refused: whoever wanted it comes again.
-    let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
-    claim.dispatch(shared.now()).ok()?;
-    let own = OwnCall {
-        method: request.method,
-        target: request.target.to_owned(),
-        headers: request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        body: Bytes::clone(&request.body.0),
-    };
-    let sent = upstream
-        .send(own, claim.socket_group(), OWN_CALL, OWN_ANSWER)
-        .await;
-    sent.inspect_err(|error| {
-        tracing::warn!(upstream = %upstream.name(), %error, "a call of the gate's own had no answer");
-    })
-    .ok()
-}
-
-/// What became of a session that the operator wants to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LoggedOut {
-    /// The upstream took the logout.
-    Done,
-    /// There is no such session.
-    Unknown,
-    /// Its token is not kept, or its API has no logout: it can only idle out.
-    Impossible,
-    /// The upstream did not take it.
-    Failed,
-}
-
-/// Logs session `id` out at its upstream, and forgets it.
-pub(super) async fn log_out(shared: Arc<Shared>, id: SessionId) -> LoggedOut {
-    let people = &shared.people;
-    let Some(found) = people.ledger().logout(id) else {
-        return LoggedOut::Unknown;
-    };
-    let Some((home, request)) = logout_request(people, &found) else {
-        return LoggedOut::Impossible;
-    };
-    let of = (Class::Logout, found.kind);
-    let answer = send(&shared, home.upstream.index, request, of).await;
-    let gone = answer.is_some_and(|answer| {
-        let said = own::answer(home.dialect, form(found.kind), answer.status, &answer.body);
-        answer.status < 400 || said == own::Whose::Gone
-    });
-    if !gone {
-        return LoggedOut::Failed;
-    }
-    drop(people.ledger().close(&found.key, shared.now()));
-    LoggedOut::Done
-}
-
-fn logout_request<'p>(
-    people: &'p People,
-    found: &crate::session::Logout,
-) -> Option<(&'p Home, own::Request)> {
-    let home = people.home(found.upstream.index)?;
-    let credential = found.credential.as_ref()?;
-    let token = Secret::new(credential.token.expose());
-    let proof = credential
-        .xsrf
-        .as_ref()
-        .map(|proof| Secret::new(proof.expose()));
-    let session = own::Session {
-        dialect: home.dialect,
-        spoken: form(found.kind),
-        token: &token,
-        proof: proof.as_ref(),
-    };
-    let request = own::logout(&session, &format!("https://{}", home.upstream.name))?;
-    Some((home, request))
-}
-
-/// The form in which the gate itself ends a session of this kind.
-const fn form(kind: SessionKind) -> Spoken {
-    match kind {
-        SessionKind::Rest => Spoken::Api,
-        SessionKind::Soap => Spoken::Soap,
+    #[test]
+    fn a_store_that_does_not_close_is_left_behind() {
+        let mut helm = tokio::runtime::Builder::new_current_thread();
+        let helm = helm.enable_all().start_paused(true).build().unwrap();
+        let taken_up = TakenUp {
+            ledger: Arc::new(Ledger::new(Arc::new(Keys::random().unwrap()), 8)),
+            store: Arc::new(Hanging),
+        };
+        let mut kept = taken_up.keep(&helm, Instant::now());
+        kept.close(&helm);
+        assert!(kept.writing.is_none(), "it came back");
     }
 }

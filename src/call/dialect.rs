@@ -46,15 +46,6 @@ impl Dialect {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
-
-    /// The dialect of the products that the built-in profile `name` is for.
-    #[must_use]
-    pub fn of_profile(name: &str) -> Self {
-        let product = name.split_once('-').map_or(name, |(product, _)| product);
-        Self::parse(name)
-            .or_else(|| Self::parse(product))
-            .unwrap_or(Self::Generic)
-    }
 }
 
 /// The form of its upstream's API that one call uses: the form that its refusal takes.
@@ -70,25 +61,4 @@ pub enum Spoken {
     Soap,
     /// Whatever the dialect has one form for.
     Plain,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Dialect;
-
-    #[test]
-    fn a_profile_speaks_the_dialect_of_its_product() {
-        for (profile, dialect) in [
-            ("vcenter-7.0", Dialect::Vcenter),
-            ("vcenter-8.0u3", Dialect::Vcenter),
-            ("nsx-4", Dialect::Nsx),
-            ("nsx-v", Dialect::NsxV),
-            ("avi", Dialect::Avi),
-            ("skytap", Dialect::Skytap),
-            ("generic", Dialect::Generic),
-            ("./vcenter-8.0.toml", Dialect::Generic),
-        ] {
-            assert_eq!(Dialect::of_profile(profile), dialect, "{profile}");
-        }
-    }
 }

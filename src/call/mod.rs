@@ -27,8 +27,7 @@ pub struct Call<'a> {
     pub method: &'a Method,
     /// The path as it was received, without the query.
     pub path: &'a str,
-    /// The path in normal form ; the same slice as `path` when that
-    /// is normal already.
+    /// The path in normal form; the same slice as `path` when that is normal already.
     pub normal_path: &'a str,
     /// The path with its written dot segments resolved and nothing decoded; the same slice as `path`
     /// when that is normal already.

@@ -10,32 +10,47 @@ use crate::call::Dialect;
 /// Longest body that is read.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The user that the body of a login of NSX (a form with `j_username`) or Avi (a form or JSON with
-/// `username`) names. `None` for another type, another dialect, a body that names two users or is
-/// longer than 64 KiB.
+/// The user that the body of a login of NSX (a form with `j_username`), Avi (a form or JSON with
+/// `username`) or vim25's JSON form (`userName`) names. `None` for another type, another dialect, a body
+/// that names two users or is longer than 64 KiB.
 pub(super) fn user(dialect: Dialect, headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Login {
-        username: String,
+    if body.len() > MAX_BODY {
+        return None;
     }
     let field = match dialect {
         Dialect::Nsx => "j_username",
         Dialect::Avi => "username",
+        Dialect::Vcenter => return of_vim25(body),
         _ => return None,
     };
-    if body.len() > MAX_BODY {
-        return None;
-    }
     let content_type = headers
         .get(CONTENT_TYPE)
         .map_or(&b""[..], |value| value.as_bytes());
     // Whatever a client calls it: Avi's own SDK names no type for its JSON.
     if dialect == Dialect::Avi && body.trim_ascii_start().starts_with(b"{") {
-        return Some(serde_json::from_slice::<Login>(body).ok()?.username);
+        return of_avi(body);
     }
     let is_form =
         content_type.is_empty() || has_type(content_type, b"application/x-www-form-urlencoded");
     if is_form { of_form(body, field) } else { None }
+}
+
+fn of_avi(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Login {
+        username: String,
+    }
+    Some(serde_json::from_slice::<Login>(body).ok()?.username)
+}
+
+/// `LoginRequestType` of the Virtual Infrastructure JSON API.
+fn of_vim25(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Login {
+        #[serde(rename = "userName")]
+        user_name: String,
+    }
+    Some(serde_json::from_slice::<Login>(body).ok()?.user_name)
 }
 
 fn has_type(content_type: &[u8], wanted: &[u8]) -> bool {

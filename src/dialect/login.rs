@@ -38,26 +38,33 @@ pub struct Opened {
     pub user: Option<String>,
 }
 
-/// The user that the body of a login claims to be: of NSX (form `j_username`) and Avi (`username`, a
-/// form or JSON). Those of vCenter stand in `Authorization`, or are found by [`super::rpc`] and
-/// [`super::soap`].
+/// The user that the body of a login claims to be: of NSX (form `j_username`), Avi (`username`, a form
+/// or JSON) and the JSON form of vim25 (`userName`). Others of vCenter stand in `Authorization`, or are
+/// found by [`super::rpc`] and [`super::soap`].
 #[must_use]
 pub fn claimed_user(dialect: Dialect, headers: &HeaderMap, body: &[u8]) -> Option<String> {
     claimed::user(dialect, headers, body)
 }
 
-/// What the answer to a login says. Of `body` the first [`MAX_ANSWER`] bytes are looked at; it must
-/// not be compressed.
+/// The answer to a login, and the token that the login itself showed.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: u16,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+    /// Its body, not compressed; the first [`MAX_ANSWER`] bytes are looked at.
+    pub body: &'a [u8],
+    /// The session that the login was sent in: SOAP gives out a cookie before, and need not do so anew.
+    pub shown: Option<&'a [u8]>,
+}
+
+/// What the answer to a login says.
 #[must_use]
-pub fn outcome(
-    dialect: Dialect,
-    spoken: Spoken,
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Outcome {
+pub fn outcome(dialect: Dialect, spoken: Spoken, answer: &Answer<'_>) -> Outcome {
+    let Answer { headers, body, .. } = *answer;
     let body = body.get(..MAX_ANSWER).unwrap_or(body);
-    match status {
+    match answer.status {
         200..=299 => {}
         // A redirect is none of these answers; 502 and 504 are of one between us and the upstream,
         // which may have opened a session all the same.
@@ -66,7 +73,7 @@ pub fn outcome(
     }
     let opened = match (dialect, spoken) {
         (Dialect::Vcenter, Spoken::Rpc) => return rpc(body),
-        (Dialect::Vcenter, Spoken::Soap) => return soap(headers, body),
+        (Dialect::Vcenter, Spoken::Soap) => return soap(headers, body, answer.shown),
         (Dialect::Vcenter, Spoken::Api | Spoken::Rest) => rest(spoken, headers, body),
         (Dialect::Nsx, _) => nsx(headers),
         (Dialect::Avi, _) => avi(headers, body),
@@ -128,8 +135,9 @@ fn rpc(body: &[u8]) -> Outcome {
     }
 }
 
-/// The token comes as a cookie, with VI-JSON as a header; the body says whose it is.
-fn soap(headers: &HeaderMap, body: &[u8]) -> Outcome {
+/// The token comes as a cookie, with VI-JSON as a header, or the login's own cookie goes on; the body
+/// says whose it is.
+fn soap(headers: &HeaderMap, body: &[u8], shown: Option<&[u8]>) -> Outcome {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct UserSession {
@@ -140,7 +148,9 @@ fn soap(headers: &HeaderMap, body: &[u8]) -> Outcome {
         return Outcome::Refused;
     }
     let header = headers.get(API_SESSION).map(HeaderValue::as_bytes);
-    let token = cookie::set(headers, "vmware_soap_session").or(header);
+    let given = cookie::set(headers, "vmware_soap_session").or(header);
+    // Only a whole reply of SOAP says that the login was taken: any page may come with 200.
+    let token = given.or(shown.filter(|_| answer.is_reply && answer.is_whole));
     let Some(mut opened) = token.and_then(|token| opened(SessionKind::Soap, token)) else {
         return Outcome::Unknown;
     };

@@ -12,14 +12,23 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     fields.collect()
 }
 
-fn vcenter(spoken: Spoken, status: u16, fields: &[(&'static str, &str)], body: &str) -> Outcome {
-    outcome(
-        Dialect::Vcenter,
-        spoken,
+fn answered(
+    (dialect, spoken): (Dialect, Spoken),
+    status: u16,
+    headers: &HeaderMap,
+    body: &str,
+) -> Outcome {
+    let answer = Answer {
         status,
-        &headers(fields),
-        body.as_bytes(),
-    )
+        headers,
+        body: body.as_bytes(),
+        shown: None,
+    };
+    outcome(dialect, spoken, &answer)
+}
+
+fn vcenter(spoken: Spoken, status: u16, fields: &[(&'static str, &str)], body: &str) -> Outcome {
+    answered((Dialect::Vcenter, spoken), status, &headers(fields), body)
 }
 
 #[track_caller]
@@ -128,7 +137,7 @@ fn nsx_and_avi_give_a_cookie_and_a_proof() {
         ),
         ("x-xsrf-token", "8bf0"),
     ]);
-    let Outcome::Opened(nsx) = outcome(Dialect::Nsx, Spoken::Plain, 200, &fields, b"") else {
+    let Outcome::Opened(nsx) = answered((Dialect::Nsx, Spoken::Plain), 200, &fields, "") else {
         panic!("not opened");
     };
     assert_eq!(nsx.token.expose(), b"5702");
@@ -144,7 +153,7 @@ fn nsx_and_avi_give_a_cookie_and_a_proof() {
         (r#"{"session_cookie_name":"sessionid"}"#, "old"),
         (r#"{"session_cookie_name":"csrftoken"}"#, "fdsh"),
     ] {
-        let outcome = outcome(Dialect::Avi, Spoken::Plain, 200, &fields, body.as_bytes());
+        let outcome = answered((Dialect::Avi, Spoken::Plain), 200, &fields, body);
         opens(&outcome, SessionKind::Rest, token, None);
         let Outcome::Opened(avi) = outcome else {
             panic!("not opened");
@@ -176,7 +185,7 @@ fn a_login_that_was_refused_opens_nothing() {
     let long = format!("\"{}\"", "x".repeat(MAX_TOKEN + 1));
     assert_eq!(vcenter(Spoken::Api, 201, &[], &long), Outcome::Unknown);
     let fields = headers(&[("set-cookie", "JSESSIONID=5702")]);
-    let skytap = outcome(Dialect::Skytap, Spoken::Plain, 200, &fields, b"");
+    let skytap = answered((Dialect::Skytap, Spoken::Plain), 200, &fields, "");
     assert_eq!(skytap, Outcome::Unknown);
 }
 
@@ -232,4 +241,29 @@ fn the_body_of_a_login_names_its_user() {
     }
     let long = format!("username=a&x={}", "x".repeat(70_000));
     assert_eq!(user(avi, form, &long), None);
+}
+
+#[test]
+fn a_soap_login_that_is_given_no_cookie_goes_on_in_the_session_it_was_sent_in() {
+    let [none, given] = [&[][..], &[("set-cookie", "vmware_soap_session=new")]].map(headers);
+    let outcome = |headers, body: &str| {
+        let answer = Answer {
+            status: 200,
+            headers,
+            body: body.as_bytes(),
+            shown: Some(b"old"),
+        };
+        outcome(Dialect::Vcenter, Spoken::Soap, &answer)
+    };
+    let eve = Some("VSPHERE.LOCAL\\eve");
+    opens(&outcome(&none, SOAP_LOGIN), SessionKind::Soap, "old", eve);
+    opens(&outcome(&given, SOAP_LOGIN), SessionKind::Soap, "new", eve);
+    assert_eq!(outcome(&none, SOAP_FAULT), Outcome::Refused);
+    for no_reply in [
+        "",
+        "<html>welcome</html>",
+        &SOAP_LOGIN[..SOAP_LOGIN.len() - 30],
+    ] {
+        assert_eq!(outcome(&none, no_reply), Outcome::Unknown, "{no_reply}");
+    }
 }

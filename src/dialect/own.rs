@@ -7,13 +7,17 @@ use serde_json::{Value, json};
 
 use super::credential::{AVI_COOKIES, NSX_COOKIES};
 use super::{Secret, soap};
-use crate::call::{Dialect, Spoken};
+use crate::call::{Dialect, Operation, Spoken};
 
 const API_SESSION: HeaderName = HeaderName::from_static("vmware-api-session-id");
 const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 const XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrf-token");
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
 
+const VAPI_ERROR: HeaderName = HeaderName::from_static("vapi-error");
+
+/// The error of vAPI for a session that is none, or over.
+const UNAUTHENTICATED: &str = "com.vmware.vapi.std.errors.unauthenticated";
 const OLD_SESSION: &str = "/rest/com/vmware/cis/session";
 
 /// A request of the gate's own. Host, length and the like are for whoever sends it.
@@ -84,6 +88,15 @@ pub fn logout(session: &Session<'_>, origin: &str) -> Option<Request> {
     }
 }
 
+/// Whether a logout ends the session that it is made in. vim25's `TerminateSession` ends those of others,
+/// by their keys: as an operation of SOAP, or as the last segment of a path of its JSON form.
+#[must_use]
+pub fn ends_own(operation: Option<Operation<'_>>, path: &str) -> bool {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    let name = operation.map(|operation| operation.name).or(last);
+    name != Some("TerminateSession")
+}
+
 /// The request that asks whose a session is. `None` where no such question is documented (Avi), or
 /// there are no sessions.
 #[must_use]
@@ -133,6 +146,27 @@ pub fn answer(dialect: Dialect, spoken: Spoken, status: u16, body: &[u8]) -> Who
     }
 }
 
+/// The error that the head of an answer to a JSON-RPC call names: VMware's endpoint writes it beside
+/// status 200, in `vapi-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RpcError {
+    /// There is no such session.
+    Unauthenticated,
+    /// Any other.
+    Other,
+}
+
+/// The error in this head; `None` where it names none, which does not mean that there is none.
+#[must_use]
+pub fn rpc_error(headers: &HeaderMap) -> Option<RpcError> {
+    let error = headers.get(VAPI_ERROR)?.as_bytes();
+    Some(if error == UNAUTHENTICATED.as_bytes() {
+        RpcError::Unauthenticated
+    } else {
+        RpcError::Other
+    })
+}
+
 fn user(said: Option<&Value>) -> Whose {
     match said.and_then(Value::as_str) {
         Some(user) if !user.is_empty() => Whose::User(user.to_owned()),
@@ -160,9 +194,7 @@ fn rpc_answer(body: &[u8]) -> Whose {
     let errors = answer
         .pointer("/result/error/ERROR")
         .and_then(Value::as_object);
-    if errors
-        .is_some_and(|errors| errors.contains_key("com.vmware.vapi.std.errors.unauthenticated"))
-    {
+    if errors.is_some_and(|errors| errors.contains_key(UNAUTHENTICATED)) {
         return Whose::Gone;
     }
     let structure = answer

@@ -249,3 +249,30 @@ fn soap_answers_say_whose_a_session_is() {
     assert_eq!(soap(503, &known), Whose::Unknown);
     assert_eq!(soap(200, ""), Whose::Unknown);
 }
+
+#[test]
+fn only_terminate_session_ends_sessions_of_others() {
+    let operation = |name| {
+        Some(Operation {
+            service: None,
+            name,
+        })
+    };
+    let json = "/sdk/vim25/8.0.1.0/SessionManager/SessionManager";
+    for (name, path, ends) in [
+        (Some("Logout"), "/sdk", true),
+        (Some("TerminateSession"), "/sdk", false),
+        (Some("Logout"), "/x/TerminateSession", true),
+        (None, "/api/session", true),
+        (None, &format!("{json}/Logout"), true),
+        (None, &format!("{json}/TerminateSession"), false),
+        (None, &format!("{json}/TerminateSession/"), false),
+        (None, "", true),
+    ] {
+        assert_eq!(
+            ends_own(name.and_then(operation), path),
+            ends,
+            "{name:?} {path}"
+        );
+    }
+}

@@ -16,6 +16,7 @@ use super::fault::UpstreamFault;
 use super::io::Io;
 use super::lines::Lines;
 use super::pool::{Checkout, Ticket};
+use super::rest::Rest;
 use super::upstream::Upstream;
 use super::wire::Wire;
 use crate::admit::SocketGroup;
@@ -38,6 +39,10 @@ pub struct Dial {
     timed_out: AtomicBool,
     /// What the [`Wire`] is to send behind the head.
     lines: Mutex<Lines>,
+    /// The answer matters though nobody may wait for it.
+    keeps_answer: AtomicBool,
+    /// What is left of it, where nobody did.
+    rest: Mutex<Option<Rest>>,
     /// A handle to itself for the [`Wire`] it makes.
     this: std::sync::Weak<Self>,
 }
@@ -60,6 +65,8 @@ impl Dial {
             upgraded: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             lines: Mutex::default(),
+            keeps_answer: AtomicBool::new(false),
+            rest: Mutex::default(),
             this: this.clone(),
         })
     }
@@ -71,6 +78,25 @@ impl Dial {
 
     pub(super) fn take_lines(&self) -> Lines {
         std::mem::take(&mut *self.lines.lock())
+    }
+
+    /// The answer is wanted even if the client goes away before it: then [`Dial::take_rest`] has it.
+    pub fn keep_answer(&self) {
+        self.keeps_answer.store(true, Ordering::Release);
+    }
+
+    pub(super) fn keeps_answer(&self) -> bool {
+        self.keeps_answer.load(Ordering::Acquire)
+    }
+
+    /// The connection of an answer under way that nobody waits for any more.
+    #[must_use]
+    pub fn take_rest(&self) -> Option<Rest> {
+        self.rest.lock().take()
+    }
+
+    pub(super) fn leave(&self, rest: Rest) {
+        *self.rest.lock() = Some(rest);
     }
 
     /// The response, body included, has come whole: the connection may carry another request.

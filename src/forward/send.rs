@@ -92,23 +92,7 @@ impl Upstream {
             session.write_request_body(call.body, true).await?;
         }
         session.finish_request_body().await?;
-        session.read_response_header().await?;
-        let (status, headers) = match session.response_header() {
-            Some(head) => (head.status.as_u16(), head.headers.clone()),
-            None => (0, HeaderMap::new()),
-        };
-        let mut body = BytesMut::new();
-        while let Some(piece) = session.read_response_body().await? {
-            if body.len() + piece.len() > most {
-                return Err(SendError::Long(most));
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(OwnAnswer {
-            status,
-            headers,
-            body: body.freeze(),
-        })
+        read_answer(&mut session, most).await
     }
 
     fn own_head(&self, call: &OwnCall) -> Result<RequestHeader, Box<Error>> {
@@ -123,6 +107,33 @@ impl Upstream {
         }
         Ok(head)
     }
+}
+
+/// Reads an answer to its end.
+pub(super) async fn read_answer(
+    session: &mut HttpSession,
+    most: usize,
+) -> Result<OwnAnswer, SendError> {
+    let (status, headers) = loop {
+        session.read_response_header().await?;
+        match session.response_header() {
+            Some(head) if head.status.is_informational() => {}
+            Some(head) => break (head.status.as_u16(), head.headers.clone()),
+            None => break (0, HeaderMap::new()),
+        }
+    };
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_response_body().await? {
+        if body.len() + piece.len() > most {
+            return Err(SendError::Long(most));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(OwnAnswer {
+        status,
+        headers,
+        body: body.freeze(),
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! response ([`Dial::response_complete`]), and Pingora, having judged the connection reusable, looked
 //! whether it is still quiet, which it does by reading once more. That read is answered with an end
 //! of file, so that Pingora lets go at once, and the socket goes to the pool instead.
-//! Everything else (an error, a shutdown, a response cut short, an upgrade) closes it.
+//! Everything else (an error, a shutdown, a response cut short, an upgrade) closes it; but for an answer
+//! that is wanted though its client is gone, which [`super::rest`] reads on.
 //!
 //! On the way up it puts the gate's own header lines behind the head that Pingora writes.
 
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use super::dial::Dial;
 use super::io::Io;
 use super::pool::{Ticket, part};
+use super::rest::{Heard, Rest};
 
 /// One connection on loan to Pingora.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub(super) struct Wire {
     outbox: Outbox,
     /// Since when the upstream has neither said nor taken anything.
     silent_since: Option<Instant>,
+    /// What the upstream has said, where that matters to others than the client.
+    heard: Option<Heard>,
+    /// Bytes that went up behind the head.
+    sent: u64,
 }
 
 /// The request's head, with the gate's own lines, on its way out.
@@ -61,6 +67,8 @@ impl Wire {
         Self {
             io: Some(io),
             ticket: Some(ticket),
+            heard: dial.keeps_answer().then(Heard::default),
+            sent: 0,
             dial,
             fate: Fate::Busy,
             outbox: Outbox::Awaited,
@@ -97,6 +105,13 @@ impl Wire {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    fn count(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            let bytes = u64::try_from(*bytes).unwrap_or(u64::MAX);
+            self.sent = self.sent.saturating_add(bytes);
+        }
+    }
+
     /// Takes the head that Pingora writes, whole and at once, and sends it with the lines of the gate.
     fn take_head(&mut self, head: &[u8]) -> io::Result<()> {
         let lines = self.dial.take_lines();
@@ -128,10 +143,13 @@ impl Drop for Wire {
         let (Some(io), Some(ticket)) = (self.io.take(), self.ticket.take()) else {
             return;
         };
-        if self.fate == Fate::Returned {
-            self.dial.give_back(io, ticket);
-        } else {
-            part(io, ticket);
+        let unfinished = self.fate == Fate::Busy && !self.dial.is_complete();
+        let waits = unfinished && !self.dial.is_timed_out();
+        let heard = self.heard.take().filter(|heard| waits && heard.goes_on());
+        match heard {
+            _ if self.fate == Fate::Returned => self.dial.give_back(io, ticket),
+            Some(heard) => self.dial.leave(Rest::new(io, ticket, heard, self.sent)),
+            None => part(io, ticket),
         }
     }
 }
@@ -149,7 +167,11 @@ impl AsyncRead for Wire {
             }
             return Poll::Ready(Ok(()));
         }
+        let before = buf.filled().len();
         let read = wire.io()?.poll_read(cx, buf);
+        if let Some(heard) = &mut wire.heard {
+            heard.note(&read, buf.filled().get(before..).unwrap_or_default());
+        }
         wire.timed(cx, read)
     }
 }
@@ -172,6 +194,7 @@ impl AsyncWrite for Wire {
         let sent = wire.poll_head(cx);
         ready!(wire.timed(cx, sent))?;
         let written = wire.io()?.poll_write(cx, buf);
+        wire.count(&written);
         wire.timed(cx, written)
     }
 
@@ -200,6 +223,7 @@ impl AsyncWrite for Wire {
         let wire = self.get_mut();
         if matches!(wire.outbox, Outbox::Sent) {
             let written = wire.io()?.poll_write_vectored(cx, bufs);
+            wire.count(&written);
             return wire.timed(cx, written);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty());

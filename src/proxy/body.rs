@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use pingora_error::{Error, ErrorType, Result};
 
+use super::caller;
 use super::outcome;
 use super::stage::Stage;
 use crate::answer::{self, CapVerdict};
@@ -46,6 +47,15 @@ fn watched(piece: Option<&Bytes>, end: bool, stage: &mut Stage) -> Result<()> {
         return Ok(());
     };
     let passed = scan.pass(piece.map(|piece| &**piece).unwrap_or_default());
+    if stage.token.is_none()
+        && let Some(token) = scan.token()
+    {
+        stage.token = Some(token.clone());
+        caller::meet_late(stage);
+    }
+    let Some(scan) = &stage.scan else {
+        return Ok(());
+    };
     let why = match passed {
         Err(bad) => bad.to_string(),
         Ok(()) if end && !scan.is_complete() => "the body ends too early".to_owned(),

@@ -3,17 +3,20 @@
 //! A name that is only claimed never takes another user's share. It becomes a user's own once the
 //! upstream has accepted a call with the same credentials; until then the call counts by its address.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::per_address::Place;
 use super::said::Said;
 use super::sessions::{Home, People};
-use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spoken};
+use super::stage::Stage;
+use crate::call::{Caller, Class, Dialect, Opening, SessionKey, SessionKind, Spoken, UserId};
 use crate::dialect::credential::{self, Claim, Credential, Token};
 use crate::dialect::login;
 use crate::limit::Moment;
-use crate::session::{InUse, ProofKey, Scheme, User};
+use crate::session::{InUse, ProofKey, Proven, Scheme, User};
 
 /// What a request shows of who makes it.
 #[derive(Debug, Default)]
@@ -26,10 +29,22 @@ pub(super) struct Met {
     pub(super) in_use: Option<InUse>,
     /// The token it shows, known or not.
     pub(super) seen: Option<(SessionKey, SessionKind)>,
-    /// Credentials beside a session's token, and whose they would be once they are accepted.
-    pub(super) proof: Option<(ProofKey, User)>,
+    /// Credentials beside a session's token.
+    pub(super) proof: Option<Shown>,
+    /// It may use the reserved share for a name that it only claims.
+    pub(super) favour: Option<Place>,
     /// The user's name, for refusals and the operator.
     pub(super) name: Option<Arc<str>>,
+}
+
+/// Credentials that a call shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) key: ProofKey,
+    /// Whose they would be once they are accepted.
+    pub(super) user: User,
+    /// They were accepted a moment ago: nothing is to be learned.
+    pub(super) is_fresh: bool,
 }
 
 /// One request as it is looked at.
@@ -43,6 +58,8 @@ pub(super) struct Look<'a> {
     pub(super) said: &'a Said,
     /// The client's own certificate (DER), which the listener verified.
     pub(super) certificate: Option<&'a [u8]>,
+    /// Where it comes from.
+    pub(super) client: IpAddr,
     pub(super) now: Moment,
 }
 
@@ -54,14 +71,20 @@ impl Look<'_> {
             self.meet_login(&mut met);
         } else {
             match self.credential() {
-                Credential::Session(token) => self.meet_session(&mut met, &token),
+                Credential::Session(token) => met.session(self.people, self.home, &token, self.now),
                 Credential::Claim(claim) => self.meet_claim(&mut met, &claim),
                 Credential::Conflict => {}
                 Credential::None => self.meet_certificate(&mut met),
             }
         }
-        let user = met.caller.user.or(met.opens.and_then(|opens| opens.user));
-        met.caller.privileged = user.is_some_and(|user| self.people.is_privileged(user));
+        let is_privileged =
+            |user: Option<UserId>| user.is_some_and(|user| self.people.is_privileged(user));
+        met.caller.privileged = is_privileged(met.caller.user);
+        // Whoever makes names up has no more of the reserved share than this.
+        if !met.caller.privileged && is_privileged(met.opens.and_then(|opens| opens.user)) {
+            met.favour = self.people.favour(self.client);
+            met.caller.privileged = met.favour.is_some();
+        }
         met
     }
 
@@ -76,34 +99,24 @@ impl Look<'_> {
         credential::read(self.home.dialect, self.spoken, self.headers)
     }
 
-    fn meet_session(&self, met: &mut Met, token: &Token<'_>) {
-        let upstream = &*self.home.upstream.name;
-        // From vCenter 8.0 Update 3 on both families know each other's tokens.
-        for kind in [token.kind(), other(token.kind())] {
-            let key = self.people.keys().session(upstream, kind, token.bytes());
-            if let Some(in_use) = self.people.ledger().begin(&key, self.now) {
-                let known = in_use.known();
-                met.caller.user = known.user.as_ref().map(|user| user.id);
-                met.name = known.user.as_ref().map(|user| user.name.clone());
-                met.caller.session = Some(key);
-                met.seen = Some((key, kind));
-                met.in_use = Some(in_use);
-                return;
-            }
-            met.seen.get_or_insert((key, kind));
-        }
-    }
-
     fn meet_claim(&self, met: &mut Met, claim: &Claim<'_>) {
         let Some(key) = self.proof_key(claim) else {
             return;
         };
-        if let Some(user) = self.people.proofs().find(&key, self.now) {
+        if let Some(Proven { user, is_old }) = self.people.proofs().find(&key, self.now) {
             met.caller.user = Some(user.id);
             met.name = Some(user.name.clone());
-            met.proof = Some((key, user));
+            met.proof = Some(Shown {
+                key,
+                user,
+                is_fresh: !is_old,
+            });
         } else {
-            met.proof = self.named(claim, &key).map(|user| (key, user));
+            met.proof = self.named(claim, &key).map(|user| Shown {
+                key,
+                user,
+                is_fresh: false,
+            });
         }
     }
 
@@ -155,7 +168,8 @@ impl Look<'_> {
         };
         let known = by_field
             .as_ref()
-            .and_then(|(key, _)| self.people.proofs().find(key, self.now));
+            .and_then(|(key, _)| self.people.proofs().find(key, self.now))
+            .map(|proven| proven.user);
         let user = known.clone().or_else(|| self.claimed_user(&claimed));
         met.caller.user = known.as_ref().map(|user| user.id);
         met.name = user.as_ref().map(|user| user.name.clone());
@@ -164,8 +178,13 @@ impl Look<'_> {
             user: user.as_ref().map(|user| user.id),
             proven: known.is_some(),
         });
-        met.proof = by_field
-            .and_then(|(key, claim)| Some((key, user.or_else(|| self.named(claim, &key))?)));
+        met.proof = by_field.and_then(|(key, claim)| {
+            Some(Shown {
+                key,
+                user: user.or_else(|| self.named(claim, &key))?,
+                is_fresh: false,
+            })
+        });
     }
 
     fn claimed_user(&self, claimed: &Credential<'_>) -> Option<User> {
@@ -173,7 +192,12 @@ impl Look<'_> {
             Said::Rpc(known) => known.claimed_user(),
             Said::Soap(method) => method.user.clone(),
             // Servers read fields of a form from the query too, and from there first.
-            Said::Login(_) if self.query.is_some_and(|query| !query.is_empty()) => None,
+            Said::Login(_)
+                if self.home.dialect != Dialect::Vcenter
+                    && self.query.is_some_and(|query| !query.is_empty()) =>
+            {
+                None
+            }
             Said::Login(body) => login::claimed_user(self.home.dialect, self.headers, body),
             Said::Unread => None,
         };
@@ -183,6 +207,48 @@ impl Look<'_> {
         };
         self.home.user(in_body.as_deref().or(in_field)?)
     }
+}
+
+impl Met {
+    /// The call shows `token`.
+    fn session(&mut self, people: &People, home: &Home, token: &Token<'_>, now: Moment) {
+        let upstream = &*home.upstream.name;
+        // From vCenter 8.0 Update 3 on both families know each other's tokens.
+        let shared = home.shares_sessions.then_some(other(token.kind()));
+        for kind in std::iter::once(token.kind()).chain(shared) {
+            let key = people.keys().session(upstream, kind, token.bytes());
+            if let Some(in_use) = people.ledger().begin(&key, now) {
+                let known = in_use.known();
+                self.caller.user = known.user.as_ref().map(|user| user.id);
+                self.name = known.user.as_ref().map(|user| user.name.clone());
+                self.caller.session = Some(key);
+                self.seen = Some((key, kind));
+                self.in_use = Some(in_use);
+                return;
+            }
+            self.seen.get_or_insert((key, kind));
+        }
+    }
+}
+
+/// The token of a JSON-RPC call came far behind its beginning, as `stage.token`. The call is admitted
+/// and counted by then; but its session is in use, and the answer may say that it is gone.
+pub(super) fn meet_late(stage: &mut Stage) {
+    let now = stage.shared.now();
+    let shared = stage.shared.clone();
+    let index = stage.upstream.as_ref().map(|upstream| upstream.index());
+    let home = index.and_then(|index| shared.people.home(index));
+    let token = stage.token.as_ref();
+    let token = token.and_then(|token| Token::new(SessionKind::Rest, token.expose()));
+    let (Some(home), Some(token), false) = (home, token, stage.class == Class::Login) else {
+        return;
+    };
+    // What the body says goes before what stands in a field.
+    stage.met.seen = None;
+    if let Some(other) = stage.met.in_use.take() {
+        other.end(now);
+    }
+    stage.met.session(&shared.people, home, &token, now);
 }
 
 /// Whether the API has login sessions that count.

@@ -7,11 +7,12 @@ use super::arrive::{refuse, sizes};
 use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
-use super::{line, patience};
+use super::{line, outcome, patience};
 use crate::admit::{Entry, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
 use crate::classify::{Asked, BadTarget};
+use crate::dialect::own;
 use crate::forward::Upstream;
 use crate::limit::Moment;
 use crate::observe::Who;
@@ -37,7 +38,7 @@ pub(super) async fn judge(
     };
     let refused = admit(session, stage, upstream, &said, now).await?;
     if let Said::Rpc(known) = said {
-        (stage.rpc_id, stage.rpc_token) = (known.id, known.session);
+        (stage.rpc_id, stage.token) = (known.id, known.session);
     }
     match refused {
         None => Ok(()),
@@ -77,7 +78,12 @@ async fn admit(
 
 /// The body has to be read before the call is known.
 fn form(asked: &Asked<'_>, dialect: Dialect) -> Option<Form> {
-    let in_body = matches!(dialect, Dialect::Nsx | Dialect::Avi);
+    let in_body = match dialect {
+        Dialect::Nsx | Dialect::Avi => true,
+        // Its JSON form; SOAP itself names the operation in the body too.
+        Dialect::Vcenter => asked.side() == SessionKind::Soap,
+        Dialect::NsxV | Dialect::Skytap | Dialect::Generic => false,
+    };
     match asked.spoken {
         Spoken::Rpc if asked.operation_in_body => Some(Form::Rpc),
         _ if asked.operation_in_body => Some(Form::Soap),
@@ -151,9 +157,7 @@ fn meet(
         SessionKind::Soap => Spoken::Soap,
         SessionKind::Rest => asked.spoken,
     };
-    stage.ends_own = !asked
-        .route_name(upstream.table())
-        .is_some_and(|route| route.starts_with("terminate-session"));
+    stage.ends_own = own::ends_own(said.operation(), &asked.normal_path);
     let people = &stage.shared.people;
     let Some(home) = people.home(upstream.index()) else {
         return;
@@ -167,9 +171,13 @@ fn meet(
         spoken: stage.form,
         said,
         certificate: certificate(stage),
+        client: stage.client,
         now,
     }
     .meet();
+    if asked.class == Class::Login && stage.form == Spoken::Soap {
+        stage.token = outcome::shown(home, stage.form, &head.headers);
+    }
 }
 
 /// The refusal of a limit, in the words of the API that was spoken.

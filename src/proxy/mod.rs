@@ -20,8 +20,10 @@ mod fail;
 mod judge;
 mod line;
 mod onward;
+mod orphan;
 mod outcome;
 mod patience;
+mod per_address;
 mod route;
 mod said;
 mod sessions;
@@ -30,7 +32,7 @@ mod stage;
 mod write;
 
 pub use route::{Hosts, RouteFault};
-pub use sessions::{Home, People, Question, Sessions};
+pub use sessions::{Asking, Home, People, Question, Sessions};
 pub use shared::{Hook, Probe, Settings, Shared};
 
 use std::sync::Arc;

@@ -29,6 +29,9 @@ pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Resul
         return Err(Error::new_in(ErrorType::InternalError));
     };
     let dial = upstream.dial(worker, claim.socket_group(), stage.class);
+    if stage.met.opens.is_some() {
+        dial.keep_answer();
+    }
     let peer = upstream.peer(&dial, &session.req_header().headers);
     stage.dial = Some(dial);
     stage.attempts += 1;

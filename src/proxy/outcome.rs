@@ -10,7 +10,9 @@ use super::sessions::{Home, People, Question};
 use super::stage::Stage;
 use crate::call::{Class, Dialect, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential};
-use crate::dialect::{Secret, login, own};
+use crate::dialect::own::{self, RpcError};
+use crate::dialect::{Secret, login};
+use crate::forward::OwnAnswer;
 use crate::session::{self, InUse, New, User};
 
 /// The answer to a login, as it comes in. It holds a token: it is not for printing.
@@ -26,7 +28,7 @@ pub(super) struct Peeked(BytesMut);
 
 /// Most bytes of it: both forms say it at once.
 const PEEK: usize = 4 * 1024;
-/// An error of JSON-RPC, which comes with status 200.
+/// An error of JSON-RPC, which comes with status 200, for an answer whose head does not name it.
 const RPC_GONE: &[u8] = b"\"error\":{\"ERROR\":{\"com.vmware.vapi.std.errors.unauthenticated\"";
 
 /// Session expired, in Avi's own status.
@@ -54,15 +56,11 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         return;
     }
     let now = stage.shared.now();
-    let says_in_body = match stage.form {
-        Spoken::Soap => status == StatusCode::INTERNAL_SERVER_ERROR,
-        Spoken::Rpc => status == StatusCode::OK,
-        Spoken::Api | Spoken::Rest | Spoken::Plain => false,
-    };
-    if says_in_body && stage.met.in_use.is_some() {
+    let verdict = Verdict::of(stage.form, head);
+    if verdict == Verdict::InBody && stage.met.in_use.is_some() {
         stage.peeked = Some(Peeked::default());
     }
-    if status == StatusCode::UNAUTHORIZED || status.as_u16() == AVI_EXPIRED {
+    if verdict == Verdict::Gone {
         if let Some((key, kind)) = stage.met.seen
             && judges(home, stage.form, kind)
         {
@@ -70,10 +68,11 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         }
         forget_proof(people, stage);
     } else if status.is_success() {
-        if let Some((key, user)) = &stage.met.proof
+        if let Some(shown) = &stage.met.proof
+            && !shown.is_fresh
             && proves(home.dialect, stage.class)
         {
-            people.proofs().learn(*key, user.clone(), now);
+            people.proofs().learn(shown.key, shown.user.clone(), now);
         }
         match (stage.class, stage.met.seen) {
             // JSON-RPC says in its body whether it did.
@@ -83,6 +82,33 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             }
             (_, None) => {}
             (..) => wonder(session, stage, people, home),
+        }
+    }
+}
+
+/// What the head of an answer says of the session that it was asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It is over.
+    Gone,
+    /// The body may say that it is.
+    InBody,
+    /// Nothing.
+    Silent,
+}
+
+impl Verdict {
+    fn of(form: Spoken, head: &ResponseHeader) -> Self {
+        match (form, head.status) {
+            (_, StatusCode::UNAUTHORIZED) => Self::Gone,
+            (_, status) if status.as_u16() == AVI_EXPIRED => Self::Gone,
+            (Spoken::Soap, StatusCode::INTERNAL_SERVER_ERROR) => Self::InBody,
+            (Spoken::Rpc, StatusCode::OK) => match own::rpc_error(&head.headers) {
+                Some(RpcError::Unauthenticated) => Self::Gone,
+                Some(RpcError::Other) => Self::Silent,
+                None => Self::InBody,
+            },
+            _ => Self::Silent,
         }
     }
 }
@@ -100,6 +126,16 @@ pub(super) fn body(piece: Option<&Bytes>, stage: &mut Stage) {
     }
 }
 
+/// The whole answer to a login whose client is gone.
+pub(super) fn late(answer: OwnAnswer, stage: &mut Stage) {
+    stage.login = Some(LoginAnswer {
+        status: answer.status,
+        headers: answer.headers,
+        body: BytesMut::from(&*answer.body),
+    });
+    end(stage);
+}
+
 /// The answer is whole: of a login, it tells whether there is one session more.
 pub(super) fn end(stage: &mut Stage) {
     if let Some(Peeked(body)) = stage.peeked.take() {
@@ -113,9 +149,13 @@ pub(super) fn end(stage: &mut Stage) {
     let Some(home) = home(people, stage) else {
         return;
     };
-    let (headers, body) = (&answer.headers, &answer.body);
-    let outcome = login::outcome(home.dialect, stage.form, answer.status, headers, body);
-    match outcome {
+    let said = login::Answer {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+        shown: stage.token.as_ref().map(Secret::expose),
+    };
+    match login::outcome(home.dialect, stage.form, &said) {
         login::Outcome::Opened(opened) => open(people, home, stage, &opened),
         login::Outcome::Refused => forget_proof(people, stage),
         login::Outcome::Unknown => {}
@@ -198,11 +238,12 @@ fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened)
             proof: opened.proof.clone(),
             address: stage.client,
             began: stage.dispatched_at(),
+            logged_in: true,
         });
     }
     tracing::debug!(opened = ?entered, upstream = %home.upstream.name, "login");
-    if let (Some((key, _)), Some(user)) = (&stage.met.proof, user) {
-        people.proofs().learn(*key, user, now);
+    if let (Some(shown), Some(user)) = (&stage.met.proof, user) {
+        people.proofs().learn(shown.key, user, now);
     }
 }
 
@@ -228,12 +269,9 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
         return;
     }
     let headers = &session.req_header().headers;
-    let token = match &stage.rpc_token {
-        Some(token) => token.clone(),
-        None => match credential::read(home.dialect, stage.form, headers) {
-            Credential::Session(token) => Secret::new(token.bytes()),
-            _ => return,
-        },
+    let in_field = || shown(home, stage.form, headers);
+    let Some(token) = stage.token.clone().or_else(in_field) else {
+        return;
     };
     people.ask(Question {
         upstream: home.upstream.index,
@@ -244,12 +282,21 @@ fn wonder(session: &Session, stage: &Stage, people: &People, home: &Home) {
         proof: credential::proof(home.dialect, headers).map(Secret::new),
         address: stage.client,
         began: stage.dispatched_at(),
+        logged_in: false,
     });
 }
 
+/// The session's token in the fields of the request.
+pub(super) fn shown(home: &Home, form: Spoken, headers: &HeaderMap) -> Option<Secret> {
+    match credential::read(home.dialect, form, headers) {
+        Credential::Session(token) => Some(Secret::new(token.bytes())),
+        _ => None,
+    }
+}
+
 fn forget_proof(people: &People, stage: &Stage) {
-    if let Some((key, _)) = &stage.met.proof {
-        people.proofs().forget(key);
+    if let Some(shown) = &stage.met.proof {
+        people.proofs().forget(&shown.key);
     }
 }
 

@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 use super::stage::Stage;
 use crate::answer::{self, Answer};
 use crate::call::Operation;
-use crate::dialect::{rpc, soap};
+use crate::dialect::{Secret, rpc, soap};
 use crate::observe::Who;
 
 /// Most bytes that are looked at; a read more may add as many as [`crate::listen::Exchange`] lets through.
@@ -103,10 +103,14 @@ async fn prefix(session: &mut Session, stage: &mut Stage, form: Form) -> Result<
     let mut reader = Reader::new(form);
     loop {
         let piece = session.read_request_body().await.map_err(broken)?;
+        let whole = piece.is_none() || session.is_body_done();
         if let Some(exchange) = &stage.exchange {
             exchange.body_progress();
+            // From here on the client has nothing to be late with, however long the way up takes.
+            if whole {
+                exchange.body_finished();
+            }
         }
-        let whole = piece.is_none() || session.is_body_done();
         let step = reader.take(piece.as_deref().unwrap_or_default(), whole);
         match step {
             Ok(None) if !whole => {}
@@ -244,6 +248,11 @@ impl Scan {
         let seen = self.skip.min(piece.len());
         self.skip -= seen;
         self.scanner.feed(piece.get(seen..).unwrap_or_default())
+    }
+
+    /// The token of the session that the call is made in, once it went by.
+    pub(super) const fn token(&self) -> Option<&Secret> {
+        self.scanner.known().session.as_ref()
     }
 
     /// Whether the call is whole.

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
+use super::per_address::{PerAddress, Place};
 use crate::admit::SessionUnits;
-use crate::call::{Dialect, SessionKey, SessionKind, Spoken, UserId};
+use crate::call::{Class, Dialect, SessionKey, SessionKind, Spoken, UserId};
 use crate::config;
 use crate::dialect::refusal::Statuses;
 use crate::dialect::{Secret, user};
@@ -17,6 +18,10 @@ use crate::session::{self, Keys, Ledger, MOST_PROOFS, Now, Proofs, User};
 
 /// Questions that may wait to be asked; further ones come again with the next use of the session.
 const MOST_QUESTIONS: usize = 256;
+/// Questions of one client address that wait or are asked.
+const QUESTIONS_OF_AN_ADDRESS: u64 = 2;
+/// Logins in flight of one client address that may use the reserved share for a name they only claim.
+const FAVOURS_OF_AN_ADDRESS: u64 = 2;
 
 /// The ledger of the gate: sessions, each with its units of limits.
 pub type Sessions = Ledger<SessionUnits>;
@@ -28,7 +33,9 @@ pub struct People {
     proofs: Proofs,
     homes: Box<[Home]>,
     privileged: BTreeSet<UserId>,
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Asking>,
+    askers: Arc<PerAddress>,
+    favours: Arc<PerAddress>,
 }
 
 /// How one upstream speaks, and how names of its users are read.
@@ -42,6 +49,8 @@ pub struct Home {
     pub aliases: user::Aliases,
     /// Statuses of refusals that carry their error inside.
     pub statuses: Statuses,
+    /// One service keeps the sessions of REST and SOAP, and takes the tokens of either.
+    pub shares_sessions: bool,
     idle: [Duration; 2],
 }
 
@@ -59,6 +68,8 @@ impl Home {
                 rpc: speech.refusal_rpc,
                 soap: speech.refusal_soap,
             },
+            shares_sessions: speech.dialect == Dialect::Vcenter
+                && config.limits.iter().any(counts_both_families),
             idle: [speech.session_idle_rest, speech.session_idle_soap],
         }
     }
@@ -84,6 +95,14 @@ impl Home {
     }
 }
 
+/// Whether a limit counts the sessions of REST and those of SOAP together (as [`crate::admit`] reads its
+/// classes): so it does where the upstream has them of one kind.
+fn counts_both_families(limit: &config::Limit) -> bool {
+    let says = |class| limit.matches.class.contains(&class);
+    let of_rest = says(Class::Rest) || says(Class::Rpc);
+    limit.counts == config::Counts::Sessions && of_rest == says(Class::Soap)
+}
+
 /// Whose is this session? Asked of the upstream once, when its first use is seen.
 #[derive(Debug)]
 pub struct Question {
@@ -103,12 +122,22 @@ pub struct Question {
     pub address: IpAddr,
     /// When the call that told of it went up.
     pub began: Moment,
+    /// A login has just opened it: an answer from before says nothing.
+    pub logged_in: bool,
+}
+
+/// A [`Question`] on its way, with the place it takes among those of its client's address.
+#[derive(Debug)]
+pub struct Asking {
+    /// What is asked.
+    pub question: Question,
+    _place: Place,
 }
 
 impl People {
     /// For the upstreams of `config`, with an empty ledger; and where its questions come out.
     #[must_use]
-    pub fn new(config: &config::Config, ledger: Arc<Sessions>) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(config: &config::Config, ledger: Arc<Sessions>) -> (Self, mpsc::Receiver<Asking>) {
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
         let homes: Box<[Home]> = config
             .upstreams
@@ -128,6 +157,8 @@ impl People {
             homes,
             privileged,
             questions,
+            askers: PerAddress::new(QUESTIONS_OF_AN_ADDRESS),
+            favours: PerAddress::new(FAVOURS_OF_AN_ADDRESS),
         };
         (people, asked)
     }
@@ -168,10 +199,21 @@ impl People {
         self.privileged.contains(&user)
     }
 
+    /// Lets a login from `address` use the reserved share, though it has not proven its name: as long as
+    /// this is kept.
+    pub(super) fn favour(&self, address: IpAddr) -> Option<Place> {
+        self.favours.take(address)
+    }
+
     /// Asks when there is room to ask.
     pub(super) fn ask(&self, question: Question) {
         // Full: the next use of the session asks again.
-        drop(self.questions.try_send(question));
+        if let Some(place) = self.askers.take(question.address) {
+            drop(self.questions.try_send(Asking {
+                question,
+                _place: place,
+            }));
+        }
     }
 
     /// Both clocks.

@@ -9,6 +9,7 @@ use pingora_error::Error;
 use pingora_proxy::Session;
 
 use super::caller::Met;
+use super::orphan;
 use super::outcome::{self, LoginAnswer, Peeked};
 use super::said::Scan;
 use super::shared::Shared;
@@ -46,8 +47,8 @@ pub struct Stage {
     pub(super) met: Met,
     /// The `id` of a JSON-RPC call, as raw JSON.
     pub(super) rpc_id: Option<String>,
-    /// The token that stood in the body of a JSON-RPC call.
-    pub(super) rpc_token: Option<Secret>,
+    /// The token of a JSON-RPC call, which stood in its body, or of the session that a SOAP login came in.
+    pub(super) token: Option<Secret>,
     /// What watches the rest of a JSON-RPC call.
     pub(super) scan: Option<Scan>,
     /// The answer to a login, as it comes in.
@@ -99,7 +100,7 @@ impl Stage {
             form: Spoken::Plain,
             met: Met::default(),
             rpc_id: None,
-            rpc_token: None,
+            token: None,
             scan: None,
             login: None,
             peeked: None,
@@ -153,6 +154,21 @@ impl Stage {
         }
     }
 
+    /// All that its answer needs to open a session, apart from the request: it is neither recorded nor
+    /// in flight.
+    pub(super) fn part_with_login(&mut self) -> Self {
+        let mut parted = Self::new(self.shared.clone());
+        parted.client = self.client;
+        parted.upstream.clone_from(&self.upstream);
+        (parted.class, parted.spoken, parted.form) = (self.class, self.spoken, self.form);
+        parted.met = std::mem::take(&mut self.met);
+        parted.token = self.token.take();
+        parted.login = self.login.take();
+        parted.claim = self.claim.take();
+        parted.dispatched = self.dispatched;
+        parted
+    }
+
     fn release(&mut self, now: Instant) {
         let now = self.shared.moment(now);
         if let Some(claim) = self.claim.take() {
@@ -161,6 +177,7 @@ impl Stage {
         if let Some(in_use) = self.met.in_use.take() {
             in_use.end(now);
         }
+        self.met.favour = None;
     }
 
     /// The exchange is over: one record, and every unit given back.
@@ -179,8 +196,10 @@ impl Stage {
 
     fn close(&mut self, ending: Ending, sent_bytes: u64) {
         self.finished = true;
-        // The upstream may have opened a session though its answer broke off, or nobody waited for it.
-        outcome::end(self);
+        // The upstream may have opened a session though its answer broke off, or nobody waits for it.
+        if !orphan::adopt(self) {
+            outcome::end(self);
+        }
         let now = Instant::now();
         // First the units: whoever waits for them need not wait for the record.
         self.release(now);

@@ -64,15 +64,20 @@ impl<U> Ledger<U> {
 
     /// A login that the upstream accepted. Of a session that is known already (its token was used
     /// before the login's answer was read to its end, or the same token was handed out again) the
-    /// number stays; the user and the units become those of this login.
+    /// number stays; the user and the units become those of this login. Where it names nobody and the
+    /// session has a user, both stay as they are: units are always held for the user that is named.
     pub fn open(&self, new: New<'_>, units: U, now: Now) -> Opened {
         // Units that are not kept are dropped after the lock: arguments outlive what is bound here.
         let sealed = self.seal(&new);
         let mut shard = self.table.of(&new.key);
         if let Some(entry) = shard.find_mut(&new.key) {
             let id = entry.id;
-            let old = std::mem::replace(&mut entry.units, units);
-            entry.user = new.user.or_else(|| entry.user.take());
+            let old = if new.user.is_none() && entry.user.is_some() {
+                units
+            } else {
+                entry.user = new.user;
+                std::mem::replace(&mut entry.units, units)
+            };
             entry.address = new.address.to_canonical();
             entry.adopted = false;
             entry.sealed = sealed.or_else(|| entry.sealed.take());

@@ -14,6 +14,8 @@ pub const MOST_PROOFS: usize = 65_536;
 pub const IDLE: Duration = Duration::from_mins(10);
 /// How long it lasts at most after the upstream last accepted the credentials.
 pub const AGE: Duration = Duration::from_hours(1);
+/// A proof this old is renewed when the upstream accepts the credentials again.
+pub const RENEW: Duration = Duration::from_mins(10);
 /// Locks that the proofs are spread over.
 const SHARDS: usize = 16;
 
@@ -29,6 +31,15 @@ impl Proof {
     fn holds(&self, now: Moment) -> bool {
         now.since(self.used) < IDLE && now.since(self.proven) < AGE
     }
+}
+
+/// Who the credentials of a call were proven to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// The user.
+    pub user: User,
+    /// It was long ago: worth learning anew.
+    pub is_old: bool,
 }
 
 /// Aligned so that neighbours' locks do not share a cache line (nor the pair that is prefetched).
@@ -58,14 +69,17 @@ impl Proofs {
 
     /// The user that the credentials under `key` were proven to be.
     #[must_use]
-    pub fn find(&self, key: &ProofKey, now: Moment) -> Option<User> {
+    pub fn find(&self, key: &ProofKey, now: Moment) -> Option<Proven> {
         let mut shard = self.of(key);
         let proof = shard.find_mut(hash(key), |proof| proof.key == *key)?;
         if !proof.holds(now) {
             return None;
         }
         proof.used = proof.used.max(now);
-        Some(proof.user.clone())
+        Some(Proven {
+            user: proof.user.clone(),
+            is_old: now.since(proof.proven) >= RENEW,
+        })
     }
 
     /// The upstream accepted the credentials under `key` as those of `user`.

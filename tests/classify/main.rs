@@ -14,15 +14,15 @@ mod vcenter;
 use std::path::Path;
 
 use http::HeaderMap;
-use tidegate::call::{Class, Dialect, Operation};
+use tidegate::call::{Class, Operation};
 use tidegate::classify::{Asked, BadTarget, Table};
 
 /// The route table of a built-in profile.
 fn table(profile: &str) -> Table {
     let text = format!("[[upstream]]\naddress = \"https://a.example\"\nprofile = \"{profile}\"");
     let config = tidegate::config::parse(&text, Path::new(".")).unwrap();
-    let routes = &config.upstreams[0].routes;
-    Table::new(Dialect::of_profile(profile), routes)
+    let upstream = &config.upstreams[0];
+    Table::new(upstream.speech.dialect, &upstream.routes)
 }
 
 /// What `table` says of a request line, as `POST /api/session`.

@@ -2,7 +2,9 @@
 
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, hash_of};
+use crate::support::pki::self_signed;
 use crate::support::{all_given_back, gate, limit, until, with_listen};
+use crate::tls::{folder, http2};
 use tidegate::app::Running;
 
 /// A gate before `origin` with the routes and limits of a vCenter, some of them changed.
@@ -11,17 +13,18 @@ fn vcenter(origin: &Origin, listen: &str, limits: &str) -> Running {
     gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
 }
 
-/// A call of VMware's SDKs, filled up to about `size` bytes, with its operation first or last.
+/// A call of VMware's SDKs in their order, filled up to about `size` bytes, with its operation before the
+/// input or behind it.
 fn rpc(operation: &str, size: usize, operation_first: bool) -> String {
-    let named = format!(
-        "\"serviceId\":\"com.vmware.vcenter.VM\",\"operationId\":\"{operation}\",\
-         \"ctx\":{{\"securityCtx\":{{\"schemeId\":\"com.vmware.vapi.std.security.session_id\",\"sessionId\":\"none\"}}}}"
-    );
+    let named = format!("\"serviceId\":\"com.vmware.vcenter.VM\",\"operationId\":\"{operation}\"");
+    let scheme = "com.vmware.vapi.std.security.session_id";
+    let context =
+        format!("\"ctx\":{{\"securityCtx\":{{\"schemeId\":\"{scheme}\",\"sessionId\":\"none\"}}}}");
     let filler = format!("\"input\":{{\"x\":\"{}\"}}", "y".repeat(size));
     let params = if operation_first {
-        format!("{named},{filler}")
+        format!("{named},{filler},{context}")
     } else {
-        format!("{filler},{named}")
+        format!("{filler},{named},{context}")
     };
     format!("{{\"jsonrpc\":\"2.0\",\"method\":\"invoke\",\"id\":\"1\",\"params\":{{{params}}}}}")
 }
@@ -260,4 +263,33 @@ async fn a_body_behind_a_very_long_head_goes_up_whole_or_not_at_all() {
         }
     }
     all_given_back(&gate).await;
+}
+
+/// An upstream that takes connections and says nothing: its TLS never begins.
+#[tokio::test]
+async fn a_body_of_http2_that_was_read_whole_is_not_late_while_the_upstream_is_dialled() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (certificate, key) = self_signed(&["localhost"], false).write(&folder("late"));
+    let listen = format!(
+        "https = [\"127.0.0.1:0\"]\ncertificate = \"{}\"\nprivate_key = \"{}\"\nbody_timeout = \"1s\"",
+        certificate.display(),
+        key.display()
+    );
+    let limits = "connect_timeout = \"2s\"\ninsecure = { skip_verify = true }";
+    let text = with_listen(silent.local_addr().unwrap(), &listen, limits);
+    let text = text.replace("\"http://", "\"https://");
+    let gate = gate(&text.replace("\"generic\"", "\"vcenter-8.0\""));
+    let (mut sender, driver) = http2(gate.https()[0]).await;
+    let request = http::Request::post("https://localhost/sdk")
+        .body(())
+        .unwrap();
+    let (answer, mut stream) = sender.send_request(request, false).unwrap();
+    let body = soap("FindByUuid", 10);
+    stream.send_data(body.into(), true).unwrap();
+    assert_eq!(
+        answer.await.unwrap().status(),
+        504,
+        "the upstream was late, not the client"
+    );
+    driver.abort();
 }

@@ -1,14 +1,13 @@
 //! Who calls: names that are only claimed, and sessions of which the answers say one thing or another.
 
-use std::net::SocketAddr;
+use std::time::Instant;
 
 use tidegate::app::Running;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 use crate::support::client::{Answer, Client};
 use crate::support::origin::Origin;
-use crate::support::{all_given_back, gate, limit, plain, until};
+use crate::support::script::scripted;
+use crate::support::{PATIENCE, all_given_back, gate, limit, plain, until, vcenter};
 
 /// `administrator@vsphere.local` with any password.
 const BASIC: &str = "Authorization: Basic YWRtaW5pc3RyYXRvckB2c3BoZXJlLmxvY2FsOng=\r\n";
@@ -19,12 +18,6 @@ key = "user"
 limit = 9
 full = { status = 503 }
 "#;
-
-/// A gate before `origin` that speaks as a vCenter does.
-fn vcenter(origin: &Origin, limits: &str) -> Running {
-    let text = plain(origin.address, limits);
-    gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
-}
 
 fn post(target: &str, fields: &str, body: &str) -> String {
     let length = body.len();
@@ -41,7 +34,7 @@ async fn call(gate: &Running, request: &str) -> Answer {
 fn rpc(service: &str, operation: &str, security: &str) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"method\":\"invoke\",\"id\":\"1\",\"params\":{{\"serviceId\":\"{service}\",\
-         \"operationId\":\"{operation}\",\"ctx\":{{\"securityCtx\":{security}}},\"input\":{{}}}}}}"
+         \"operationId\":\"{operation}\",\"input\":{{}},\"ctx\":{{\"securityCtx\":{security}}}}}}}"
     )
 }
 
@@ -59,7 +52,7 @@ async fn log_in(gate: &Running, token: &str, fields: &str) {
 #[tokio::test]
 async fn a_name_beside_a_call_that_nobody_checks_stays_a_claim() {
     let origin = Origin::start().await;
-    let gate = vcenter(&origin, PER_USER);
+    let gate = vcenter(origin.address, PER_USER);
     let list = rpc("com.vmware.vcenter.VM", "list", "null");
     let find = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
                 <RetrieveServiceContent xmlns=\"urn:vim25\"/></s:Body></s:Envelope>";
@@ -94,7 +87,7 @@ async fn a_name_beside_a_call_that_nobody_checks_stays_a_claim() {
 #[tokio::test]
 async fn a_name_in_a_field_is_not_the_name_of_a_login_by_its_body() {
     let origin = Origin::start().await;
-    let gate = vcenter(&origin, "");
+    let gate = vcenter(origin.address, "");
     let login = rpc(
         "com.vmware.cis.session",
         "create",
@@ -114,7 +107,7 @@ async fn a_name_in_a_field_is_not_the_name_of_a_login_by_its_body() {
 #[tokio::test]
 async fn only_the_api_of_a_session_says_that_it_is_gone() {
     let origin = Origin::start().await;
-    let gate = vcenter(&origin, "");
+    let gate = vcenter(origin.address, "");
     log_in(&gate, "b00db39f", BASIC).await;
     assert_eq!(sessions(&gate, "sessions"), 1);
     let token = "vmware-api-session-id: b00db39f\r\n";
@@ -135,47 +128,13 @@ async fn only_the_api_of_a_session_says_that_it_is_gone() {
 #[tokio::test]
 async fn a_login_whose_answer_breaks_off_counts_all_the_same() {
     let origin = Origin::start().await;
-    let gate = vcenter(&origin, "");
+    let gate = vcenter(origin.address, "");
     let target = "/api/session?cut=10&header=vmware-api-session-id:b00db39f";
     let answer = call(&gate, &post(target, BASIC, "")).await;
     assert!(!answer.whole);
     until("it counts", || sessions(&gate, "sessions") == 1).await;
     let row = limit(&gate.snapshot(), "sessions_per_user");
     assert_eq!(row.top[0].key, "administrator@vsphere.local");
-}
-
-/// An upstream that answers what `script` says to the head and body of a request, with status 200.
-async fn scripted(script: fn(&str) -> &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut heard = Vec::new();
-                while socket.read_buf(&mut heard).await.unwrap_or(0) > 0 {
-                    let text = String::from_utf8_lossy(&heard).into_owned();
-                    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                        continue;
-                    };
-                    let lines = head.lines().filter_map(|line| line.split_once(": "));
-                    let mut lengths =
-                        lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-                    let length = lengths
-                        .next()
-                        .map_or(0, |(_, value)| value.parse().unwrap());
-                    if body.len() < length {
-                        continue;
-                    }
-                    let said = script(&text);
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", said.len());
-                    socket.write_all((head + said).as_bytes()).await.unwrap();
-                    heard.clear();
-                }
-            });
-        }
-    });
-    address
 }
 
 #[tokio::test]
@@ -185,8 +144,7 @@ async fn a_session_whose_login_named_nobody_is_asked_whose_it_is() {
         _ => "{\"user\":\"Eve@corp\"}",
     })
     .await;
-    let text = plain(upstream, "").replace("profile = \"generic\"", "profile = \"vcenter-8.0\"");
-    let gate = gate(&text);
+    let gate = vcenter(upstream, "");
     let opaque = "Authorization: Bearer opaque\r\n";
     let answer = call(&gate, &post("/api/session", opaque, "")).await;
     assert_eq!(answer.status, 200);
@@ -212,8 +170,7 @@ async fn a_logout_that_json_rpc_says_failed_ends_no_session() {
         }
     })
     .await;
-    let text = plain(upstream, "").replace("profile = \"generic\"", "profile = \"vcenter-8.0\"");
-    let gate = gate(&text);
+    let gate = vcenter(upstream, "");
     let service = "com.vmware.cis.session";
     let login = "{\"schemeId\":\"x\",\"userName\":\"eve@corp\",\"password\":\"x\"}";
     call(&gate, &post("/api", "", &rpc(service, "create", login))).await;
@@ -275,4 +232,105 @@ async fn a_login_form_with_a_query_beside_it_names_nobody() {
     let listed = admin.get("/sessions").await.json();
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{listed}");
     assert_ne!(listed["sessions"][0]["user"], "adam");
+}
+
+#[tokio::test]
+async fn a_session_named_far_behind_the_beginning_of_a_json_rpc_call_is_in_use_and_can_be_gone() {
+    let upstream = scripted(|request| {
+        if request.starts_with("POST /api/session ") {
+            "\"b00db39f\""
+        } else if request.contains("\"hold\"") {
+            ""
+        } else {
+            "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"error\":{\"ERROR\":{\
+             \"com.vmware.vapi.std.errors.unauthenticated\":{}}}}}"
+        }
+    })
+    .await;
+    let gate = vcenter(upstream, "");
+    assert_eq!(
+        call(&gate, &post("/api/session", BASIC, "")).await.status,
+        200
+    );
+    let token = "{\"schemeId\":\"x\",\"sessionId\":\"b00db39f\"}";
+    let list = |operation| {
+        let input = format!("\"input\":{{\"x\":\"{}\"}}", "y".repeat(100_000));
+        rpc("com.vmware.vcenter.VM", operation, token).replace("\"input\":{}", &input)
+    };
+    let mut held = Client::connect(gate.http()[0]).await;
+    held.send(post("/api", "", &list("hold"))).await;
+    let mut admin = Client::connect(gate.admin()).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let listed = admin.get("/sessions").await.json();
+        if listed["sessions"][0]["in_flight"] == 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it is in use: {listed}");
+    }
+    drop(held);
+    let answer = call(&gate, &post("/api", "", &list("list"))).await;
+    assert_eq!((answer.status, sessions(&gate, "sessions")), (200, 0));
+    all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn a_json_rpc_answer_whose_head_names_its_error_is_believed_before_its_body() {
+    let upstream = scripted(|request| {
+        if request.starts_with("POST /api/session ") {
+            "\"b00db39f\""
+        } else if request.contains("\"hides\"") {
+            concat!(
+                "HTTP/1.1 200 OK\r\nvapi-error: com.vmware.vapi.std.errors.not_found\r\n",
+                "Content-Length: 80\r\n\r\n",
+                "{\"result\":{\"error\":{\"ERROR\":{\"com.vmware.vapi.std.errors.unauthenticated\":{}}}}}"
+            )
+        } else if request.contains("\"delete\"") {
+            "HTTP/1.1 200 OK\r\nvapi-error: com.vmware.vapi.std.errors.not_found\r\nContent-Length: 2\r\n\r\n{}"
+        } else {
+            "HTTP/1.1 200 OK\r\nvapi-error: com.vmware.vapi.std.errors.unauthenticated\r\nContent-Length: 2\r\n\r\n{}"
+        }
+    })
+    .await;
+    let gate = vcenter(upstream, "");
+    assert_eq!(
+        call(&gate, &post("/api/session", BASIC, "")).await.status,
+        200
+    );
+    let token = "{\"schemeId\":\"x\",\"sessionId\":\"b00db39f\"}";
+    for (service, operation, left) in [
+        ("com.vmware.vcenter.VM", "hides", 1),
+        ("com.vmware.cis.session", "delete", 1),
+        ("com.vmware.vcenter.VM", "list", 0),
+    ] {
+        let answer = call(&gate, &post("/api", "", &rpc(service, operation, token))).await;
+        assert_eq!(
+            (answer.status, sessions(&gate, "sessions")),
+            (200, left),
+            "{operation}"
+        );
+    }
+    all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn only_where_rest_and_soap_share_sessions_is_a_token_of_one_known_to_the_other() {
+    for (profile, holder) in [
+        ("vcenter-8.0", "127.0.0.1"),
+        ("vcenter-8.0u3", "administrator@vsphere.local"),
+    ] {
+        let origin = Origin::start().await;
+        let text = plain(origin.address, PER_USER);
+        let gate = gate(&text.replace("\"generic\"", &format!("\"{profile}\"")));
+        log_in(&gate, "b00db39f", BASIC).await;
+        let target = "/sdk/vim25/8.0.3.0/VirtualMachine/vm-1/PowerOnVM_Task?hold";
+        let mut client = Client::connect(gate.http()[0]).await;
+        let token = "vmware-api-session-id: b00db39f\r\n";
+        client.send(post(target, token, "")).await;
+        until("it runs", || origin.seen.running() == 1).await;
+        let row = limit(&gate.snapshot(), "calls_per_user");
+        assert_eq!(row.top[0].key, holder, "{profile}");
+        origin.release();
+        assert_eq!(client.answer().await.unwrap().status, 200);
+    }
 }

@@ -8,7 +8,7 @@ use crate::support::pki::{self_signed, tls};
 use crate::support::{all_given_back, gate, limit, until};
 use tokio::net::TcpStream;
 
-fn text(origin: &Origin, listen: &str, upstream: &str) -> String {
+pub fn text(origin: &Origin, listen: &str, upstream: &str) -> String {
     format!(
         r#"
 [listen]
@@ -30,7 +30,7 @@ address = "https://localhost:{}"
     )
 }
 
-fn folder(name: &str) -> std::path::PathBuf {
+pub fn folder(name: &str) -> std::path::PathBuf {
     let folder = std::env::temp_dir().join(format!("tidegate-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     folder
@@ -146,7 +146,7 @@ async fn tls_on_both_sides_carries_http1_and_http2_and_counts_sockets_in_their_h
     all_given_back(&gate).await;
 }
 
-async fn http2(
+pub async fn http2(
     address: std::net::SocketAddr,
 ) -> (
     h2::client::SendRequest<bytes::Bytes>,

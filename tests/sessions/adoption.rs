@@ -99,7 +99,7 @@ async fn a_token_that_nobody_gave_out_is_no_session() {
     let answer = ask_once(http, &session.calls("RetrieveServiceContent")).await;
     assert_eq!(answer.status, 200);
     until("it was asked", || model.books.done("whose") == 1).await;
-    // Questions are asked one after the other: once this one is answered, so is that.
+    // Its answer is on its way; that of the next question, which comes behind it, is waited for.
     let real = opened_around(&model, Way::Api, "user1@corp");
     assert_eq!(ask_once(http, &real.asks(Work::List)).await.status, 200);
     shows(gate.admin(), 1).await;

@@ -1,7 +1,9 @@
 //! Ten blocking calls at once, whatever they are spoken in, and what passes beside them.
 
 use crate::model::{Model, PASSWORD, Point};
-use crate::people::{Session, Way, Work, answers, ask_once, log_in, login, opened, start_all};
+use crate::people::{
+    Session, Way, Work, answers, ask, ask_once, from, log_in, login, opened, start_all,
+};
 use crate::rig::{Setup, in_use, is_refused, refused, shown};
 use crate::support::client::Answer;
 use crate::support::{all_given_back, until};
@@ -227,6 +229,54 @@ async fn logins_in_flight_leave_room_for_break_glass_users() {
         .iter()
         .filter(|answer| opened(Way::Api, answer).is_some());
     assert_eq!(in_now.count(), 20);
+}
+
+#[tokio::test]
+async fn who_only_says_to_be_a_break_glass_user_has_two_logins_in_flight_of_the_reserved_share() {
+    let model = Model::start().await;
+    let mut setup = Setup::of("vcenter-7.0").limit("session_creations", "limit = 40");
+    setup.admin = "break_glass = { users = [\"root@corp\"], share = 0.1 }".to_owned();
+    let gate = setup.start(model.address);
+    let http = gate.http()[0];
+    model.hold(Point::Login);
+    let asked = (0..36).map(|n| login(Way::Api, &format!("user{n}@corp"), PASSWORD));
+    let mut logins = start_all(http, asked).await;
+    let runs = async |count| until("they run", || model.books.now("logins") == count).await;
+    runs(36).await;
+    let forged = login(Way::Api, "root@corp", "guessed");
+    let mut strangers = Vec::new();
+    for count in [37, 38] {
+        let mut stranger = from([127, 0, 0, 9], http).await;
+        stranger.send(&forged).await;
+        strangers.push(stranger);
+        runs(count).await;
+    }
+    let mut third = from([127, 0, 0, 9], http).await;
+    is_refused(&ask(&mut third, &forged).await, 503, "session_creations");
+    logins.extend(start_all(http, [login(Way::Api, "root@corp", PASSWORD)]).await);
+    runs(39).await;
+    model.let_go(Point::Login);
+    for answer in answers(&mut strangers).await {
+        assert_eq!(answer.status, 401);
+    }
+    let answered = answers(&mut logins).await;
+    let in_now = answered
+        .iter()
+        .filter(|answer| opened(Way::Api, answer).is_some());
+    assert_eq!(in_now.count(), 37);
+    model.hold(Point::Login);
+    let asked = (0..36).map(|n| login(Way::Api, &format!("other{n}@corp"), PASSWORD));
+    let mut logins = start_all(http, asked).await;
+    runs(36).await;
+    third.send(&forged).await;
+    runs(37).await;
+    model.let_go(Point::Login);
+    assert_eq!(
+        third.answer().await.unwrap().status,
+        401,
+        "its places are free again"
+    );
+    answers(&mut logins).await;
 }
 
 #[tokio::test]

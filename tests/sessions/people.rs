@@ -64,20 +64,15 @@ pub fn basic(user: &str, password: &str) -> String {
     format!("Authorization: Basic {encoded}\r\n")
 }
 
+/// A call of JSON-RPC, its fields in the order of VMware's SDKs.
 pub fn rpc(service: &str, operation: &str, security: &Value) -> String {
-    let params = json!({
-        "serviceId": service,
-        "operationId": operation,
-        "ctx": {"appCtx": {"opId": "1"}, "securityCtx": security},
-        "input": {"STRUCTURE": {"operation-input": {}}},
-    });
-    let call = json!({"params": params, "jsonrpc": "2.0", "id": "1", "method": "invoke"});
-    request(
-        "POST",
-        "/api",
-        "Content-Type: application/json\r\n",
-        &call.to_string(),
-    )
+    let input = json!({"STRUCTURE": {"operation-input": {}}});
+    let context = json!({"appCtx": {"opId": "1"}, "securityCtx": security});
+    let call = format!(
+        "{{\"id\":\"1\",\"jsonrpc\":\"2.0\",\"method\":\"invoke\",\"params\":{{\"serviceId\":\"{service}\",\
+         \"operationId\":\"{operation}\",\"input\":{input},\"ctx\":{context}}}}}"
+    );
+    request("POST", "/api", "Content-Type: application/json\r\n", &call)
 }
 
 pub fn soap(inside: &str, cookie: &str) -> String {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod origin;
 pub mod pki;
 pub mod raw2;
+pub mod script;
 pub mod seen;
 
 use std::net::SocketAddr;
@@ -59,6 +60,12 @@ idle_timeout = "10s"
 {limits}
 "#
     )
+}
+
+/// A gate before `upstream` with the routes and limits of a vCenter, and these lines on top of them.
+pub fn vcenter(upstream: SocketAddr, lines: &str) -> Running {
+    let text = plain(upstream, lines);
+    gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
 }
 
 /// Polls until `done` says so; fails with `what` after [`PATIENCE`].

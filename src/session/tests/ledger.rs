@@ -44,6 +44,32 @@ fn a_login_that_was_used_before_its_answer_was_read_is_no_adopted_one() {
 }
 
 #[test]
+fn a_login_that_names_nobody_leaves_the_units_of_a_known_session_with_its_user() {
+    let ledger = Ledger::new(keys(), 8);
+    let rig = Rig::new();
+    let open = |name: Option<&str>, units: &'static str| {
+        ledger.open(rig.new_of("t", name, 1), Arc::new(units), at(1))
+    };
+    let held = || {
+        let shard = ledger.table.of(&rig.key("t"));
+        let entry = shard.find(&rig.key("t")).unwrap();
+        (
+            entry.known().user.map(|user| user.name.to_string()),
+            *entry.units,
+        )
+    };
+    let Opened::New(id) = open(None, "somebody's") else {
+        panic!("it is new");
+    };
+    assert_eq!(open(Some("alice"), "alice's"), Opened::Known(id));
+    assert_eq!(held(), (Some("alice".to_owned()), "alice's"));
+    assert_eq!(open(None, "somebody's"), Opened::Known(id));
+    assert_eq!(held(), (Some("alice".to_owned()), "alice's"));
+    assert_eq!(open(Some("bob"), "bob's"), Opened::Known(id));
+    assert_eq!(held(), (Some("bob".to_owned()), "bob's"));
+}
+
+#[test]
 fn a_login_that_ended_while_it_was_being_opened_stays_ended() {
     let rig = Rig::new();
     // The client had the token from the first bytes of the answer, and logged out with it.

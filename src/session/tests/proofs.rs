@@ -10,12 +10,28 @@ fn minutes(count: u64) -> Moment {
     ms(count * 60_000)
 }
 
+fn found(proofs: &Proofs, key: &ProofKey, now: Moment) -> Option<User> {
+    proofs.find(key, now).map(|proven| proven.user)
+}
+
+#[test]
+fn a_proof_is_old_ten_minutes_after_it_was_learned_however_often_it_is_used() {
+    let (keys, proofs) = (keys(), Proofs::new(100));
+    let key = key(&keys, 1);
+    let is_old = |minute| proofs.find(&key, minutes(minute)).unwrap().is_old;
+    proofs.learn(key, user("alice"), minutes(0));
+    assert!(!is_old(0) && !is_old(5) && !is_old(9));
+    assert!(is_old(10) && is_old(11));
+    proofs.learn(key, user("alice"), minutes(11));
+    assert!(!is_old(12));
+}
+
 #[test]
 fn only_what_was_learned_is_proven() {
     let (keys, proofs) = (keys(), Proofs::new(100));
     assert_eq!(proofs.find(&key(&keys, 1), ms(0)), None);
     proofs.learn(key(&keys, 1), user("alice"), ms(0));
-    assert_eq!(proofs.find(&key(&keys, 1), ms(1)), Some(user("alice")));
+    assert_eq!(found(&proofs, &key(&keys, 1), ms(1)), Some(user("alice")));
     assert_eq!(proofs.find(&key(&keys, 2), ms(1)), None);
     proofs.forget(&key(&keys, 1));
     assert_eq!(proofs.find(&key(&keys, 1), ms(2)), None);
@@ -47,7 +63,7 @@ fn credentials_accepted_again_start_anew() {
         proofs.learn(key, user("alice"), minutes(minute));
     }
     proofs.learn(key, user("bob"), minutes(200));
-    assert_eq!(proofs.find(&key, minutes(201)), Some(user("bob")));
+    assert_eq!(found(&proofs, &key, minutes(201)), Some(user("bob")));
     assert_eq!(proofs.len(), 1);
 }
 
