@@ -137,14 +137,14 @@ fn the_other_products() {
     has_exactly(
         "nsx-4",
         &[
-            ("request_rate", Requests, Key::User, 100, 429, 1000),
+            ("request_rate", Requests, Key::User, 100, 429, 2000),
             per_user,
             all,
         ],
     );
     has_exactly(
         "avi",
-        &[("request_rate", Requests, Key::Address, 32, 503, 1000)],
+        &[("request_rate", Requests, Key::Address, 32, 503, 2000)],
     );
     for profile in ["nsx-v", "skytap", "generic"] {
         has_exactly(profile, &COMMON[..1]);
@@ -175,6 +175,28 @@ fn the_rest_endpoint_is_everything_but_soap_transfers_and_the_rest() {
         }
         if &*limit.name == "upstream_connections_total" {
             assert!(limit.matches.class.is_empty());
+        }
+    }
+}
+
+#[test]
+fn one_user_takes_a_quarter_of_a_line() {
+    for profile in [
+        "vcenter-7.0",
+        "vcenter-8.0",
+        "vcenter-8.0u3",
+        "nsx-4",
+        "avi",
+        "nsx-v",
+        "skytap",
+        "generic",
+    ] {
+        for limit in limits(profile) {
+            let wait = &limit.wait;
+            assert_eq!(wait.per_user, wait.line / 4, "{profile}: {}", limit.name);
+            let cannot =
+                matches!(limit.counts, Sessions | ResponseBytes) || &*limit.name == "long_polls";
+            assert_eq!(wait.line == 0, cannot, "{profile}: {}", limit.name);
         }
     }
 }
