@@ -4,8 +4,9 @@ use std::fmt::{Display, Write};
 
 use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
+use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Listen, Route, Store, Upstream, Verify,
+    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, Verify,
 };
 use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
 
@@ -230,6 +231,9 @@ fn about_upstream(page: &mut Page, upstream: &Upstream) {
         ),
     );
     speech(page, upstream);
+    for (name, said) in say_waiting::lines(upstream) {
+        page.line(name, said);
+    }
     limits(page, upstream);
     routes(page, upstream);
 }
@@ -278,8 +282,12 @@ fn say_route(route: &Route) -> String {
     let deadline = route.deadline.map_or_else(String::new, |deadline| {
         format!(", at most {}", say_duration(deadline))
     });
+    let priority = match route.priority {
+        Priority::Interactive => "",
+        Priority::Batch => ", in a line behind all that is not batch",
+    };
     format!(
-        "{} are {}{convert}{deadline}",
+        "{} are {}{convert}{deadline}{priority}",
         calls(&route.matches),
         route.class
     )

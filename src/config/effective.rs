@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use super::describe::authority;
 use super::measure::{show_duration, show_size};
 use super::types::{
-    AccessLog, Admin, Certificate, Config, Counts, HostHeader, Limit, Listen, Log, Match, Mode,
-    Route, Secret, State, Store, Tasks, Upstream, Verify,
+    AccessLog, Admin, Certificate, Client, Config, Counts, Glob, HostHeader, Limit, Listen, Log,
+    Match, Mode, RefusalSignature, Route, Secret, State, Store, Tasks, Upstream, Verify,
 };
-use super::words::{CONVERT, COUNTS, KEY, LOG_FORMAT, LOG_LEVEL, MODE, of};
+use super::words::{ADAPTIVE, CONVERT, COUNTS, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of};
 use crate::call::Class;
 
 /// The effective configuration: profiles merged in, defaults filled in, keys as in the file.
@@ -114,6 +114,13 @@ fn upstream(upstream: &Upstream) -> Value {
         "connect_timeout": show_duration(upstream.connect_timeout),
         "response_timeout": show_duration(upstream.response_timeout),
         "idle_timeout": show_duration(upstream.idle_timeout),
+        "adaptive": of(&ADAPTIVE, &upstream.adaptive),
+        "blackout": show_duration(upstream.blackout),
+        "learn": upstream.learn,
+        "utilization": upstream.utilization.map_or_else(|| "off".to_owned(), show_duration),
+        "weights": upstream.weights,
+        "client": upstream.clients.iter().map(client).collect::<Vec<_>>(),
+        "refused": upstream.refusals.iter().map(refused).collect::<Vec<_>>(),
         "limits": upstream.limits.iter().map(|one| (one.name.to_string(), limit(one))).collect::<Map<_, _>>(),
         "route": upstream.routes.iter().map(route).collect::<Vec<_>>(),
     }));
@@ -166,10 +173,33 @@ fn limit(limit: &Limit) -> Value {
     Value::Object(table)
 }
 
+fn client(client: &Client) -> Value {
+    json!({
+        "name": client.name,
+        "user_agent": client.user_agent.as_str(),
+        "patience": show_duration(client.patience),
+    })
+}
+
+fn refused(signature: &RefusalSignature) -> Value {
+    let mut table = object(json!({ "name": signature.name, "status": signature.status }));
+    let header = signature.header.as_ref().map(|sign| {
+        let mut table = object(json!({ "name": sign.name }));
+        put(&mut table, "value", sign.value.as_ref().map(Glob::as_str));
+        table
+    });
+    put(&mut table, "header", header);
+    put(&mut table, "body", signature.body.as_ref());
+    Value::Object(table)
+}
+
 fn route(route: &Route) -> Value {
-    let mut table = object(
-        json!({ "name": route.name, "match": matches(&route.matches), "class": route.class.as_str() }),
-    );
+    let mut table = object(json!({
+        "name": route.name,
+        "match": matches(&route.matches),
+        "class": route.class.as_str(),
+        "priority": of(&PRIORITY, &route.priority),
+    }));
     put(
         &mut table,
         "async",

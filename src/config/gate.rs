@@ -12,6 +12,7 @@ use super::reader::Reader;
 use super::types::{
     AccessLog, Admin, Headers, Log, LogFormat, LogLevel, Runtime, State, Store, Tasks,
 };
+use super::user::user;
 use super::value::{duration, flag, share, text, whole, word};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
 
@@ -161,15 +162,6 @@ fn prefix(node: &Node) -> Result<String, String> {
     } else {
         Err("is no prefix; a path of letters, digits and - . _ ~ is wanted, no slash at its end, as \"/-/tasks\"".to_owned())
     }
-}
-
-/// A user, in the form users are compared in: without blanks around it, lower case.
-fn user(node: &Node) -> Result<String, String> {
-    let user = text(node)?.trim().to_lowercase();
-    if user.is_empty() || user.chars().any(char::is_control) {
-        return Err("is no user; a name is wanted, as \"administrator@vsphere.local\"".to_owned());
-    }
-    Ok(user)
 }
 
 fn access(base: &Path) -> impl Fn(&Node) -> Result<AccessLog, String> {

@@ -85,7 +85,7 @@ fn limit(name: &str, r: &Reader<'_>, scene: &Scene<'_>) -> Option<Limit> {
     r.finish();
     need_what_a_limit_is(name, r, scene);
     let counts = counts?;
-    check_sense(r, counts, key);
+    check_sense(r, counts, key, &wait);
     let limit = ceiling?;
     let is_rate = counts == Counts::Requests;
     Some(Limit {
@@ -181,7 +181,7 @@ fn wait(r: &Reader<'_>) -> Wait {
 }
 
 /// Keys that make no sense for what is counted.
-fn check_sense(r: &Reader<'_>, counts: Counts, key: Key) {
+fn check_sense(r: &Reader<'_>, counts: Counts, key: Key, wait: &Wait) {
     let word = of(&COUNTS, &counts);
     if counts != Counts::Requests {
         for rate_key in ["window", "burst"] {
@@ -196,6 +196,9 @@ fn check_sense(r: &Reader<'_>, counts: Counts, key: Key) {
                 r.fault(held_key, "makes no sense for response_bytes; too large an answer is a 502, and waiting makes it no smaller");
             }
         }
+    }
+    if counts == Counts::Sessions && wait.line > 0 {
+        r.fault("wait", "makes no sense for sessions: a session lasts for hours, and waiting for one to end helps nobody; leave it out, or let logins wait (counts = \"session_creations\")");
     }
     let senseless = match (counts, key) {
         (_, Key::All) => None,

@@ -28,6 +28,8 @@ mod files;
 mod findings;
 /// The gate's other tables.
 mod gate;
+/// Text with `*` in it.
+mod glob;
 /// `[upstream.limits.*]`.
 mod limits;
 /// Durations and sizes.
@@ -38,6 +40,10 @@ mod nearest;
 mod net;
 /// The text as a tree.
 mod node;
+/// When the upstream is slow, full or down.
+mod overload;
+/// `[[upstream.client]]`.
+mod patience;
 /// Patterns inside `match`.
 mod pattern;
 /// Limits and routes once checked.
@@ -46,16 +52,22 @@ mod policy;
 mod profile;
 /// Typed values by key.
 mod reader;
+/// `[[upstream.refused]]`.
+mod refused;
 /// `[[upstream.route]]` and `match`.
 mod route;
 /// One limit in plain words.
 mod say_limit;
+/// What waits, in plain words.
+mod say_waiting;
 /// How an upstream speaks.
 mod speech;
 /// The configuration once checked.
 pub mod types;
 /// `[[upstream]]`.
 mod upstream;
+/// Names of users.
+mod user;
 /// Single values.
 mod value;
 /// Words that stand for one of a few things.

@@ -26,7 +26,7 @@ pub struct Limit {
     pub mode: Mode,
     /// Status of a refusal: 429 or 503; 502 for [`Counts::ResponseBytes`], always.
     pub full_status: u16,
-    /// Who may wait, and how long. This version refuses at once.
+    /// Who may wait, and how long.
     pub wait: Wait,
     /// Why this version does not enforce the limit; `None` when it does.
     pub not_enforced: Option<&'static str>,
@@ -116,6 +116,8 @@ pub struct Route {
     pub convert: Convert,
     /// Longest the work may take.
     pub deadline: Option<Duration>,
+    /// Who goes first in a line.
+    pub priority: Priority,
 }
 
 /// When a blocking call becomes a task (`async = …`).
@@ -127,4 +129,13 @@ pub enum Convert {
     Prefer,
     /// Always.
     Always,
+}
+
+/// Who goes first in a line (`priority = …`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Somebody waits for it: before all that is batch.
+    Interactive,
+    /// It can wait for everything else.
+    Batch,
 }

@@ -38,7 +38,7 @@ pub(super) const BUILT_IN: [(&str, &str); 8] = [
 ];
 
 /// Keys of an upstream that a profile may set; the rest (address, hosts, trust) belongs to the operator alone.
-const MAY_SET: [&str; 9] = [
+const MAY_SET: [&str; 15] = [
     "dialect",
     "refusal",
     "session_idle",
@@ -48,7 +48,16 @@ const MAY_SET: [&str; 9] = [
     "connect_timeout",
     "response_timeout",
     "idle_timeout",
+    "adaptive",
+    "blackout",
+    "learn",
+    "utilization",
+    "client",
+    "refused",
 ];
+
+/// Of these, lists: the profile's entries come behind the upstream's own instead of being replaced by them.
+const LISTS: [&str; 3] = ["route", "client", "refused"];
 
 /// Why there is no profile.
 pub(super) enum Missing {
@@ -89,7 +98,7 @@ pub(super) fn under(profile: &Table, findings: &Findings, upstream: &Arc<str>) -
     }
     r.pass_over(&MAY_SET);
     r.finish();
-    let is_laid = |key: &str| MAY_SET.contains(&key) && key != "route";
+    let is_laid = |key: &str| MAY_SET.contains(&key) && !LISTS.contains(&key);
     profile
         .iter()
         .filter(|(key, _)| is_laid(key))

@@ -6,9 +6,9 @@ use super::nearest::nearest;
 use super::node::Node;
 use super::pattern;
 use super::reader::Reader;
-use super::types::{Convert, Match, Route};
+use super::types::{Convert, Match, Priority, Route};
 use super::value::{duration, text, word};
-use super::words::{CONVERT, classes};
+use super::words::{CONVERT, PRIORITY, classes};
 use crate::call::Class;
 
 /// Most routes of an upstream, the profile's included.
@@ -134,10 +134,11 @@ fn section(r: &Reader<'_>) -> Vec<Route> {
 }
 
 fn route(r: &Reader<'_>) -> Option<Route> {
-    let name = r.get("name", route_own_name);
+    let name = r.get("name", own_name);
     let class = r.get("class", word(&classes()));
     let convert = r.get("async", word(&CONVERT));
     let deadline = r.get("deadline", duration(LEAST..=WEEK));
+    let priority = r.get("priority", word(&PRIORITY));
     let m = r.table("match");
     let matches = call_match(&m);
     m.finish();
@@ -178,10 +179,12 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         class,
         convert: convert.unwrap_or(default),
         deadline,
+        priority: priority.unwrap_or(Priority::Interactive),
     })
 }
 
-fn route_own_name(node: &Node) -> Result<String, String> {
+/// The name of a route, client or signature.
+pub(super) fn own_name(node: &Node) -> Result<String, String> {
     let name = text(node)?;
     if pattern::is_plain_name(&name, b"-") {
         Ok(name)

@@ -1,7 +1,7 @@
 //! One limit in plain words: what it counts, how many, for whom, and what happens then.
 
 use super::measure::{say_duration, say_size};
-use super::types::{Counts, Key, Limit, Match, Mode, Wait};
+use super::types::{Counts, Key, Limit, Match, Mode};
 
 /// What `limit` means, in a line or two without line breaks.
 pub(super) fn say(limit: &Limit) -> String {
@@ -11,11 +11,12 @@ pub(super) fn say(limit: &Limit) -> String {
         ceiling(limit)
     };
     if limit.mode == Mode::Shadow {
-        said.push_str(" SHADOW: it counts and reports, and refuses nothing.");
-    }
-    if let Some(waiting) = waiting(&limit.wait).filter(|_| limit.limit > 0) {
-        said.push(' ');
-        said.push_str(&waiting);
+        said.push_str(" SHADOW: it counts and reports, and refuses nothing");
+        said.push_str(if limit.wait.line > 0 {
+            "; nobody waits for it, its wait has no effect."
+        } else {
+            "."
+        });
     }
     if let Some(reason) = limit.not_enforced {
         said.push_str(" NOT ENFORCED by this version: ");
@@ -109,23 +110,35 @@ fn apart(key: Key) -> &'static str {
 }
 
 fn refusal(limit: &Limit) -> String {
-    match limit.counts {
-        Counts::ResponseBytes => "over it 502, without Retry-After".to_owned(),
-        _ => format!("over it {}", limit.full_status),
+    let status = limit.full_status;
+    if limit.counts == Counts::ResponseBytes {
+        return "over it 502, without Retry-After".to_owned();
     }
+    waiting(limit).map_or_else(
+        || format!("over it {status}"),
+        |waiting| format!("{waiting}, then {status}"),
+    )
 }
 
-fn waiting(wait: &Wait) -> Option<String> {
-    if wait.line == 0 {
+/// How long a call over the limit waits, and how many of them. Nobody waits for a limit that blocks or refuses nothing.
+fn waiting(limit: &Limit) -> Option<String> {
+    let wait = &limit.wait;
+    let holds = limit.mode == Mode::Enforce && limit.not_enforced.is_none() && limit.limit > 0;
+    if wait.line == 0 || !holds {
         return None;
     }
     let share = if wait.per_user < wait.line {
-        format!(" ({} of one user)", wait.per_user)
+        format!(", {} of one user", wait.per_user)
     } else {
         String::new()
     };
+    let call = if limit.counts == Counts::SessionCreations {
+        "login"
+    } else {
+        "call"
+    };
     Some(format!(
-        "A call over it would wait up to {} in a line of {}{share}; this version refuses at once.",
+        "over it a {call} waits for its turn up to {}, at most {} in line{share}",
         say_duration(wait.at_most),
         wait.line
     ))

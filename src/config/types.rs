@@ -1,13 +1,19 @@
 //! The configuration once checked: plain data that names no station and cannot hold a wrong value.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Route, Wait};
+pub use super::glob::{AgentPattern, Glob};
+pub use super::overload::Adaptive;
+pub use super::patience::Client;
+pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Priority, Route, Wait};
+pub use super::refused::{HeaderSign, RefusalSignature};
 pub use super::speech::Speech;
 
 /// The whole file, checked.
@@ -242,6 +248,20 @@ pub struct Upstream {
     pub response_timeout: Duration,
     /// How long a pooled socket may idle.
     pub idle_timeout: Duration,
+    /// Whether the gate finds out by itself how many calls at a time it takes.
+    pub adaptive: Adaptive,
+    /// How long calls wait for it while it is down, before they are refused with 503.
+    pub blackout: Duration,
+    /// Shrink limits for a while when it refuses by itself, never above what is configured.
+    pub learn: bool,
+    /// How often its own numbers of utilization are read; `None`: never.
+    pub utilization: Option<Duration>,
+    /// Calls in one turn of a line, by user (text as it stands in `admin.break_glass.users`); who is absent has 1.
+    pub weights: BTreeMap<String, NonZeroU32>,
+    /// Client programs and their patience: its own first, then the profile's; the first that matches wins.
+    pub clients: Vec<Client>,
+    /// Answers that prove that it refused a call without executing it.
+    pub refusals: Vec<RefusalSignature>,
     /// Its limits, profile and overlay merged, in the order of their names.
     pub limits: Vec<Limit>,
     /// Its routes: its own first, then the profile's.

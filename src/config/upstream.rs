@@ -8,8 +8,11 @@ use super::files::{Pem, check_pem};
 use super::limits::{Scene, limits};
 use super::net::{address, fingerprint, host, host_header};
 use super::node::{Node, Table, overlay};
+use super::overload;
+use super::patience::clients;
 use super::profile::{self, Missing};
 use super::reader::Reader;
+use super::refused::refusals;
 use super::route::routes;
 use super::speech::speech;
 use super::types::{Address, HostHeader, Upstream, Verify};
@@ -69,28 +72,55 @@ fn upstream(r: &Reader<'_>, own: &Table, label: &Arc<str>) -> Upstream {
         Table::new()
     };
     let merged = overlay(&under, own);
-    let known = profile::limit_names(tables);
+    let known = loaded.is_ok().then(|| profile::limit_names(tables));
     let r = r.instead(&merged, label);
     let profile = profile_name(&r, &chosen, loaded.as_ref().err(), label);
-    let routes = routes(&r, &r.instead(tables, label));
+    let upstream = merged_upstream(
+        &r,
+        &r.instead(tables, label),
+        label,
+        (profile, known.as_deref()),
+    );
+    r.finish();
+    upstream
+}
+
+/// Reads `r`, the words of an upstream over those of its profile, and behind its lists the `lists` of the profile alone.
+/// `profile` is the profile's name and the names of its limits, when it could be read.
+fn merged_upstream(
+    r: &Reader<'_>,
+    lists: &Reader<'_>,
+    label: &Arc<str>,
+    profile: (String, Option<&[String]>),
+) -> Upstream {
+    let (profile, known) = profile;
+    let routes = routes(r, lists);
     let scene = Scene {
         profile: &profile,
-        known: loaded.is_ok().then_some(known.as_slice()),
+        known,
         routes: &routes,
     };
-    let limits = limits(&r, &scene);
+    let limits = limits(r, &scene);
     let time = |key, default, most| {
         r.get(key, duration(LEAST..=most))
             .unwrap_or(Duration::from_secs(default))
     };
-    let address = whereto(&r);
-    let upstream = Upstream {
-        name: name_of(&r, label),
-        verify: verify(&r, &address),
+    let address = whereto(r);
+    let speech = speech(r);
+    Upstream {
+        name: name_of(r, label),
+        verify: verify(r, &address),
         address,
         hosts: r.list("hosts", host).unwrap_or_default(),
         host: r.get("host", host_header).unwrap_or(HostHeader::Upstream),
-        speech: speech(&r),
+        utilization: overload::utilization(r, speech.dialect),
+        speech,
+        adaptive: overload::adaptive(r),
+        blackout: overload::blackout(r),
+        learn: r.get("learn", flag).unwrap_or(true),
+        weights: overload::weights(r),
+        clients: clients(r, lists),
+        refusals: refusals(r, lists),
         native: r.get("native", flag).unwrap_or(true),
         connect_timeout: time("connect_timeout", 5, HOUR),
         response_timeout: time("response_timeout", 900, DAY),
@@ -98,9 +128,7 @@ fn upstream(r: &Reader<'_>, own: &Table, label: &Arc<str>) -> Upstream {
         profile,
         limits,
         routes,
-    };
-    r.finish();
-    upstream
+    }
 }
 
 fn name_of(r: &Reader<'_>, label: &Arc<str>) -> Arc<str> {

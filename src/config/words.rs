@@ -1,6 +1,6 @@
 //! The words of the file that stand for one of a few things, for reading and for showing.
 
-use super::types::{Convert, Counts, Key, LogFormat, LogLevel, Mode};
+use super::types::{Adaptive, Convert, Counts, Key, LogFormat, LogLevel, Mode, Priority};
 use crate::call::Class;
 
 /// `counts`.
@@ -34,6 +34,16 @@ pub(super) const CONVERT: [(&str, Convert); 3] = [
     ("prefer", Convert::Prefer),
     ("always", Convert::Always),
 ];
+
+/// `priority`.
+pub(super) const PRIORITY: [(&str, Priority); 2] = [
+    ("interactive", Priority::Interactive),
+    ("batch", Priority::Batch),
+];
+
+/// `adaptive`.
+pub(super) const ADAPTIVE: [(&str, Adaptive); 2] =
+    [("off", Adaptive::Off), ("gradient", Adaptive::Gradient)];
 
 /// `log.format`.
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =

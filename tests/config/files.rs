@@ -42,6 +42,7 @@ fn the_documented_file_and_every_example_load() {
         "tuned",
         "two-vcenters",
         "vcenter",
+        "waiting",
     ];
     assert_eq!(names[0], "tidegate");
     assert!(

@@ -91,6 +91,11 @@ const LIMIT: &[(&str, &str, &str)] = &[
         "makes it no smaller",
     ),
     (
+        "counts = \"sessions\"\nlimit = 1\nwait = { line = 1 }",
+        ".wait",
+        "a session lasts for hours",
+    ),
+    (
         "counts = \"requests\"\nlimit = 1\nmode = \"on\"",
         ".mode",
         "\"enforce\", \"shadow\", \"off\"",

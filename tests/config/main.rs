@@ -10,6 +10,7 @@ mod properties;
 mod said;
 mod stack;
 mod upstream_faults;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 

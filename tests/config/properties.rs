@@ -6,10 +6,11 @@ use tidegate::config::{describe, effective};
 use crate::read;
 
 /// Valid files to start from.
-const SEEDS: [&str; 3] = [
+const SEEDS: [&str; 4] = [
     include_str!("../../config/tidegate.toml"),
     include_str!("../../config/examples/tuned.toml"),
     include_str!("../../config/examples/behind-a-load-balancer.toml"),
+    include_str!("../../config/examples/waiting.toml"),
 ];
 
 /// Pieces that are likely to hurt.

@@ -56,11 +56,58 @@ fn what_is_held() {
 }
 
 #[test]
-fn what_this_version_does_not_do() {
+fn who_waits() {
     limit_is_said(
         "counts = \"requests_in_flight\"\nlimit = 10\nwait = { line = 2000, per_user = 500, at_most = \"30s\" }",
-        "at most 10 calls at a time; over it 503. Gate-wide, exact. A call over it would wait up to 30 s in a line of 2000 (500 of one user); this version refuses at once.",
+        "at most 10 calls at a time; over it a call waits for its turn up to 30 s, at most 2000 in line, 500 of one user, then 503. Gate-wide, exact.",
     );
+    limit_is_said(
+        "counts = \"session_creations\"\nlimit = 10\nwait = { line = 5 }",
+        "at most 10 logins at a time for all calls; over it a login waits for its turn up to 30 s, at most 5 in line, then 503. Gate-wide, exact.",
+    );
+    limit_is_said(
+        "counts = \"requests\"\nlimit = 5\nmode = \"shadow\"\nwait = { line = 5 }",
+        "at most 5 calls in any 1 s, wherever that starts, at most 5 back to back; over it 429. Gate-wide, exact. SHADOW: it counts and reports, and refuses nothing; nobody waits for it, its wait has no effect.",
+    );
+    limit_is_said(
+        "counts = \"requests\"\nlimit = 0\nwait = { line = 5 }",
+        "blocks: none passes of all calls; over it 429.",
+    );
+    limit_is_said(
+        "counts = \"sessions\"\nlimit = 5\nwait = { line = 0 }",
+        "at most 5 live login sessions for all calls; over it 503. Gate-wide, exact.",
+    );
+}
+
+#[test]
+fn what_happens_under_load() {
+    let plain = said("");
+    for part in [
+        "  blackout             while it is down calls wait for it up to 10 s, then 503\n",
+        "  learn                limits shrink for a while when it refuses calls itself, and never grow above",
+        "  adaptive             off: the limits alone say",
+    ] {
+        assert!(plain.contains(part), "{part:?} is not in\n{plain}");
+    }
+    let full = said(
+        "dialect = \"vcenter\"\nblackout = \"0s\"\nlearn = false\nadaptive = \"gradient\"\nutilization = \"30s\"\nweights = { a = 3 }\n[[upstream.client]]\nname = \"c\"\nuser_agent = \"c/*\"\npatience = \"2s\"\n[[upstream.refused]]\nname = \"r\"\nstatus = 503\nheader = { name = \"A\", value = \"b*\" }\nbody = \"x\"\n[[upstream.route]]\nname = \"low\"\nclass = \"rest\"\nmatch = { path = \"/a\" }\npriority = \"batch\"",
+    );
+    for part in [
+        "  blackout             while it is down calls are refused with 503 at once\n",
+        "  learn                limits stay as they are",
+        "  adaptive             gradient: below the limits",
+        "  utilization          what it says of its own load is read every 30 s",
+        "  weights              a has 3 calls in each turn of a line, others have 1\n",
+        "  client               c (User-Agent \"c/*\") waits no longer than 2 s for an answer",
+        "  refused              r: status 503 with header a: b* with \"x\" in its body was not executed",
+        "    low: calls to /a are rest, in a line behind all that is not batch\n",
+    ] {
+        assert!(full.contains(part), "{part:?} is not in\n{full}");
+    }
+}
+
+#[test]
+fn keys_and_shadows_and_routes() {
     limit_is_said(
         "counts = \"sessions\"\nkey = \"user\"\nlimit = 550",
         "for each user apart: at most 550 live login sessions for all calls; over it 503. Exact.",
@@ -133,6 +180,8 @@ fn the_effective_configuration_reads_back_as_itself() {
         include_str!("../../config/examples/two-vcenters.toml"),
         include_str!("../../config/examples/behind-a-load-balancer.toml"),
         include_str!("../../config/examples/bench.toml"),
+        include_str!("../../config/examples/waiting.toml"),
+        EVERY_KEY_OF_WAITING,
     ] {
         let config = good(text);
         let mut again = good(&as_file(&config));
@@ -142,6 +191,9 @@ fn the_effective_configuration_reads_back_as_itself() {
         assert_eq!(again, config);
     }
 }
+
+/// What is not in any example.
+const EVERY_KEY_OF_WAITING: &str = "[[upstream]]\naddress = \"https://a.example\"\ndialect = \"vcenter\"\nlearn = false\nadaptive = \"gradient\"\nutilization = \"30s\"\nblackout = \"0s\"\n[[upstream.refused]]\nname = \"r\"\nstatus = 503\nheader = { name = \"a\", value = \"b*\" }\nbody = \"x\"\n[[upstream.refused]]\nname = \"s\"\nstatus = 503\nheader = { name = \"a\" }\n";
 
 /// The effective configuration as a file, over a profile that says nothing: everything has to come from the answer.
 fn as_file(config: &Config) -> String {
