@@ -81,7 +81,7 @@ impl Stack {
     /// The first enforced limit, in the order of the stack, that had no room; it says when the call
     /// may come back, as late as the last of all limits that have none for it.
     pub fn claim(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> Result<Claim, Refusal> {
-        match self.enter(call, &Terms::NONE, now) {
+        match self.enter(call, || Terms::NONE, now) {
             Entry::Passed(claim) => Ok(claim),
             Entry::Refused(refusal) => Err(refusal),
             // Nobody waits without patience.
@@ -89,8 +89,14 @@ impl Stack {
         }
     }
 
-    /// Claims every limit of `call` at `now`, or has it wait for the first that is full.
-    pub fn enter(self: &Arc<Self>, call: &Call<'_>, terms: &Terms, now: Moment) -> Entry {
+    /// Claims every limit of `call` at `now`, or has it wait for the first that is full, on the terms that
+    /// are asked for then.
+    pub fn enter(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        terms: impl FnOnce() -> Terms,
+        now: Moment,
+    ) -> Entry {
         self.proceed(call, terms, None, now)
     }
 
@@ -98,7 +104,7 @@ impl Stack {
     pub fn resume(
         self: &Arc<Self>,
         call: &Call<'_>,
-        terms: &Terms,
+        terms: impl FnOnce() -> Terms,
         turn: Turn,
         now: Moment,
     ) -> Entry {
@@ -108,23 +114,29 @@ impl Stack {
     fn proceed(
         self: &Arc<Self>,
         call: &Call<'_>,
-        terms: &Terms,
-        mut turn: Option<Turn>,
+        terms: impl FnOnce() -> Terms,
+        turn: Option<Turn>,
         now: Moment,
     ) -> Entry {
         let who = Who::of(call, self.hasher());
         let since = turn.as_ref().map_or(now, Turn::since);
         let guest = Guest { who, since };
-        let rules = self.rules_for(call);
+        let mut attempt = self.attempt(call, &who, turn, now);
+        let mut terms = Some(terms);
+        let mut agreed = Terms::NONE;
         let mut moves = 0;
         loop {
-            let full = match self.attempt(call, &who, turn.take(), now) {
+            let full = match attempt {
                 Ok(claim) => return Entry::Passed(claim),
                 Err(full) => full,
             };
+            if let Some(terms) = terms.take() {
+                agreed = terms();
+            }
+            let rules = self.rules_for(call);
             moves += 1;
-            match self.stand(rules, &full, guest, terms, moves < MOST_MOVES, now) {
-                Ok(Joined::Passed(handed)) => turn = Some(handed),
+            match self.stand(rules, &full, guest, &agreed, moves < MOST_MOVES, now) {
+                Ok(Joined::Passed(turn)) => attempt = self.attempt(call, &who, Some(turn), now),
                 Ok(Joined::Waits(waiting)) => return Entry::Waits(waiting),
                 Ok(Joined::Crowded) => {
                     return Entry::Refused(self.refuse(rules, full, Reason::LineFull, &who, now));

@@ -1,5 +1,7 @@
 //! What a request asks for and who makes it, and whether it may pass: classify, then admit.
 
+use std::num::NonZeroU32;
+
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -135,11 +137,16 @@ fn enter(
     }
     let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
     (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
-    let terms = patience::terms(&call, &head.headers);
+    let home = stage.shared.people.home(upstream.index());
+    // Asked for only when there is something to wait for.
+    let terms = || {
+        let weight = home.map_or(NonZeroU32::MIN, |home| home.weight(call.caller.user));
+        patience::terms(&call, &head.headers, upstream.config(), weight)
+    };
     let stack = upstream.stack();
     Ok(match turn {
-        None => stack.enter(&call, &terms, now),
-        Some(turn) => stack.resume(&call, &terms, turn, now),
+        None => stack.enter(&call, terms, now),
+        Some(turn) => stack.resume(&call, terms, turn, now),
     })
 }
 

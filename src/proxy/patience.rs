@@ -3,10 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName};
 
 use crate::admit::Terms;
 use crate::call::{Call, Class};
+use crate::config::{self, Client, Priority, Route};
 use crate::limit::Rank;
 
 /// RFC 7240.
@@ -21,22 +23,44 @@ const LONGEST: u64 = 24 * 3600;
 /// The share of its own deadline that a call may spend in line: the rest is for the work.
 const SHARE: u32 = 4;
 
-/// The terms of `call`, whose fields are `headers`.
-pub(super) fn terms(call: &Call<'_>, headers: &HeaderMap) -> Terms {
+/// The terms of `call`, whose fields are `headers`, of a user with this weight.
+pub(super) fn terms(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    config: &config::Upstream,
+    weight: NonZeroU32,
+) -> Terms {
+    let stated = stated(headers);
+    let usual = usual(headers, &config.clients);
     Terms {
-        rank: rank(call),
-        weight: NonZeroU32::MIN,
-        patience: stated(headers).unwrap_or(UNKNOWN),
+        rank: rank(call, &config.routes),
+        weight,
+        patience: stated.into_iter().chain(usual).min().unwrap_or(UNKNOWN),
     }
 }
 
 /// The system cannot drain without logouts and polls; administrators get in when nobody else does.
-fn rank(call: &Call<'_>) -> Rank {
+fn rank(call: &Call<'_>, routes: &[Route]) -> Rank {
+    let is_batch = |route: u16| {
+        let route = routes.get(usize::from(route));
+        route.is_some_and(|route| route.priority == Priority::Batch)
+    };
     if matches!(call.class, Class::Logout | Class::Task) || call.caller.privileged {
         Rank::First
+    } else if call.routes.iter().any(is_batch) {
+        Rank::Batch
     } else {
         Rank::Usual
     }
+}
+
+/// How long clients of this kind wait.
+fn usual(headers: &HeaderMap, clients: &[Client]) -> Option<Duration> {
+    let agent = headers.get(USER_AGENT)?.as_bytes();
+    let client = clients
+        .iter()
+        .find(|client| client.user_agent.matches(agent))?;
+    Some(client.patience)
 }
 
 /// How long the request itself says that it may wait.

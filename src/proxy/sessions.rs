@@ -1,7 +1,8 @@
 //! What the proxy knows of login sessions and users, shared by every worker thread.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -52,18 +53,25 @@ pub struct Home {
     /// One service keeps the sessions of REST and SOAP, and takes the tokens of either.
     pub shares_sessions: bool,
     idle: [Duration; 2],
+    /// Calls of a user in one turn of a line, where that is more than one.
+    weights: BTreeMap<UserId, NonZeroU32>,
 }
 
 impl Home {
     fn new(index: usize, config: &config::Upstream) -> Self {
         let speech = &config.speech;
+        let aliases = user::Aliases::new(&speech.domains);
+        let weights = config.weights.iter();
+        let weights = weights
+            .filter_map(|(name, weight)| Some((user::id(&user::normal(name, &aliases)?), *weight)))
+            .collect();
         Self {
             upstream: session::Upstream {
                 index,
                 name: config.name.clone(),
             },
             dialect: speech.dialect,
-            aliases: user::Aliases::new(&speech.domains),
+            aliases,
             statuses: Statuses {
                 rpc: speech.refusal_rpc,
                 soap: speech.refusal_soap,
@@ -71,7 +79,15 @@ impl Home {
             shares_sessions: speech.dialect == Dialect::Vcenter
                 && config.limits.iter().any(counts_both_families),
             idle: [speech.session_idle_rest, speech.session_idle_soap],
+            weights,
         }
+    }
+
+    /// Calls of this user in one turn of a line.
+    #[must_use]
+    pub fn weight(&self, user: Option<UserId>) -> NonZeroU32 {
+        let weight = user.and_then(|user| self.weights.get(&user));
+        weight.copied().unwrap_or(NonZeroU32::MIN)
     }
 
     /// How long a session of this kind may idle.

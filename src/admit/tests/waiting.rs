@@ -26,7 +26,7 @@ fn lined(mut limit: Limit) -> Limit {
 
 #[track_caller]
 fn passes(stack: &Arc<Stack>, from: u8, millis: u64) -> Claim {
-    match stack.enter(&rest(from), &PATIENT, at(millis)) {
+    match stack.enter(&rest(from), || PATIENT, at(millis)) {
         Entry::Passed(claim) => claim,
         Entry::Waits(_) => panic!("it waits"),
         Entry::Refused(refusal) => panic!("{refusal:?}"),
@@ -35,7 +35,7 @@ fn passes(stack: &Arc<Stack>, from: u8, millis: u64) -> Claim {
 
 #[track_caller]
 fn waits(stack: &Arc<Stack>, from: u8, millis: u64) -> Waiting {
-    match stack.enter(&rest(from), &PATIENT, at(millis)) {
+    match stack.enter(&rest(from), || PATIENT, at(millis)) {
         Entry::Waits(waiting) => waiting,
         Entry::Passed(_) => panic!("it passes"),
         Entry::Refused(refusal) => panic!("{refusal:?}"),
@@ -53,7 +53,7 @@ fn turn(waiting: &mut Waiting) -> Option<Turn> {
 #[track_caller]
 fn resumes(stack: &Arc<Stack>, from: u8, waiting: &mut Waiting, millis: u64) -> Claim {
     let turn = turn(waiting).expect("its turn");
-    match stack.resume(&rest(from), &PATIENT, turn, at(millis)) {
+    match stack.resume(&rest(from), || PATIENT, turn, at(millis)) {
         Entry::Passed(claim) => claim,
         Entry::Waits(_) => panic!("it waits on"),
         Entry::Refused(refusal) => panic!("{refusal:?}"),
@@ -144,7 +144,7 @@ fn the_unit_of_a_call_that_must_wait_elsewhere_goes_to_the_next_and_the_call_kee
     let mut two = waits(&stack, 2, 2);
     drop(b_of_1);
     let turn_of_one = turn(&mut one).expect("its turn");
-    let Entry::Passed(claim) = stack.resume(&rest(1), &PATIENT, turn_of_one, at(3)) else {
+    let Entry::Passed(claim) = stack.resume(&rest(1), || PATIENT, turn_of_one, at(3)) else {
         panic!("both are free");
     };
     let mut again = waits(&stack, 1, 4);
@@ -163,7 +163,7 @@ fn the_unit_of_a_call_that_must_wait_elsewhere_goes_to_the_next_and_the_call_kee
     drop(other);
     let its_turn = turn(&mut moves).expect("its turn");
     assert_eq!(its_turn.since(), at(10));
-    let Entry::Waits(mut in_b) = stack.resume(&rest(1), &PATIENT, its_turn, at(30)) else {
+    let Entry::Waits(mut in_b) = stack.resume(&rest(1), || PATIENT, its_turn, at(30)) else {
         panic!("b is full");
     };
     assert_eq!(&**in_b.limit(), "b");
@@ -225,7 +225,7 @@ fn whoever_cannot_wait_is_refused_with_the_reason() {
     passes(&stack, 1, 0).release(at(9_000));
     let _held = passes(&stack, 1, 20_000);
     let now = 20_001;
-    let enter = |from, terms: &Terms| stack.enter(&rest(from), terms, at(now));
+    let enter = |from, terms: &Terms| stack.enter(&rest(from), || *terms, at(now));
     assert_eq!(reason(enter(1, &Terms::NONE)), Reason::Full);
     let of_1 = [
         waits(&stack, 1, now),
@@ -288,7 +288,7 @@ fn who_comes_back_when_it_was_told_goes_before_newcomers() {
     let stack = stack(vec![limit]);
     drop(passes(&stack, 9, 0));
     let (mut first, second) = (waits(&stack, 1, 0), waits(&stack, 1, 0));
-    let Entry::Refused(refusal) = stack.enter(&rest(2), &PATIENT, at(0)) else {
+    let Entry::Refused(refusal) = stack.enter(&rest(2), || PATIENT, at(0)) else {
         panic!("the line is full");
     };
     assert_eq!(refusal.reason, Reason::LineFull);

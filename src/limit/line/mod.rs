@@ -16,6 +16,7 @@
 //! frees a unit and finds the line empty did so before anybody joined, and then who joins finds it.
 
 mod order;
+mod ring;
 
 #[cfg(test)]
 mod tests;

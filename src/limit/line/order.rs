@@ -1,12 +1,13 @@
 //! The order in a line: rings of users, a queue of calls for each. No lock, no waker, no clock.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::num::NonZeroU32;
 
 use slab::Slab;
 
+use super::ring::Lane;
 use super::{Ahead, Newcomer, Rank, Standing};
 use crate::limit::Moment;
 
@@ -48,23 +49,6 @@ struct Queue<L, P> {
     first: Option<usize>,
     last: Option<usize>,
     len: usize,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    rings: [Ring; Rank::COUNT],
-    waiting: usize,
-}
-
-/// Users of one rank, in the order of their turns.
-#[derive(Debug, Default)]
-struct Ring {
-    turns: VecDeque<usize>,
-    waiting: usize,
-    /// Queues in `turns` that are empty: their users went away.
-    empty: usize,
-    /// At index n, how many users have more than n calls here.
-    deeper_than: Vec<u32>,
 }
 
 impl<L, P, W, S> Order<L, P, W, S>
@@ -338,9 +322,8 @@ where
         let own = queue.and_then(|queue| self.queues.get(*queue));
         let own = own.map_or(0, |queue| queue.len);
         let rounds = lane_of.rings.get(rank.index()).map(|ring| {
-            let users = |depth: usize| ring.deeper_than.get(depth).copied().map_or(0, u64::from);
-            let whole: u64 = (0..own).map(users).sum();
-            (whole, whole + users(own))
+            let whole: u64 = (0..own).map(|depth| ring.users_deeper_than(depth)).sum();
+            (whole, whole + ring.users_deeper_than(own))
         });
         let (least, most) = rounds.unwrap_or_default();
         let better = better as u64;
@@ -385,33 +368,5 @@ fn forget<L, P>(
 {
     if let Some(queue) = queues.try_remove(queue) {
         queue_of.remove(&(queue.lane, queue.rank, queue.user));
-    }
-}
-
-impl Lane {
-    #[expect(clippy::indexing_slicing, reason = "there is a ring for each rank")]
-    fn ring(&mut self, rank: Rank) -> &mut Ring {
-        &mut self.rings[rank.index()]
-    }
-}
-
-impl Ring {
-    /// A queue that was `depth` deep has one more.
-    fn grew(&mut self, depth: usize) {
-        self.waiting += 1;
-        if self.deeper_than.len() <= depth {
-            self.deeper_than.resize(depth + 1, 0);
-        }
-        if let Some(users) = self.deeper_than.get_mut(depth) {
-            *users += 1;
-        }
-    }
-
-    /// A queue that is `depth` deep now had one more.
-    fn shrank(&mut self, depth: usize) {
-        self.waiting -= 1;
-        if let Some(users) = self.deeper_than.get_mut(depth) {
-            *users -= 1;
-        }
     }
 }
