@@ -1,6 +1,7 @@
 //! A claim: every unit that one call holds, as one value that gives them back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -31,11 +32,15 @@ type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
 #[derive(Debug)]
 #[must_use = "a claim that is not kept is given back at once"]
 pub struct Claim {
-    units: Units,
+    pub(super) units: Units,
     /// It holds a place among the logins in flight of its address.
     reservation: bool,
     class: Class,
     began: Moment,
+    /// When it went up.
+    pub(super) left: Moment,
+    /// How long after that the answer began.
+    pub(super) answered_after: Option<Duration>,
     group: SocketGroup,
     cap: Option<usize>,
     stamps: Stamps,
@@ -84,6 +89,8 @@ impl Stack {
             reservation,
             class: call.class,
             began: now,
+            left: now,
+            answered_after: None,
             group: SocketGroup::of(group),
             stamps,
         })
@@ -285,6 +292,7 @@ impl Claim {
     /// The rate that has no room for it any more: it leaves a whole window late, and others took its
     /// place.
     pub fn dispatch(&mut self, now: Moment) -> Result<(), Refusal> {
+        self.left = now;
         for (at, stamp) in &mut self.stamps {
             let Some(rule) = self.units.stack.rule(*at) else {
                 continue;
@@ -331,6 +339,7 @@ impl Claim {
                 rule.tally.learn(held_for, now);
             }
         }
+        self.teach(now);
     }
 }
 

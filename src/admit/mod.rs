@@ -10,6 +10,7 @@
 //!                                                                  Refusal, where waiting cannot help
 //! ```
 
+mod adaptive;
 mod claim;
 mod explain;
 mod live;

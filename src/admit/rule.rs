@@ -11,7 +11,7 @@ use crate::call::{Call, Class, Principal, Reason, Refusal, SessionKind};
 use crate::classify::Wanted;
 use crate::config::{Counts, Key, Limit, Mode, Route};
 use crate::limit::{
-    Bounds, Denied, Hashed, KeyHasher, Keyed, Line, Moment, Pace, Promises, Rate, Seats,
+    Bounds, Denied, Gradient, Hashed, KeyHasher, Keyed, Line, Moment, Pace, Promises, Rate, Seats,
 };
 
 /// One limit of the stack.
@@ -39,6 +39,8 @@ pub(super) struct Rule {
     pub(super) line: Option<RuleLine>,
     /// When the refused of a rate are to come back.
     pub(super) promises: Option<Promises<Principal, Principal>>,
+    /// What lowers its ceiling as the upstream gets slower.
+    pub(super) gradient: Option<Gradient>,
 }
 
 /// The line before a rule: lanes and users are principals, a call in it is a [`Guest`], and is
@@ -125,6 +127,7 @@ impl Rule {
             line: line(limit),
             promises: (limit.counts == Counts::Requests)
                 .then(|| Promises::new(limit.limit, limit.window)),
+            gradient: None,
         })
     }
 
@@ -166,8 +169,11 @@ impl Rule {
         }
     }
 
+    /// Units that `who` must leave free.
     fn reserved_from(&self, who: &Who) -> u64 {
-        if who.privileged { 0 } else { self.reserved }
+        let reserved = if who.privileged { 0 } else { self.reserved };
+        let shut = self.gradient.as_ref();
+        reserved + shut.map_or(0, |gradient| self.ceiling.saturating_sub(gradient.limit()))
     }
 
     /// The key by which it knows `who`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::adaptive;
 use super::live::{Live, Rules};
 use super::rule::{Count, Rule};
 use crate::call::{Call, Class, Principal, Reason, SessionKind};
@@ -27,6 +28,8 @@ pub struct Stack {
     rates: Rules,
     /// Rules before which calls wait.
     lined: Rules,
+    /// The rule that follows the upstream.
+    adaptive: Rules,
     caps: Rules,
     /// Rules that count login sessions.
     sessions: Rules,
@@ -85,6 +88,8 @@ impl Stack {
     pub fn build(upstream: &config::Upstream) -> Self {
         let hasher = KeyHasher::default();
         let mut next_bit = 0;
+        let adaptive = adaptive::rule(upstream, &hasher);
+        let (adaptive, its_limit) = adaptive.unzip();
         let mut rules: Vec<(Rule, &config::Limit)> = upstream
             .limits
             .iter()
@@ -95,6 +100,7 @@ impl Stack {
                 ))
             })
             .collect();
+        rules.extend(adaptive.zip(its_limit.as_ref()));
         rules.sort_by_key(|(rule, _)| order(&rule.count));
         let by_class = Class::ALL.map(|class| {
             let speaks = |limit: &config::Limit| {
@@ -111,6 +117,7 @@ impl Stack {
             by_class,
             enforced: set(rules.iter().map(|rule| rule.enforced)),
             held: set(rules.iter().map(Rule::is_held)),
+            adaptive: set(rules.iter().map(|rule| rule.gradient.is_some())),
             lined: set(rules.iter().map(|rule| rule.line.is_some())),
             rates: set(rules
                 .iter()
@@ -196,6 +203,10 @@ impl Stack {
 
     pub(super) fn lined(&self) -> Rules {
         self.lined
+    }
+
+    pub(super) fn adaptive(&self) -> Rules {
+        self.adaptive
     }
 
     pub(super) fn bell(&self) -> &Notify {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::enforced::not_enforced;
 use super::nearest::nearest;
 use super::node::{Node, Value};
+use super::overload::ADAPTIVE_LIMIT;
 use super::pattern::is_plain_name;
 use super::reader::Reader;
 use super::route::limit_match;
@@ -13,8 +14,9 @@ use super::types::{Counts, Key, Limit, Mode, Route, Wait};
 use super::value::{duration, size, whole, word};
 use super::words::{COUNTS, KEY, MODE, of};
 
-/// Most limits of an upstream, the profile's included.
-const MOST_LIMITS: usize = 64;
+/// Most limits of an upstream, the profile's included: with the one that `adaptive` adds they are 64, a bit
+/// of a word each.
+const MOST_LIMITS: usize = 63;
 /// Largest ceiling: an exact rate keeps one stamp for each of them.
 const MOST: u64 = 1_000_000;
 /// Largest ceiling of `response_bytes`.
@@ -62,6 +64,13 @@ pub(super) fn limits(upstream: &Reader<'_>, scene: &Scene<'_>) -> Vec<Limit> {
                 name,
                 node,
                 "is a limit of the gate itself; set listen.max_connections",
+            );
+        }
+        if name == ADAPTIVE_LIMIT {
+            r.entry_fault(
+                name,
+                node,
+                "is made by the gate; switch it on with adaptive = \"gradient\"",
             );
         }
         limits.extend(r.entry(name, node).and_then(|r| limit(name, &r, scene)));

@@ -21,6 +21,9 @@ const MOST_WEIGHTS: usize = 1000;
 /// Most calls of one user in a turn.
 const MOST_WEIGHT: u32 = 100;
 
+/// The name of the limit that `adaptive` adds.
+pub const ADAPTIVE_LIMIT: &str = "adaptive_concurrency";
+
 /// Whether the gate finds out by itself how many calls at a time the upstream takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adaptive {

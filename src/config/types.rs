@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use super::glob::{AgentPattern, Glob};
-pub use super::overload::Adaptive;
+pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};
 pub use super::patience::Client;
 pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Priority, Route, Wait};
 pub use super::refused::{HeaderSign, RefusalSignature};

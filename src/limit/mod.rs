@@ -5,11 +5,13 @@
 //! | units held until given back | [`Seats`], guarded by [`Seat`] | yes: one atomic, compare-and-swap |
 //! | calls per sliding window, everybody together | [`Rate`] | yes: a log of the last `limit` stamps |
 //! | units held or calls per window, each key apart | [`Keyed`] with [`Pace`] for windows | seats yes; windows at most limit + burst |
+//! | how many at a time an upstream takes without getting slower | [`Gradient`] | an estimate |
 //! | who was told to come back when | [`Promises`] | a moment for each, never more in a second than fit |
 //! | calls that wait for any of these, users in turn | [`Line`] | yes: what comes free goes to the next in line |
 //!
 //! Nothing here reads a clock: whoever asks says what the time is.
 
+mod gradient;
 mod hash;
 mod keyed;
 mod line;
@@ -21,6 +23,7 @@ mod seats;
 mod sync;
 mod table;
 
+pub use gradient::Gradient;
 pub use hash::{Hashed, KeyHasher};
 pub use keyed::{Cell, Keyed, KeyedOffer};
 pub use line::{Ahead, Bounds, Joined, Line, Newcomer, Rank, Spot, Standing};

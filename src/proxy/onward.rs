@@ -124,6 +124,9 @@ pub(super) fn response(session: &Session, head: &ResponseHeader, stage: &mut Sta
         return Ok(());
     }
     stage.phase = Phase::Data;
+    if let Some(claim) = stage.claim.as_mut().filter(|claim| claim.is_timed()) {
+        claim.answer_began(head.status.as_u16(), stage.received, stage.shared.now());
+    }
     outcome::head(session, head, stage);
     let length = content_length(head);
     let bodiless = session.req_header().method == Method::HEAD

@@ -305,6 +305,12 @@ fn of_the_names_of_limits() {
         "upstream[0].limits.connections_http",
         "set listen.max_connections",
     );
+    let own = format!("{MINIMAL}[upstream.limits.adaptive_concurrency]\n{lines}");
+    one_fault(
+        &own,
+        "upstream[0].limits.adaptive_concurrency",
+        "switch it on with adaptive",
+    );
     one_fault(
         &format!("{MINIMAL}[upstream.limits]\nx = 5"),
         "upstream[0].limits.x",
@@ -326,13 +332,13 @@ fn a_mistyped_name_is_told_the_profiles_own() {
 
 #[test]
 fn of_too_many() {
-    let limits: Vec<String> = (0..64)
+    let limits: Vec<String> = (0..63)
         .map(|n| format!("[upstream.limits.x{n}]\ncounts = \"requests\"\nlimit = 1\n"))
         .collect();
     one_fault(
         &format!("{MINIMAL}{}", limits.concat()),
         "upstream[0].limits",
-        "makes 65 limits",
+        "makes 64 limits",
     );
     let routes: Vec<String> =
         (0..1001).map(|n| format!("[[upstream.route]]\nname = \"r{n}\"\nclass = \"rest\"\nmatch = {{ path = \"/{n}\" }}\n")).collect();

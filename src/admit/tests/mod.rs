@@ -1,5 +1,6 @@
 //! Tests of the claim.
 
+mod adaptive;
 mod groups;
 mod matches;
 mod model;
