@@ -5,9 +5,11 @@
 //! ```text
 //!   socket ─▶ listen ─▶ classify ─▶ admit ─▶ forward ─▶ answer ─▶ observe
 //!             accept,   class of    claim    own pool,  refusal   one record,
-//!             count,    the call    of the   exact cap  in words, metrics,
-//!             guard     and who     whole    on sockets size cap  access log
-//!             the head  makes it    stack
+//!             count,    the call,   of the   exact cap  in words, metrics,
+//!             guard     who makes   whole    on sockets size cap  access log
+//!             the head  it (with    stack,
+//!                       dialect,    or wait
+//!                       session)    in line
 //! ```
 //!
 //! The modules below stand in the order of the arrows: a room uses only rooms listed above it
@@ -15,7 +17,7 @@
 
 /// Words everyone shares: class, principal, call, refusal. No I/O, lock or clock.
 pub mod call;
-/// Ways to count: sliding-log rate, keyed rate, seats. No HTTP, no configuration; time is an argument.
+/// Ways to count and to wait: sliding-log rate, keyed rate, seats, fair line. No HTTP, no configuration; time is an argument.
 pub mod limit;
 /// The operator's file: text → checked → plain data, every fault at once.
 pub mod config;
@@ -27,7 +29,7 @@ pub mod listen;
 pub mod classify;
 /// Who is logged in: the ledger of login sessions, the keys of tokens, the journal of what changed.
 pub mod session;
-/// Station 3, may it pass now: one claim over every limit of the call.
+/// Station 3, may it pass now: one claim over every limit of the call, or its turn in line.
 pub mod admit;
 /// Station 4, the way up: exact caps on open sockets, idle pool, TLS, names, headers.
 pub mod forward;

@@ -1,4 +1,4 @@
-//! Ways to count: sliding-log rate, keyed rate, seats. No HTTP, no configuration; time is an argument.
+//! Ways to count and to wait: rates, seats, lines. No HTTP, no configuration; time is an argument.
 //!
 //! | what | type | exact? |
 //! |---|---|---|
