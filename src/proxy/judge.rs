@@ -30,15 +30,22 @@ pub(super) async fn judge(
     let form = form(&asked, upstream.config().speech.dialect);
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     sizes(head, stage).map_err(Stop::Answer)?;
-    let said = match form {
-        None => Said::Unread,
-        Some(form) => said::read(session, stage, form).await?,
+    let (said, entry) = match form {
+        None => {
+            let now = stage.shared.moment(stage.began);
+            let said = Said::Unread;
+            let entry = enter(session, stage, upstream, (&asked, &said), None, now);
+            (said, entry)
+        }
+        Some(form) => {
+            let said = said::read(session, stage, form).await?;
+            let now = stage.shared.now();
+            let asked = self::asked(session, stage, upstream, &said).map_err(Stop::Answer)?;
+            let entry = enter(session, stage, upstream, (&asked, &said), None, now);
+            (said, entry)
+        }
     };
-    let now = match said {
-        Said::Unread => stage.shared.moment(stage.began),
-        _ => stage.shared.now(),
-    };
-    let refused = admit(session, stage, upstream, &said, now).await?;
+    let refused = admit(session, stage, upstream, &said, entry).await?;
     if let Said::Rpc(known) = said {
         (stage.rpc_id, stage.token) = (known.id, known.session);
     }
@@ -48,15 +55,14 @@ pub(super) async fn judge(
     }
 }
 
-/// Claims every limit of the call, once it is its turn; the refusal where it may not pass.
+/// Holds the call until it has every limit; the refusal where it may not pass.
 async fn admit(
     session: &mut Session,
     stage: &mut Stage,
     upstream: &Upstream,
     said: &Said,
-    now: Moment,
+    mut entry: Entry,
 ) -> Result<Option<Refusal>, Stop> {
-    let mut entry = enter(session, stage, upstream, said, None, now).map_err(Stop::Answer)?;
     loop {
         let waiting = match entry {
             Entry::Passed(claim) => {
@@ -74,7 +80,8 @@ async fn admit(
         };
         // The call borrows from the request, which was read from meanwhile: it is looked at anew.
         let now = stage.shared.now();
-        entry = enter(session, stage, upstream, said, Some(turn), now).map_err(Stop::Answer)?;
+        let asked = asked(session, stage, upstream, said).map_err(Stop::Answer)?;
+        entry = enter(session, stage, upstream, (&asked, said), Some(turn), now);
     }
 }
 
@@ -126,11 +133,10 @@ fn enter(
     session: &Session,
     stage: &mut Stage,
     upstream: &Upstream,
-    said: &Said,
+    (asked, said): (&Asked<'_>, &Said),
     turn: Option<Turn>,
     now: Moment,
-) -> Result<Entry, Answer> {
-    let asked = &asked(session, stage, upstream, said)?;
+) -> Entry {
     let head = session.req_header();
     if turn.is_none() {
         meet(head, stage, upstream, asked, said, now);
@@ -144,10 +150,10 @@ fn enter(
         patience::terms(&call, &head.headers, upstream.config(), weight)
     };
     let stack = upstream.stack();
-    Ok(match turn {
+    match turn {
         None => stack.enter(&call, terms, now),
         Some(turn) => stack.resume(&call, terms, turn, now),
-    })
+    }
 }
 
 /// Finds out who calls.
