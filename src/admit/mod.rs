@@ -27,7 +27,7 @@ mod who;
 mod tests;
 
 pub use claim::Claim;
-pub use explain::{Explained, Holder};
+pub use explain::{Explained, Holder, Outlook};
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
 pub use turn::Turn;
 pub use units::SessionUnits;

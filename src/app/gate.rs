@@ -32,6 +32,8 @@ use crate::proxy::{Gate, Hosts, People, Probe, RouteFault, Settings, Shared};
 
 /// How often the number of calls in flight is looked at while draining.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
+/// Longest wait in line of a call whose client cannot be watched.
+const UNWATCHED: Duration = Duration::from_secs(10);
 /// Longest wait for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -42,6 +44,9 @@ pub struct Options {
     pub inherited: Inherited,
     /// Called at each hook of each request: for tests that break requests there.
     pub probe: Option<Probe>,
+    /// Longest wait in line of a call whose client cannot be watched, because its body is too long to be
+    /// read in; 10 s where nothing is said.
+    pub unwatched: Option<Duration>,
 }
 
 /// Why a gate does not start.
@@ -128,7 +133,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     )?);
     let access = access_log(config)?;
     let hosts = Hosts::new(upstreams)?;
-    let settings = settings(config);
+    let settings = settings(config, options.unwatched);
     let shared = Arc::new(Shared::new(
         settings,
         hosts,
@@ -357,10 +362,11 @@ fn threads(config: &Config) -> usize {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, unwatched: Option<Duration>) -> Settings {
     Settings {
         max_body_bytes: config.listen.max_body_bytes,
         body_timeout: config.listen.body_timeout,
+        unwatched: unwatched.unwrap_or(UNWATCHED),
         trusted_proxies: config.listen.trusted_proxies.clone(),
         ratelimit: config.headers.ratelimit,
     }

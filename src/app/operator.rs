@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use super::own::{LoggedOut, log_out};
 use crate::admin::Ending;
-use crate::admit::Explained;
+use crate::admit::{Explained, Holder, Outlook};
 use crate::call::{Class, Opening, Operation, Principal, UserId};
 use crate::classify::Asked;
 use crate::forward::Upstream;
-use crate::proxy::{People, Shared};
+use crate::proxy::{People, Shared, terms};
 use crate::session::SessionId;
 
 /// Names of the users that the ledger knows.
@@ -133,31 +135,65 @@ fn verdict(
         user: id,
         proven: true,
     });
-    let limits = upstream.stack().explain(&call, shared.now());
-    let full = limits
-        .iter()
-        .find(|one| one.enforced && one.room_in.is_some());
+    let weight = home.map_or(NonZeroU32::MIN, |home| home.weight(id));
+    let terms = terms(&call, headers, upstream.config(), weight);
+    let limits = upstream.stack().explain(&call, &terms, shared.now());
     let names = Names::new(people);
-    json!({
+    let mut said = json!({
         "upstream": &**upstream.name(),
         "class": asked.class.as_str(),
         "route": asked.route_name(upstream.table()),
         "operation_in_body": asked.operation_in_body,
         "user": user.map(|user| user.name.to_string()),
-        "verdict": if full.is_some() { "refuse" } else { "pass" },
-        "refused_by": full.map(|one| &*one.limit),
         "limits": limits.iter().map(|one| limit(one, &names)).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(said), Value::Object(decided)) = (said.as_object_mut(), decided(&limits)) {
+        said.extend(decided);
+    }
+    said
+}
+
+/// What becomes of the call: the first limit that does not let it pass decides, and of the waits the
+/// longest counts.
+fn decided(limits: &[Explained]) -> Value {
+    let first = limits
+        .iter()
+        .find(|one| one.enforced && one.outlook != Outlook::Pass);
+    let longest = limits.iter().filter(|one| one.enforced).map(|one| {
+        let Outlook::Wait { expected, .. } = one.outlook else {
+            return Duration::ZERO;
+        };
+        expected
+    });
+    let longest = longest.max().unwrap_or_default();
+    match first.map(|one| (&*one.limit, one.outlook)) {
+        Some((name, Outlook::Refuse(reason))) => json!({
+            "verdict": "refuse", "refused_by": name, "reason": reason.as_str(),
+        }),
+        Some((name, Outlook::Wait { at_most, .. })) => json!({
+            "verdict": "wait", "refused_by": null, "waits_for": name,
+            "wait_seconds": longest.as_secs_f64(),
+            "wait_at_most_seconds": at_most.as_secs_f64(),
+        }),
+        _ => json!({ "verdict": "pass", "refused_by": null }),
+    }
 }
 
 fn limit(one: &Explained, names: &Names) -> Value {
-    let holders = one.holders.iter().map(|holder| {
-        json!({
-            "key": names.of(&holder.who),
-            "in_use": holder.units,
-            "longest_seconds": holder.longest.as_secs(),
-        })
-    });
+    let rows = |holders: &[Holder], units: &str| -> Vec<Value> {
+        let row = |holder: &Holder| {
+            json!({
+                "key": names.of(&holder.who),
+                units: holder.units,
+                "longest_seconds": holder.longest.as_secs_f64(),
+            })
+        };
+        holders.iter().map(row).collect()
+    };
+    let ahead = match one.outlook {
+        Outlook::Wait { ahead, .. } => json!({ "least": ahead.least, "most": ahead.most }),
+        _ => Value::Null,
+    };
     json!({
         "name": &*one.limit,
         "mode": if one.enforced { "enforce" } else { "shadow" },
@@ -165,7 +201,9 @@ fn limit(one: &Explained, names: &Names) -> Value {
         "limit": one.ceiling,
         "full": one.room_in.is_some(),
         "room_in_seconds": one.room_in.map(|wait| wait.as_secs_f64()),
-        "holders": holders.collect::<Vec<_>>(),
+        "holders": rows(&one.holders, "in_use"),
+        "ahead": ahead,
+        "waiting": rows(&one.waiting, "waiting"),
     })
 }
 

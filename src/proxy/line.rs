@@ -1,23 +1,23 @@
 //! Holding a request in line: its body is read in, then its client is watched, until it is its turn.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora_error::{Error, Result};
 use pingora_proxy::Session;
+use tokio::time::{Instant, sleep_until};
 
-use super::said::{Stop, broken};
+use super::said::{PREFIX, Stop, broken};
 use super::stage::Stage;
 use crate::admit::{Turn, Waiting};
 use crate::call::Refusal;
-use crate::listen::Exchange;
 use crate::observe::Phase;
 
-/// Bodies to this size are read in before their call waits: Pingora can send again what it read up to
-/// 64 KiB, and only behind the body does a client's silence tell from its absence.
+/// Bodies of this announced length are read in before their call waits: Pingora can send again what it
+/// read up to 64 KiB, and only behind the body does a client's silence tell from its absence. Of a body
+/// that announces no length, as much as [`PREFIX`] is.
 const READ_IN: u64 = 56 * 1024;
-/// Longest wait of a call whose body is longer: whether its client is still there is not known.
-const UNWATCHED: Duration = Duration::from_secs(10);
 
 /// What ended a wait.
 enum End {
@@ -38,20 +38,20 @@ pub(super) async fn hold(
     mut waiting: Waiting,
 ) -> Result<std::result::Result<Turn, Refusal>, Stop> {
     stage.phase = Phase::Admission;
-    let is_watched = read_in(session, stage).await.map_err(broken)?;
-    let mut until = stage.shared.instant(waiting.until());
-    if !is_watched {
-        until = until.min(Instant::now() + UNWATCHED);
-    }
+    let most = readable(session, stage).await.map_err(broken)?;
+    let until = stage.shared.instant(waiting.until());
     let end = {
-        let watch = watch(session, stage.exchange.as_deref(), is_watched);
+        let watch = watch(session, stage, most);
         tokio::select! {
             biased;
             turn = &mut waiting => End::Turn(turn),
-            gone = watch => End::Gone(gone),
-            () = tokio::time::sleep_until(until.into()) => End::TimeIsUp,
+            end = watch => end,
+            () = sleep_until(until.into()) => End::TimeIsUp,
         }
     };
+    if let Some(exchange) = &stage.exchange {
+        exchange.read_little(false);
+    }
     let now = stage.shared.now();
     let waited = now.since(waiting.joined());
     stage.waited += waited;
@@ -66,43 +66,62 @@ pub(super) async fn hold(
     }
 }
 
-/// Makes ready to read the body in; false where it is too long for that.
-async fn read_in(session: &mut Session, stage: &mut Stage) -> Result<bool> {
+/// Makes ready to read the body in: up to how many bytes; none where it announces to be too long for that.
+async fn readable(session: &mut Session, stage: &mut Stage) -> Result<usize> {
     if session.is_body_done() {
-        return Ok(true);
+        return Ok(0);
     }
     let head = session.req_header();
     let announced = head.headers.get(CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.trim().parse::<u64>().ok());
-    // A body in chunks says its length only at its end.
-    if announced.is_none_or(|length| length > READ_IN) {
-        return Ok(false);
+    if announced.is_some_and(|length| length > READ_IN) {
+        return Ok(0);
     }
     if head.headers.contains_key(EXPECT) && !stage.continued {
         session.write_continue_response().await?;
         stage.continued = true;
     }
     session.as_mut().enable_retry_buffering();
-    Ok(true)
+    if announced.is_some() {
+        return Ok(usize::MAX);
+    }
+    if let Some(exchange) = &stage.exchange {
+        exchange.read_little(true);
+    }
+    Ok(PREFIX)
 }
 
-/// Reads the rest of the body, then waits for the client to go: it ends when the client is gone.
-async fn watch(session: &mut Session, exchange: Option<&Exchange>, is_watched: bool) -> Box<Error> {
-    if !is_watched {
-        return std::future::pending().await;
-    }
+/// Reads the body as far as it may, then waits for the client to go. Where the body is not whole by then,
+/// nothing tells whether the client is still there, and the wait is cut short.
+async fn watch(session: &mut Session, stage: &mut Stage, most: usize) -> End {
     loop {
         let done = session.is_body_done();
-        if let Some(exchange) = exchange {
-            if done {
-                exchange.body_finished();
-            } else {
-                exchange.body_progress();
-            }
+        if done && let Some(exchange) = &stage.exchange {
+            exchange.body_finished();
+        }
+        if !done && stage.read_ahead >= most {
+            unwatched(stage).await;
+            return End::TimeIsUp;
         }
         match session.as_mut().read_body_or_idle(done).await {
-            Ok(_) => {}
-            Err(gone) => return gone,
+            Ok(piece) => stage.read_ahead += piece.as_ref().map_or(0, Bytes::len),
+            Err(gone) => return End::Gone(gone),
         }
+        if let Some(exchange) = &stage.exchange {
+            exchange.body_progress();
+        }
+    }
+}
+
+/// As long as a call may wait that is not watched. That its body pauses meanwhile is the gate's doing.
+async fn unwatched(stage: &Stage) {
+    let settings = &stage.shared.settings;
+    let until = Instant::now() + settings.unwatched;
+    let half = (settings.body_timeout / 2).max(Duration::from_millis(1));
+    while Instant::now() < until {
+        if let Some(exchange) = &stage.exchange {
+            exchange.body_progress();
+        }
+        sleep_until(until.min(Instant::now() + half)).await;
     }
 }

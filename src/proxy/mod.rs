@@ -31,6 +31,7 @@ mod shared;
 mod stage;
 mod write;
 
+pub use patience::terms;
 pub use route::{Hosts, RouteFault};
 pub use sessions::{Asking, Home, People, Question, Sessions};
 pub use shared::{Hook, Probe, Settings, Shared};

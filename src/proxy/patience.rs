@@ -24,7 +24,8 @@ const LONGEST: u64 = 24 * 3600;
 const SHARE: u32 = 4;
 
 /// The terms of `call`, whose fields are `headers`, of a user with this weight.
-pub(super) fn terms(
+#[must_use]
+pub fn terms(
     call: &Call<'_>,
     headers: &HeaderMap,
     config: &config::Upstream,

@@ -17,7 +17,7 @@ use crate::dialect::{Secret, rpc, soap};
 use crate::observe::Who;
 
 /// Most bytes that are looked at; a read more may add as many as [`crate::listen::Exchange`] lets through.
-const PREFIX: usize = 40 * 1024;
+pub(super) const PREFIX: usize = 40 * 1024;
 
 /// Which form the body has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,7 @@ async fn prefix(session: &mut Session, stage: &mut Stage, form: Form) -> Result<
                 exchange.body_finished();
             }
         }
+        stage.read_ahead += piece.as_ref().map_or(0, Bytes::len);
         let step = reader.take(piece.as_deref().unwrap_or_default(), whole);
         match step {
             Ok(None) if !whole => {}

@@ -61,6 +61,9 @@ pub struct Settings {
     pub max_body_bytes: u64,
     /// Longest pause inside a request body.
     pub body_timeout: Duration,
+    /// Longest wait of a call whose body is too long to be read in: whether its client is still there is
+    /// not known.
+    pub unwatched: Duration,
     /// Networks whose `Forwarded` and `X-Forwarded-For` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Send `RateLimit-Policy` and `RateLimit` with refusals.

@@ -74,6 +74,8 @@ pub struct Stage {
     pub(super) instead: Option<Answer>,
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) received: u64,
+    /// Bytes of the body that were read before the call was admitted.
+    pub(super) read_ahead: usize,
     /// Most bytes of request body.
     pub(super) body_budget: u64,
     pub(super) upgraded: bool,
@@ -119,6 +121,7 @@ impl Stage {
             instead: None,
             exchange: None,
             received: 0,
+            read_ahead: 0,
             body_budget: u64::MAX,
             upgraded: false,
             request_sent: false,

@@ -122,10 +122,12 @@ async fn requests(
 ) {
     let mut buffer = Vec::new();
     loop {
-        let round = *gate.borrow_and_update();
         let Some(mut request) = head(&mut stream, &mut buffer).await else {
             return;
         };
+        // Before it is counted: who sees it counted may let it go.
+        let round = *gate.borrow_and_update();
+        seen.targets.lock().unwrap().push(request.target.clone());
         seen.requests.fetch_add(1, Ordering::SeqCst);
         seen.stamps.lock().unwrap().push(Instant::now());
         let _running = Counted::new(&seen.running, &seen.most_running);

@@ -14,6 +14,7 @@ pub struct Seen {
     pub(super) requests: AtomicU64,
     pub(super) sockets: AtomicU64,
     pub(super) stamps: Mutex<Vec<Instant>>,
+    pub(super) targets: Mutex<Vec<String>>,
 }
 
 impl Seen {
@@ -36,6 +37,10 @@ impl Seen {
     /// Sockets ever accepted.
     pub fn sockets(&self) -> u64 {
         self.sockets.load(Ordering::SeqCst)
+    }
+    /// What was asked for, in order.
+    pub fn targets(&self) -> Vec<String> {
+        self.targets.lock().unwrap().clone()
     }
     /// When each request's head was read, in order.
     pub fn stamps(&self) -> Vec<Instant> {

@@ -275,6 +275,14 @@ where
         }
     }
 
+    /// Whether there is a place left in the line for a call of `user`.
+    #[must_use]
+    pub fn has_place(&self, user: &P) -> bool {
+        let order = self.order.lock();
+        (order.len() as u64) < self.bounds.line
+            && (order.calls_of(user) as u64) < self.bounds.per_user
+    }
+
     /// Calls that one of `user` in `lane` would have before it.
     #[must_use]
     pub fn ahead(&self, lane: &L, rank: Rank, user: &P) -> Ahead {
