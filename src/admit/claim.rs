@@ -51,6 +51,16 @@ pub struct Claim {
 pub(super) struct Full {
     pub(super) at: usize,
     pub(super) refusal: Refusal,
+    /// What is full is not what its line is for: nobody waits for it.
+    pub(super) is_final: bool,
+}
+
+/// What a call took of the limits.
+struct Taken {
+    held: Rules,
+    /// A place among the logins in flight of its address.
+    reservation: bool,
+    stamps: Stamps,
 }
 
 /// A rate's promise of room, kept until all others promised too.
@@ -69,10 +79,7 @@ impl Stack {
         now: Moment,
     ) -> Result<Claim, Full> {
         let rules = self.rules_for(call);
-        let reservation = self.reserve(call, rules, who)?;
-        let (held, place, stamps) = self
-            .take(rules, who, turn.as_ref(), now)
-            .inspect_err(|_| self.unreserve(reservation, who))?;
+        let (taken, place) = self.take(call, rules, who, turn.as_ref(), now)?;
         if let Some(turn) = turn {
             turn.used();
         }
@@ -85,27 +92,28 @@ impl Stack {
         }
         Ok(Claim {
             cap: self.smallest_cap(rules),
-            units: Units::new(Arc::clone(self), held, *who, place),
-            reservation,
+            units: Units::new(Arc::clone(self), taken.held, *who, place),
+            reservation: taken.reservation,
             class: call.class,
             began: now,
             left: now,
             answered_after: None,
             group: SocketGroup::of(group),
-            stamps,
+            stamps: taken.stamps,
         })
     }
 
     /// Takes a unit of each rule and enters the claim, or leaves everything as it was.
     fn take(
         &self,
-        rules: Rules,
+        call: &Call<'_>,
+        all: Rules,
         who: &Who,
         turn: Option<&Turn>,
         now: Moment,
-    ) -> Result<(Rules, Place, Stamps), Full> {
+    ) -> Result<(Taken, Place), Full> {
         let had = turn.map_or(0, Turn::rule);
-        let rules = rules & !had;
+        let rules = all & !had;
         let enforced = rules & self.enforced();
         // Whoever waits goes first. Looked at before anything is locked: who is in line holds its lock
         // while it looks for room.
@@ -113,37 +121,49 @@ impl Stack {
         let mut tried = 0;
         let taken = {
             let page = self.live().open_at(turn.and_then(Turn::place));
-            self.take_all(rules, who, now, &mut tried)
-                .map(|(held, stamps)| {
-                    let had = had & self.held();
-                    (held | had, page.enter(held, who.shown(), now), stamps)
+            let reserve = || self.reserve(call, all, who);
+            self.take_all(rules, who, now, reserve, &mut tried)
+                .map(|mut taken| {
+                    taken.held |= had & self.held();
+                    let place = page.enter(taken.held, who.shown(), now);
+                    (taken, place)
                 })
         };
-        let (held, place, mut stamps) = taken.inspect_err(|_| self.call_next(tried, who))?;
+        let (mut taken, place) = taken.inspect_err(|_| self.call_next(tried, who))?;
         if let Some((at, stamp)) = turn.and_then(Turn::stamp)
-            && !stamps.is_full()
+            && !taken.stamps.is_full()
         {
-            stamps.push((at, stamp));
+            taken.stamps.push((at, stamp));
         }
-        Ok((held, place, stamps))
+        Ok((taken, place))
     }
 
     /// Takes a unit of each rule; on refusal, gives back what it took of `tried`.
+    ///
+    /// Reserves after what is held: a login that finds the limits on logins full waits for them, rather
+    /// than being refused for how many others from its address are on their way.
     fn take_all(
         &self,
         rules: Rules,
         who: &Who,
         now: Moment,
+        reserve: impl FnOnce() -> Result<bool, Full>,
         tried: &mut Rules,
-    ) -> Result<(Rules, Stamps), Full> {
+    ) -> Result<Taken, Full> {
         let enforced = rules & self.enforced();
         let held = self.take_held(enforced, who, tried)?;
-        let stamps = self
-            .take_every_rate(rules, who, now)
-            .inspect_err(|_| self.give_back(held, who))?;
+        let reservation = reserve().inspect_err(|_| self.give_back(held, who))?;
+        let stamps = self.take_every_rate(rules, who, now).inspect_err(|_| {
+            self.give_back(held, who);
+            self.unreserve(reservation, who);
+        })?;
         // Shadow limits come last: they have no say, and see no call that is refused.
         let watched = self.take_held(rules & !enforced, who, &mut 0);
-        Ok((held | watched.unwrap_or_default(), stamps))
+        Ok(Taken {
+            held: held | watched.unwrap_or_default(),
+            reservation,
+            stamps,
+        })
     }
 
     /// The first rule in whose line somebody waits before `who`.
@@ -153,6 +173,7 @@ impl Stack {
                 return Err(Full {
                     at,
                     refusal: rule.waited_for(who, now),
+                    is_final: false,
                 });
             }
         }
@@ -171,6 +192,7 @@ impl Stack {
                 return Err(Full {
                     at,
                     refusal: rule.full(in_use),
+                    is_final: false,
                 });
             }
             held |= 1 << at;
@@ -211,6 +233,7 @@ impl Stack {
                     return Err(Full {
                         at,
                         refusal: rule.denied(denied, now),
+                        is_final: false,
                     });
                 }
                 Err(_) => rule.tally.shadow_refuse(),
@@ -257,6 +280,7 @@ impl Stack {
                 ceiling: LOGINS_OF_AN_ADDRESS,
                 ..rule.full(in_use)
             },
+            is_final: true,
         })
     }
 

@@ -158,7 +158,8 @@ impl Stack {
         now: Moment,
     ) -> Result<Joined<Turn, Waiting>, Reason> {
         let at = full.at;
-        let (rule, line) = self.line_of(at).ok_or(Reason::Full)?;
+        let line_of = self.line_of(at).filter(|_| !full.is_final);
+        let (rule, line) = line_of.ok_or(Reason::Full)?;
         let until = guest
             .since
             .after(terms.patience)
@@ -218,7 +219,9 @@ impl Stack {
         who: &Who,
         now: Moment,
     ) -> Refusal {
-        let Full { at, mut refusal } = full;
+        let Full {
+            at, mut refusal, ..
+        } = full;
         refusal.reason = reason;
         if let Some(rule) = self.rule(at) {
             refusal.retry_after = rule.come_back(who, now).unwrap_or(refusal.retry_after);
@@ -293,6 +296,7 @@ impl Waiting {
         let full = Full {
             at: self.at,
             refusal: rule.map_or_else(|| self.refusal.clone(), |rule| rule.waited_for(who, now)),
+            is_final: false,
         };
         self.stack.refuse(self.rules, full, reason, who, now)
     }

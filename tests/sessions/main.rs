@@ -15,4 +15,6 @@ mod ledger;
 mod per_user;
 mod process;
 mod secrets;
+mod storm;
 mod totals;
+mod turns;

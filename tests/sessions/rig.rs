@@ -14,6 +14,8 @@ use crate::support::{gate_with, limit};
 #[derive(Clone)]
 pub struct Setup {
     pub profile: &'static str,
+    /// Calls wait in line as the profile says.
+    pub waits: bool,
     /// What is said of a limit, beside what its profile says.
     pub limits: Vec<(&'static str, &'static str)>,
     /// The lines of `[admin]`.
@@ -33,12 +35,22 @@ impl Setup {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             profile,
+            waits: false,
             limits: vec![("request_rate", "limit = 100000")],
             admin: String::new(),
             state: "url = \"memory\"".to_owned(),
             log: "access = \"off\"".to_owned(),
             http: free,
             door: free,
+        }
+    }
+
+    /// As the profile says.
+    pub fn as_it_is(profile: &'static str) -> Self {
+        Self {
+            waits: true,
+            limits: Vec::new(),
+            ..Self::of(profile)
         }
     }
 
@@ -58,7 +70,10 @@ impl Setup {
     }
 
     pub fn text(&self, model: SocketAddr) -> String {
-        let mut limits: BTreeMap<String, String> = waits(self.profile);
+        let mut limits = BTreeMap::new();
+        if !self.waits {
+            limits = waits(self.profile);
+        }
         for (name, lines) in &self.limits {
             *limits.entry((*name).to_owned()).or_default() += &format!("{lines}\n");
         }

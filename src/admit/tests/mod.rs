@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod groups;
+mod logins;
 mod matches;
 mod model;
 mod refusal;

@@ -40,6 +40,7 @@ pub struct Books {
     sessions: Mutex<BTreeMap<String, Session>>,
     gauges: Mutex<BTreeMap<String, Gauge>>,
     done: Mutex<BTreeMap<String, u64>>,
+    order: Mutex<Vec<(String, String)>>,
     hasher: RandomState,
 }
 
@@ -91,6 +92,20 @@ impl Books {
             .unwrap()
             .entry(what.to_owned())
             .or_default() += 1;
+    }
+
+    /// Notes that `user` did `what`.
+    pub fn did_by(&self, what: &str, user: &str) {
+        self.did(what);
+        let done = (what.to_owned(), user.to_owned());
+        self.order.lock().unwrap().push(done);
+    }
+
+    /// Who did `what`, in order.
+    pub fn order(&self, what: &str) -> Vec<String> {
+        let order = self.order.lock().unwrap();
+        let of_it = order.iter().filter(|(done, _)| done == what);
+        of_it.map(|(_, user)| user.clone()).collect()
     }
 
     /// How often `what` was done.

@@ -5,6 +5,7 @@ mod books;
 mod rest;
 mod rpc;
 mod soap;
+mod strict;
 mod wire;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use books::{Books, Kind, Running};
+pub use strict::Strict;
 use wire::{Reply, Request, Socket};
 
 /// The one password that the model takes, of any user.
@@ -48,11 +50,25 @@ impl Drop for Model {
 
 impl Model {
     pub async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// A model that refuses what a real vCenter refuses.
+    pub async fn start_strict(strict: Strict) -> Self {
+        Self::start_as(Some(strict)).await
+    }
+
+    async fn start_as(strict: Option<Strict>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let books = Arc::new(Books::default());
         let holds = Arc::new(Holds::default());
-        let task = tokio::spawn(accept(listener, books.clone(), holds.clone()));
+        let task = tokio::spawn(accept(
+            listener,
+            books.clone(),
+            holds.clone(),
+            strict.map(Arc::new),
+        ));
         Self {
             address,
             books,
@@ -90,27 +106,44 @@ impl Holds {
     }
 }
 
-async fn accept(listener: TcpListener, books: Arc<Books>, holds: Arc<Holds>) {
+async fn accept(
+    listener: TcpListener,
+    books: Arc<Books>,
+    holds: Arc<Holds>,
+    strict: Option<Arc<Strict>>,
+) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
         stream.set_nodelay(true).unwrap();
-        tokio::spawn(serve(stream, books.clone(), holds.clone()));
+        tokio::spawn(serve(stream, books.clone(), holds.clone(), strict.clone()));
     }
 }
 
-async fn serve(stream: TcpStream, books: Arc<Books>, holds: Arc<Holds>) {
+async fn serve(
+    stream: TcpStream,
+    books: Arc<Books>,
+    holds: Arc<Holds>,
+    strict: Option<Arc<Strict>>,
+) {
     let _open = books.enter("sockets");
     let mut of_side = None;
     let mut socket = Socket::new(stream);
     while let Some(request) = socket.request().await {
         let side = request.side();
         of_side.get_or_insert_with(|| books.enter(&format!("sockets of {side}")));
+        let strict = strict.as_deref();
+        if strict.is_some_and(|strict| strict.refuses_arrival(&books, side)) {
+            socket.reply(strict::unavailable()).await;
+            return;
+        }
         let mut desk = Desk {
             books: &books,
             holds: &holds,
             socket: &mut socket,
+            strict,
+            overloaded: false,
         };
         let Some(reply) = desk.answer(&request).await else {
             return;
@@ -126,21 +159,32 @@ struct Desk<'a> {
     books: &'a Arc<Books>,
     holds: &'a Holds,
     socket: &'a mut Socket,
+    strict: Option<&'a Strict>,
+    /// The call is one too many.
+    overloaded: bool,
 }
 
 impl Desk<'_> {
     /// The answer; `None` when whoever asked is gone.
     async fn answer(&mut self, request: &Request) -> Option<Reply> {
-        match request.side() {
+        let reply = match request.side() {
             "soap" => self.soap(request).await,
             _ if request.path == "/api" => self.rpc(request).await,
             _ => self.rest(request).await,
-        }
+        };
+        reply.or_else(|| self.overloaded.then(strict::unavailable))
     }
 
     /// Counts a call under `gauges` while it is held at `point`.
     async fn stay(&mut self, gauges: &[&str], point: Point) -> Option<()> {
         let _counted: Vec<Running> = gauges.iter().map(|name| self.books.enter(name)).collect();
+        if let Some(strict) = self.strict {
+            if strict.refuses(self.books, gauges) {
+                self.overloaded = true;
+                return None;
+            }
+            tokio::time::sleep(strict.takes(point)).await;
+        }
         let mut shut = self.holds.at(point).subscribe();
         if !*shut.borrow_and_update() {
             return Some(());
@@ -168,6 +212,12 @@ impl Desk<'_> {
         if password != PASSWORD {
             self.books.did("login refused");
             return Some(None);
+        }
+        if let Some(strict) = self.strict
+            && strict.refuses_session(self.books, user, kind)
+        {
+            self.overloaded = true;
+            return None;
         }
         self.books.did("login");
         Some(Some(self.books.open(user, kind)))

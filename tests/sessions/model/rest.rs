@@ -135,7 +135,7 @@ impl Desk<'_> {
                 return Some(Reply::json(202, json!("52f9f1b0:com.vmware.vcenter.VM")));
             }
             self.stay(&["clones"], Point::Clone).await?;
-            self.books.did("clone");
+            self.books.did_by("clone", &user);
             return Some(Reply::json(200, json!("vm-12")));
         }
         let area = area(&request.path);

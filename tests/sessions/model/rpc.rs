@@ -48,7 +48,7 @@ impl Desk<'_> {
             }
             ("com.vmware.vcenter.VM", "clone") => {
                 self.stay(&["clones"], Point::Clone).await?;
-                self.books.did("clone");
+                self.books.did_by("clone", &user);
                 json!("vm-12")
             }
             _ => {
