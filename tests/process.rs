@@ -156,6 +156,49 @@ async fn sigint_stops_now() {
     assert!(gate.ended().await.0);
 }
 
+/// A gate whose only seat is held, while another call waits for it.
+async fn one_waits(name: &str, origin: &Origin) -> (Process, Client, Client) {
+    let line = "idle_timeout = \"10s\"\n[upstream.limits.calls]\ncounts = \"requests_in_flight\"\nlimit = 1\n\
+                wait = { line = 9, at_most = \"300s\" }";
+    let gate = Process::start(name, origin.address, &[("idle_timeout = \"10s\"", line)]).await;
+    let call = "GET /api/x?hold HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut held = Client::connect(gate.http).await;
+    held.send(call).await;
+    until("it runs", || origin.seen.running() == 1).await;
+    let mut waiting = Client::connect(gate.http).await;
+    waiting.send(call).await;
+    let mut operator = Client::connect(gate.admin).await;
+    let line = b"tidegate_limit_waiting{limit=\"calls\",upstream=\"up\"} 1\n";
+    while !(operator.get("/metrics").await.body)
+        .windows(line.len())
+        .any(|seen| seen == line)
+    {}
+    (gate, held, waiting)
+}
+
+#[tokio::test]
+async fn a_call_in_line_is_served_after_sigterm_and_ended_by_sigint() {
+    let origin = Origin::start().await;
+    let (gate, mut held, mut waiting) = one_waits("line-term", &origin).await;
+    gate.signal(Signal::TERM);
+    until("no new client", || {
+        std::net::TcpStream::connect(gate.http).is_err()
+    })
+    .await;
+    origin.release();
+    assert_eq!(held.answer().await.unwrap().status, 200);
+    until("its turn", || origin.seen.requests() == 2).await;
+    origin.release();
+    assert_eq!(waiting.answer().await.unwrap().status, 200);
+    assert!(gate.ended().await.0);
+
+    let (gate, mut held, mut waiting) = one_waits("line-int", &origin).await;
+    gate.signal(Signal::INT);
+    assert!(held.closed().await && waiting.closed().await);
+    assert!(gate.ended().await.0);
+    assert_eq!(origin.seen.requests(), 3, "its turn never came");
+}
+
 #[tokio::test]
 async fn sighup_is_caught_and_logged_and_opens_the_access_log_anew() {
     let origin = Origin::start().await;
@@ -319,6 +362,7 @@ async fn the_demo_prints_five_commands_that_do_what_it_says() {
     _ = demo.kill();
     _ = demo.wait();
     assert!(shown.contains("\"vm\":\"vm-"), "the list\n{shown}");
+    assert!(shown.contains("40 HTTP/2 200"), "who waits passes\n{shown}");
     assert!(
         shown.contains("HTTP/2 429") && shown.contains("tidegate-limit: request_rate"),
         "{shown}"
