@@ -9,7 +9,7 @@ use super::arrive::{refuse, sizes};
 use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
-use super::{line, outcome, patience};
+use super::{blackout, line, outcome, patience};
 use crate::admit::{Entry, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
@@ -30,22 +30,61 @@ pub(super) async fn judge(
     let form = form(&asked, upstream.config().speech.dialect);
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     sizes(head, stage).map_err(Stop::Answer)?;
-    let said = match form {
+    let mut said = match form {
         None => Said::Unread,
         Some(form) => said::read(session, stage, form).await?,
     };
+    if let Said::Rpc(known) = &mut said {
+        stage.rpc_id = known.id.take();
+    }
+    let is_held = !upstream.health().is_steady();
+    if is_held {
+        blackout::hold(session, stage, upstream).await?;
+    }
     let now = match said {
-        Said::Unread => stage.shared.moment(stage.began),
+        Said::Unread if !is_held => stage.shared.moment(stage.began),
         _ => stage.shared.now(),
     };
-    let refused = admit(session, stage, upstream, &said, now).await?;
-    if let Said::Rpc(known) = said {
-        (stage.rpc_id, stage.token) = (known.id, known.session);
-    }
+    let refused = admit(session, stage, upstream, &said, Round::First, now).await?;
+    stage.said = match said {
+        Said::Rpc(mut known) => {
+            stage.token = known.session.take();
+            Said::Rpc(known)
+        }
+        // It names no operation, but may hold a password.
+        Said::Login(_) => Said::Unread,
+        said => said,
+    };
     match refused {
         None => Ok(()),
         Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
     }
+}
+
+/// Judges a request once more: it gave its units back, since its upstream was down.
+pub(super) async fn again(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+) -> Result<(), Stop> {
+    let said = std::mem::take(&mut stage.said);
+    let now = stage.shared.now();
+    let refused = admit(session, stage, upstream, &said, Round::Again, now).await?;
+    stage.said = said;
+    match refused {
+        None => Ok(()),
+        Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
+    }
+}
+
+/// How often a call was looked at before.
+enum Round {
+    /// Never: it is not known yet who calls.
+    First,
+    /// In line, where it was its turn.
+    Turn(Turn),
+    /// It was admitted, and gave back what it held.
+    Again,
 }
 
 /// Claims every limit of the call, once it is its turn; the refusal where it may not pass.
@@ -54,9 +93,10 @@ async fn admit(
     stage: &mut Stage,
     upstream: &Upstream,
     said: &Said,
+    round: Round,
     now: Moment,
 ) -> Result<Option<Refusal>, Stop> {
-    let mut entry = enter(session, stage, upstream, said, None, now).map_err(Stop::Answer)?;
+    let mut entry = enter(session, stage, upstream, said, round, now).map_err(Stop::Answer)?;
     loop {
         let waiting = match entry {
             Entry::Passed(claim) => {
@@ -74,7 +114,8 @@ async fn admit(
         };
         // The call borrows from the request, which was read from meanwhile: it is looked at anew.
         let now = stage.shared.now();
-        entry = enter(session, stage, upstream, said, Some(turn), now).map_err(Stop::Answer)?;
+        let round = Round::Turn(turn);
+        entry = enter(session, stage, upstream, said, round, now).map_err(Stop::Answer)?;
     }
 }
 
@@ -127,12 +168,12 @@ fn enter(
     stage: &mut Stage,
     upstream: &Upstream,
     said: &Said,
-    turn: Option<Turn>,
+    round: Round,
     now: Moment,
 ) -> Result<Entry, Answer> {
     let asked = &asked(session, stage, upstream, said)?;
     let head = session.req_header();
-    if turn.is_none() {
+    if matches!(round, Round::First) {
         meet(head, stage, upstream, asked, said, now);
     }
     let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
@@ -144,9 +185,9 @@ fn enter(
         patience::terms(&call, &head.headers, upstream.config(), weight)
     };
     let stack = upstream.stack();
-    Ok(match turn {
-        None => stack.enter(&call, terms, now),
-        Some(turn) => stack.resume(&call, terms, turn, now),
+    Ok(match round {
+        Round::First | Round::Again => stack.enter(&call, terms, now),
+        Round::Turn(turn) => stack.resume(&call, terms, turn, now),
     })
 }
 
@@ -191,14 +232,19 @@ fn meet(
 pub(super) fn refused_by(stage: &mut Stage, upstream: usize, refusal: &Refusal) -> Answer {
     stage.who = Some(Who::Limit);
     stage.limit = Some(refusal.limit.clone());
-    let voice = stage.shared.people.home(upstream).map(|home| Voice {
+    let voice = voice(stage, upstream);
+    answer::refusal(refusal, voice.as_ref(), stage.shared.settings.ratelimit)
+}
+
+/// In whose words a refusal of this call is said.
+pub(super) fn voice(stage: &Stage, upstream: usize) -> Option<Voice<'_>> {
+    stage.shared.people.home(upstream).map(|home| Voice {
         dialect: home.dialect,
         spoken: stage.spoken,
         statuses: home.statuses,
         user: stage.met.name.as_deref(),
         rpc_id: stage.rpc_id.as_deref(),
-    });
-    answer::refusal(refusal, voice.as_ref(), stage.shared.settings.ratelimit)
+    })
 }
 
 fn certificate(stage: &Stage) -> Option<&[u8]> {

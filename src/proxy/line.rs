@@ -1,5 +1,6 @@
-//! Holding a request in line: its body is read in, then its client is watched, until it is its turn.
+//! Holding a request: its body is read in, then its client is watched, until what it waits for is here.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -19,14 +20,6 @@ const READ_IN: u64 = 56 * 1024;
 /// Longest wait of a call whose body is longer: whether its client is still there is not known.
 const UNWATCHED: Duration = Duration::from_secs(10);
 
-/// What ended a wait.
-enum End {
-    Turn(Turn),
-    /// The client is gone, or broke off.
-    Gone(Box<Error>),
-    TimeIsUp,
-}
-
 /// Holds a request until it is its turn, its time is up, or its client is gone: then it leaves the line
 /// at once.
 ///
@@ -37,21 +30,11 @@ pub(super) async fn hold(
     stage: &mut Stage,
     mut waiting: Waiting,
 ) -> Result<std::result::Result<Turn, Refusal>, Stop> {
-    stage.phase = Phase::Admission;
-    let is_watched = read_in(session, stage).await.map_err(broken)?;
-    let mut until = stage.shared.instant(waiting.until());
-    if !is_watched {
-        until = until.min(Instant::now() + UNWATCHED);
-    }
-    let end = {
-        let watch = watch(session, stage.exchange.as_deref(), is_watched);
-        tokio::select! {
-            biased;
-            turn = &mut waiting => End::Turn(turn),
-            gone = watch => End::Gone(gone),
-            () = tokio::time::sleep_until(until.into()) => End::TimeIsUp,
-        }
-    };
+    let longest = read_in(session, stage).await.map_err(broken)?;
+    let until = stage.shared.instant(waiting.until());
+    let until = longest.map_or(until, |longest| until.min(longest));
+    let turn = tokio::time::timeout_at(until.into(), &mut waiting);
+    let turn = watched(session, stage, longest.is_none(), turn).await;
     let now = stage.shared.now();
     let waited = now.since(waiting.joined());
     stage.waited += waited;
@@ -59,31 +42,52 @@ pub(super) async fn hold(
         let meters = &stage.shared.meters;
         meters.waited(upstream.name(), waiting.limit(), waited);
     }
-    match end {
-        End::Turn(turn) => Ok(Ok(turn)),
-        End::TimeIsUp => Ok(waiting.give_up(now)),
-        End::Gone(error) => Err(broken(error)),
+    match turn.map_err(broken)? {
+        Ok(turn) => Ok(Ok(turn)),
+        Err(_time_is_up) => Ok(waiting.give_up(now)),
     }
 }
 
-/// Makes ready to read the body in; false where it is too long for that.
-async fn read_in(session: &mut Session, stage: &mut Stage) -> Result<bool> {
+/// Waits until `awaited` is there.
+///
+/// # Errors
+/// When the client is gone, or broke off, before.
+pub(super) async fn watched<T>(
+    session: &mut Session,
+    stage: &Stage,
+    is_watched: bool,
+    awaited: impl Future<Output = T>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        come = awaited => Ok(come),
+        gone = watch(session, stage.exchange.as_deref(), is_watched) => Err(gone),
+    }
+}
+
+/// Makes ready to wait, and to read the body in meanwhile. Where that is too long, its client cannot be
+/// watched: then the moment until which it may wait at most.
+///
+/// # Errors
+/// When the client is gone.
+pub(super) async fn read_in(session: &mut Session, stage: &mut Stage) -> Result<Option<Instant>> {
+    stage.phase = Phase::Admission;
     if session.is_body_done() {
-        return Ok(true);
+        return Ok(None);
     }
     let head = session.req_header();
     let announced = head.headers.get(CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.trim().parse::<u64>().ok());
     // A body in chunks says its length only at its end.
     if announced.is_none_or(|length| length > READ_IN) {
-        return Ok(false);
+        return Ok(Some(Instant::now() + UNWATCHED));
     }
     if head.headers.contains_key(EXPECT) && !stage.continued {
         session.write_continue_response().await?;
         stage.continued = true;
     }
     session.as_mut().enable_retry_buffering();
-    Ok(true)
+    Ok(None)
 }
 
 /// Reads the rest of the body, then waits for the client to go: it ends when the client is gone.
