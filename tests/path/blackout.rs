@@ -228,3 +228,33 @@ async fn a_body_too_long_to_be_kept_waits_too_and_goes_up_whole() {
     }
     all_given_back(&gate).await;
 }
+
+#[tokio::test]
+async fn a_call_whose_operation_stands_in_its_body_waits_like_others() {
+    let absent = Absent::new();
+    let text = plain(absent.address(), "blackout = \"60s\"");
+    let gate = gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""));
+    let mut asked = JoinSet::new();
+    for (target, body) in [("/api", RPC), ("/sdk", SOAP)].repeat(4) {
+        let address = gate.http()[0];
+        asked.spawn(async move {
+            let mut client = Client::connect(address).await;
+            (
+                client.post(target, body.as_bytes()).await,
+                hash_of(body.as_bytes()),
+            )
+        });
+    }
+    until("they wait", || {
+        down_for(&gate).is_some() && gate.in_flight() == 8
+    })
+    .await;
+    let origin = absent.start();
+    while let Some(answer) = asked.join_next().await {
+        let (answer, hash) = answer.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["body_hash"], hash);
+    }
+    assert_eq!(origin.seen.requests(), 8);
+    all_given_back(&gate).await;
+}
