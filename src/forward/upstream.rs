@@ -291,9 +291,10 @@ impl Upstream {
             Ok(stream) => Ok(Io::tls(stream)),
             Err(error) => Err(Failure {
                 // What speaks TLS, but not as it should, is there: to wait for it would not help.
-                is_down: !error
+                is_down: error
                     .get_ref()
-                    .is_some_and(|inner| inner.is::<rustls::Error>()),
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                    .is_none(),
                 ..failed(UpstreamFault::Tls, &error.to_string())
             }),
         }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, hash_of};
 use crate::support::{all_given_back, gate, limit, plain, until};
+use crate::tls::folder;
 
 const LIMITS: &str = r#"
 [upstream.limits.upstream_connections]
@@ -257,4 +258,21 @@ async fn a_call_whose_operation_stands_in_its_body_waits_like_others() {
     }
     assert_eq!(origin.seen.requests(), 8);
     all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn the_access_log_says_who_ended_it_and_how_long_it_waited() {
+    let absent = Absent::new();
+    let access = folder("blackout").join("access.log");
+    let log = format!("format = \"json\"\naccess = \"{}\"", access.display());
+    let text = plain(absent.address(), "blackout = \"300ms\"");
+    let gate = gate(&text.replace("access = \"off\"", &log));
+    let mut client = Client::connect(gate.http()[0]).await;
+    assert_eq!(client.get("/api/x").await.status, 503);
+    let lines = || std::fs::read_to_string(&access).unwrap_or_default();
+    until("the line is there", || lines().ends_with('\n')).await;
+    let line: serde_json::Value = serde_json::from_str(lines().trim()).unwrap();
+    assert!(line["wait_seconds"].as_f64() >= Some(0.3), "{line}");
+    assert_eq!(line["ending"], "UA", "{line}");
+    assert_eq!(line["retries"], 0, "nothing was sent: {line}");
 }
