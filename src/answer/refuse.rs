@@ -1,11 +1,13 @@
 //! A refusal by a limit, in words that name the limit, how full it is and when to come back.
 
+use std::time::Duration;
+
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 
-use super::problem::Problem;
+use super::problem::{Problem, problem};
 use super::{Answer, TIDEGATE_LIMIT};
 use crate::call::{Dialect, Reason, Refusal, Spoken};
-use crate::dialect::refusal::{Refused, Statuses, words};
+use crate::dialect::refusal::{Refused, Statuses, Worded, unavailable, words};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -33,27 +35,31 @@ pub struct Voice<'a> {
 impl Voice<'_> {
     /// `answer`, which names the limit in general words, in the words of the API.
     fn say(&self, refusal: &Refusal, detail: &str, answer: &mut Answer) {
-        let said = words(
-            self.dialect,
-            self.spoken,
-            &Refused {
-                limit: &refusal.limit,
-                status: refusal.status,
-                message: detail,
-                user: self.user,
-                rate: (!refusal.window.is_zero()).then_some((refusal.ceiling, refusal.window)),
-                rpc_id: self.rpc_id,
-            },
-            self.statuses,
+        let refused = Refused {
+            limit: &refusal.limit,
+            status: refusal.status,
+            message: detail,
+            user: self.user,
+            rate: (!refusal.window.is_zero()).then_some((refusal.ceiling, refusal.window)),
+            rpc_id: self.rpc_id,
+        };
+        put(
+            words(self.dialect, self.spoken, &refused, self.statuses),
+            answer,
         );
-        if let Some(said) = said {
-            answer.status = said.status;
-            answer.body = said.body;
-            for (name, value) in &mut answer.headers {
-                if *name == CONTENT_TYPE {
-                    *value = HeaderValue::from_static(said.content_type);
-                }
-            }
+    }
+}
+
+/// Says `said`, where there are such words, in place of what `answer` says.
+fn put(said: Option<Worded>, answer: &mut Answer) {
+    let Some(said) = said else {
+        return;
+    };
+    answer.status = said.status;
+    answer.body = said.body;
+    for (name, value) in &mut answer.headers {
+        if *name == CONTENT_TYPE {
+            *value = HeaderValue::from_static(said.content_type);
         }
     }
 }
@@ -101,6 +107,23 @@ pub fn refusal(refusal: &Refusal, voice: Option<&Voice<'_>>, ratelimit: bool) ->
     answer
 }
 
+/// The answer to a call whose upstream is down, with the time after which to come back.
+#[must_use]
+pub fn upstream_down(retry_after: Duration, voice: Option<&Voice<'_>>) -> Answer {
+    let seconds = whole_seconds(retry_after).max(1);
+    let detail = format!("the upstream cannot be reached; come back in {seconds} s");
+    let mut answer = problem(503, &detail);
+    if let Some(voice) = voice {
+        let (dialect, spoken) = (voice.dialect, voice.spoken);
+        let said = unavailable(dialect, spoken, &detail, voice.rpc_id, voice.statuses);
+        put(said, &mut answer);
+    }
+    answer
+        .headers
+        .push((RETRY_AFTER, HeaderValue::from(seconds)));
+    answer
+}
+
 /// The answer on a socket over a connection limit.
 #[must_use]
 pub fn connections_refusal(limit: &str, ceiling: u64, ratelimit: bool) -> Answer {
@@ -110,8 +133,8 @@ pub fn connections_refusal(limit: &str, ceiling: u64, ratelimit: bool) -> Answer
         reason: Reason::Full,
         in_use: ceiling,
         ceiling,
-        window: std::time::Duration::ZERO,
-        retry_after: std::time::Duration::from_secs(1),
+        window: Duration::ZERO,
+        retry_after: Duration::from_secs(1),
     };
     refusal(&full, None, ratelimit)
 }
@@ -140,6 +163,10 @@ fn name_limit(answer: &mut Answer, limit: &str) {
     }
 }
 
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// `RateLimit-Policy` and `RateLimit` of the limit that refused, sections 3 and 4 of the draft.
 fn ratelimit_fields(answer: &mut Answer, refusal: &Refusal, seconds: u64) {
     let Refusal {
@@ -152,7 +179,7 @@ fn ratelimit_fields(answer: &mut Answer, refusal: &Refusal, seconds: u64) {
         format!("\"{limit}\";q={ceiling};qu=\"concurrent-requests\"")
     } else {
         // The window is a whole number of seconds there.
-        let window = window.as_secs() + u64::from(window.subsec_nanos() > 0);
+        let window = whole_seconds(*window);
         format!("\"{limit}\";q={ceiling};w={window}")
     };
     let state = format!("\"{limit}\";r=0;t={seconds}");
@@ -165,8 +192,6 @@ fn ratelimit_fields(answer: &mut Answer, refusal: &Refusal, seconds: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn refused(status: u16, window: Duration, retry_after: Duration) -> Refusal {

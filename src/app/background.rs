@@ -1,4 +1,5 @@
-//! What goes on beside requests: names resolved anew, certificates reloaded, idle things forgotten.
+//! What goes on beside requests: names resolved anew, upstreams that are down asked whether they are back,
+//! certificates reloaded, idle things forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, identities: &Identitie
     }
     for upstream in shared.hosts.all() {
         helm.spawn(call_due(shared.clone(), upstream.stack().clone()));
+        helm.spawn(upstream.clone().watch_over());
     }
     for identity in [&identities.https, &identities.admin].into_iter().flatten() {
         helm.spawn(identity.clone().watch(CERTIFICATES));

@@ -331,8 +331,9 @@ impl Drop for Running {
 
 fn proxy(shared: Arc<Shared>, worker: usize) -> Arc<HttpProxy<Gate>> {
     let conf = ServerConf {
-        // The first attempt and one more, where `proxy::fail` says that it is safe.
-        max_retries: 2,
+        // `proxy::fail` says when another attempt is safe: once after an exchange that broke, and each
+        // time when no connection was had.
+        max_retries: 32,
         // Pingora's own idle pool stays empty: see `forward`.
         upstream_keepalive_pool_size: 1,
         ..ServerConf::default()

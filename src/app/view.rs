@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::operator::Names;
 use crate::call::SessionKind;
@@ -240,11 +240,13 @@ fn listener_row(listener: &Listener) -> ListenerRow {
 
 fn upstream_row(upstream: &Upstream) -> UpstreamRow {
     let view = upstream.pool().view();
+    let down_for = upstream.health().down_for(Instant::now());
     UpstreamRow {
         name: upstream.name().clone(),
         open: u64::try_from(view.open).unwrap_or(u64::MAX),
         idle: u64::try_from(view.idle).unwrap_or(u64::MAX),
         limit: view.limit.unwrap_or(0),
+        down_for_seconds: down_for.map(|time| time.as_secs()),
         errors: upstream.faults(),
     }
 }

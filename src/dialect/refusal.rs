@@ -82,6 +82,30 @@ pub fn words(
     }
 }
 
+/// That the upstream cannot be reached, likewise.
+#[must_use]
+pub fn unavailable(
+    dialect: Dialect,
+    spoken: Spoken,
+    message: &str,
+    rpc_id: Option<&str>,
+    statuses: Statuses,
+) -> Option<Worded> {
+    let refused = Refused {
+        limit: "upstream_down",
+        status: 503,
+        message,
+        user: None,
+        rate: None,
+        rpc_id,
+    };
+    match dialect {
+        // It has no word of its own for this; 423 would say that the resource is busy.
+        Dialect::Skytap => Some(plain_error(&refused, refused.status)),
+        _ => words(dialect, spoken, &refused, statuses),
+    }
+}
+
 /// A localizable message of vAPI.
 #[derive(Serialize)]
 struct Localizable<'a> {

@@ -32,6 +32,7 @@ pub struct Dial {
     group: SocketGroup,
     complete: AtomicBool,
     connected: AtomicBool,
+    down: AtomicBool,
     reused: AtomicBool,
     /// Longest silence of the upstream; zero: any.
     patience: Duration,
@@ -60,6 +61,7 @@ impl Dial {
             group,
             complete: AtomicBool::new(false),
             connected: AtomicBool::new(false),
+            down: AtomicBool::new(false),
             reused: AtomicBool::new(false),
             patience: patience.unwrap_or_default(),
             upgraded: AtomicBool::new(false),
@@ -133,6 +135,12 @@ impl Dial {
         self.connected.load(Ordering::Acquire)
     }
 
+    /// Whether no connection was had because the upstream is down.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
     /// Whether the connection had carried another request before.
     #[must_use]
     pub fn is_reused(&self) -> bool {
@@ -162,7 +170,13 @@ impl Dial {
                 self.reused.store(true, Ordering::Release);
                 Ok((io, ticket))
             }
-            Checkout::Vacant(ticket) => Ok((self.upstream.connect().await?, ticket)),
+            Checkout::Vacant(ticket) => match self.upstream.connect(self.group).await {
+                Ok(io) => Ok((io, ticket)),
+                Err(failure) => {
+                    self.down.store(failure.is_down, Ordering::Release);
+                    Err(failure.fault)
+                }
+            },
             Checkout::Full(_) => Err(UpstreamFault::NoSocket),
         }
     }

@@ -5,6 +5,7 @@
 //!                                                                            ├─ new socket, if every cap has room
 //!                                                                            ├─ idle socket of another thread
 //!                                                                            └─ evict an idle one, dial anew
+//!   no connection ─▶ Health: down; one Upstream::watch_over asks until it is back, then calls go by a ramp
 //!   response complete ─▶ Wire dropped by Pingora ─▶ Pool::put, or closed
 //! ```
 //!
@@ -14,9 +15,11 @@
 mod dial;
 mod fault;
 pub mod headers;
+mod health;
 mod io;
 mod lines;
 mod pool;
+mod probe;
 mod resolve;
 mod rest;
 mod send;
@@ -26,6 +29,7 @@ mod wire;
 
 pub use dial::Dial;
 pub use fault::UpstreamFault;
+pub use health::{Door, Health, Pass, Place};
 pub use lines::Lines;
 pub use pool::{Pool, PoolView};
 pub use resolve::Addresses;

@@ -1,8 +1,7 @@
 //! One upstream while the gate runs: its stack of limits, its sockets, its names.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
@@ -10,11 +9,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::Dial;
 use super::fault::{FaultCounts, UpstreamFault};
 use super::headers::{Rewriter, has_hop_by_hop};
+use super::health::Health;
 use super::io::Io;
 use super::pool::Pool;
 use super::resolve::Addresses;
@@ -47,7 +48,7 @@ pub struct Upstream {
     rewriter: Rewriter,
     tls: Option<Tls>,
     faults: FaultCounts,
-    unreachable: AtomicBool,
+    health: Health,
     template: HttpPeer,
 }
 
@@ -108,7 +109,7 @@ impl Upstream {
             rewriter: Rewriter::new(config),
             tls,
             faults: FaultCounts::default(),
-            unreachable: AtomicBool::new(false),
+            health: Health::default(),
             template: template(config),
             config: config.clone(),
         }))
@@ -148,6 +149,12 @@ impl Upstream {
     #[must_use]
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// Whether it can be reached.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// What it does to headers.
@@ -190,62 +197,74 @@ impl Upstream {
 
     /// Resolves its name anew. When the addresses changed, idle sockets to the old ones are closed.
     pub async fn refresh_addresses(&self) {
-        match self.addresses.refresh().await {
-            Ok(false) => {}
-            Ok(true) => {
-                let addresses = self.addresses.current();
-                tracing::info!(upstream = %self.config.name, ?addresses, "addresses changed");
-                self.pool.clear();
-            }
-            Err(error) => {
-                tracing::warn!(
-                    upstream = %self.config.name,
-                    host = %self.config.address.host,
-                    %error,
-                    "the name does not resolve; the last known addresses stay"
-                );
-            }
+        if let Err(error) = self.resolve().await {
+            tracing::warn!(
+                upstream = %self.config.name,
+                host = %self.config.address.host,
+                %error,
+                "the name does not resolve; the last known addresses stay"
+            );
         }
+    }
+
+    async fn resolve(&self) -> std::io::Result<()> {
+        if self.addresses.refresh().await? {
+            let addresses = self.addresses.current();
+            tracing::info!(upstream = %self.config.name, ?addresses, "addresses changed");
+            self.pool.clear();
+        }
+        Ok(())
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {
         self.config.connect_timeout
     }
 
-    /// A new connection, TLS included, within `connect_timeout`. Tries each address in turn.
-    pub(super) async fn connect(&self) -> Result<Io, UpstreamFault> {
-        if self.addresses.current().is_empty() {
-            // The name had no address yet: ask once more, for this caller's sake.
-            self.refresh_addresses().await;
-        }
+    /// A new connection for a call of `group`, TLS included, within `connect_timeout`. Tries each address
+    /// in turn, and takes note of whether the upstream is down.
+    pub(super) async fn connect(&self, group: SocketGroup) -> Result<Io, Failure> {
         let connected = timeout(self.config.connect_timeout, self.connect_any())
             .await
             .unwrap_or_else(|_| Err(failed(UpstreamFault::ConnectTimeout, "connect_timeout")));
+        match &connected {
+            Ok(_) => self.note_reachable(),
+            Err(failure) if failure.is_down => self.note_unreachable(group, failure),
+            Err(failure) => tracing::debug!(
+                upstream = %self.config.name, reason = failure.fault.as_str(),
+                detail = %failure.detail, "no connection"
+            ),
+        }
         connected
-            .inspect(|_| self.note_reachable())
-            .map_err(|failure| self.note_unreachable(&failure))
     }
 
-    fn note_reachable(&self) {
-        if self.unreachable.swap(false, Ordering::Relaxed) {
-            tracing::info!(upstream = %self.config.name, "reachable again");
+    pub(super) fn note_reachable(&self) {
+        if let Some(outage) = self.health.found(Instant::now()) {
+            tracing::info!(
+                upstream = %self.config.name, down_for_seconds = outage.lasted.as_secs_f64(),
+                waiting = outage.waiting, "reachable again"
+            );
         }
     }
 
     /// Said once, when it begins: each call that meets it is counted, and stands in the access log.
-    fn note_unreachable(&self, failure: &Failure) -> UpstreamFault {
-        if !self.unreachable.swap(true, Ordering::Relaxed) {
+    fn note_unreachable(&self, group: SocketGroup, failure: &Failure) {
+        if self.health.lost(group, Instant::now()) {
             tracing::warn!(
                 upstream = %self.config.name, reason = failure.fault.as_str(), detail = %failure.detail,
                 "cannot be reached"
             );
         }
-        failure.fault
     }
 
     async fn connect_any(&self) -> Result<Io, Failure> {
+        let host = &self.config.address.host;
+        if self.addresses.current().is_empty() {
+            // The name had no address yet: ask once more, for this caller's sake.
+            let asked = self.resolve().await;
+            asked.map_err(|error| failed(UpstreamFault::Resolve, &format!("{host}: {error}")))?;
+        }
         let addresses = self.addresses.current();
-        let mut failure = failed(UpstreamFault::Resolve, &self.config.address.host);
+        let mut failure = failed(UpstreamFault::Resolve, host);
         // Each address gets its share of the time, so that a dead first one leaves some for the rest.
         let share =
             self.config.connect_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(1);
@@ -270,20 +289,30 @@ impl Upstream {
         };
         match tls.connector.connect(tls.name.clone(), stream).await {
             Ok(stream) => Ok(Io::tls(stream)),
-            Err(error) => Err(failed(UpstreamFault::Tls, &error.to_string())),
+            Err(error) => Err(Failure {
+                // What speaks TLS, but not as it should, is there: to wait for it would not help.
+                is_down: error
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                    .is_none(),
+                ..failed(UpstreamFault::Tls, &error.to_string())
+            }),
         }
     }
 }
 
-/// Why a connection was not had, with what the system or the peer said.
-struct Failure {
-    fault: UpstreamFault,
+/// Why a connection was not had, with what the system or the peer said. Nothing was sent.
+pub(super) struct Failure {
+    pub(super) fault: UpstreamFault,
+    /// Nobody is there; so it may be worth waiting until somebody is.
+    pub(super) is_down: bool,
     detail: String,
 }
 
 fn failed(fault: UpstreamFault, detail: &str) -> Failure {
     Failure {
         fault,
+        is_down: true,
         detail: detail.to_owned(),
     }
 }

@@ -8,6 +8,7 @@
 //! | how many at a time an upstream takes without getting slower | [`Gradient`] | an estimate |
 //! | who was told to come back when | [`Promises`] | a moment for each, never more in a second than fit |
 //! | calls that wait for any of these, users in turn | [`Line`] | yes: what comes free goes to the next in line |
+//! | calls to an upstream that came back | [`Ramp`] | a moment for each |
 //!
 //! Nothing here reads a clock: whoever asks says what the time is.
 
@@ -18,6 +19,7 @@ mod line;
 mod moment;
 mod pace;
 mod promise;
+mod ramp;
 mod rate;
 mod seats;
 mod sync;
@@ -30,6 +32,7 @@ pub use line::{Ahead, Bounds, Joined, Line, Newcomer, Rank, Spot, Standing};
 pub use moment::{Denied, Moment};
 pub use pace::{Arrival, Pace};
 pub use promise::Promises;
+pub use ramp::Ramp;
 pub use rate::{Offer, Rate};
 pub use seats::{Seat, Seats};
 pub(crate) use sync::{AtomicU64, Mutex, MutexGuard, Ordering, own_place};

@@ -115,6 +115,9 @@ pub struct UpstreamRow {
     pub idle: u64,
     /// Most that may be open.
     pub limit: u64,
+    /// How long it has not been reachable; left out while it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down_for_seconds: Option<u64>,
     /// Failures between the gate and it, by reason.
     #[serde(skip)]
     pub errors: Vec<(&'static str, u64)>,
@@ -226,6 +229,7 @@ pub(crate) fn sample() -> Snapshot {
             open: 9,
             idle: 4,
             limit: 2048,
+            down_for_seconds: None,
             errors: vec![("connect_refused", 2)],
         }],
         certificates: vec![CertificateRow {

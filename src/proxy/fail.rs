@@ -5,18 +5,18 @@ use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
 use super::stage::Stage;
-use super::write;
+use super::{blackout, write};
 use crate::answer::{self, Answer};
 use crate::forward::UpstreamFault;
 use crate::observe::{Phase, Who};
 
-/// No connection was had. Every address was tried already, and nothing was sent.
+/// No connection was had. Every address was tried already, and nothing was sent: it may wait for the upstream.
 #[expect(
     clippy::unnecessary_box_returns,
     reason = "Pingora passes its errors boxed"
 )]
-pub(super) fn unconnected(mut error: Box<Error>) -> Box<Error> {
-    error.set_retry(false);
+pub(super) fn unconnected(session: &Session, mut error: Box<Error>, stage: &Stage) -> Box<Error> {
+    error.set_retry(blackout::tries_again(session, stage));
     error
 }
 
@@ -100,9 +100,16 @@ fn by_upstream(error: &Error, stage: &mut Stage) -> Answer {
         Who::Upstream
     });
     // Failures to connect were counted where they happened.
-    let connected = stage.dial.as_ref().is_some_and(|dial| dial.is_connected());
-    if let Some(upstream) = stage.upstream.as_ref().filter(|_| connected) {
-        upstream.note_fault(fault);
+    let dial = stage.dial.as_ref();
+    let connected = dial.is_some_and(|dial| dial.is_connected());
+    let is_down = dial.is_some_and(|dial| dial.is_down());
+    if let Some(upstream) = stage.upstream.clone() {
+        if is_down {
+            return blackout::refused(stage, &upstream);
+        }
+        if connected {
+            upstream.note_fault(fault);
+        }
     }
     let mut answer = answer::problem(fault.status(), fault.detail());
     if answer.status == 503 {

@@ -9,7 +9,7 @@ use super::arrive::{refuse, sizes};
 use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
-use super::{line, outcome, patience};
+use super::{blackout, line, outcome, patience};
 use crate::admit::{Entry, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
@@ -30,29 +30,86 @@ pub(super) async fn judge(
     let form = form(&asked, upstream.config().speech.dialect);
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     sizes(head, stage).map_err(Stop::Answer)?;
+    let is_steady = upstream.health().is_steady();
     let (said, entry) = match form {
-        None => {
+        None if is_steady => {
             let now = stage.shared.moment(stage.began);
             let said = Said::Unread;
-            let entry = enter(session, stage, upstream, (&asked, &said), None, now);
+            let round = Round::First;
+            let entry = enter(session, stage, upstream, (&asked, &said), round, now);
             (said, entry)
         }
-        Some(form) => {
-            let said = said::read(session, stage, form).await?;
-            let now = stage.shared.now();
+        _ => {
+            let said = said(session, stage, upstream, form).await?;
             let asked = self::asked(session, stage, upstream, &said).map_err(Stop::Answer)?;
-            let entry = enter(session, stage, upstream, (&asked, &said), None, now);
+            let now = stage.shared.now();
+            let round = Round::First;
+            let entry = enter(session, stage, upstream, (&asked, &said), round, now);
             (said, entry)
         }
     };
     let refused = admit(session, stage, upstream, &said, entry).await?;
-    if let Said::Rpc(known) = said {
-        (stage.rpc_id, stage.token) = (known.id, known.session);
-    }
+    stage.said = match said {
+        Said::Rpc(mut known) => {
+            stage.token = known.session.take();
+            Said::Rpc(known)
+        }
+        // It names no operation, but may hold a password.
+        Said::Login(_) => Said::Unread,
+        said => said,
+    };
     match refused {
         None => Ok(()),
         Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
     }
+}
+
+/// Reads what the body has to say, and waits for the upstream while it is down.
+async fn said(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    form: Option<Form>,
+) -> Result<Said, Stop> {
+    let mut said = match form {
+        None => Said::Unread,
+        Some(form) => said::read(session, stage, form).await?,
+    };
+    if let Said::Rpc(known) = &mut said {
+        stage.rpc_id = known.id.take();
+    }
+    if !upstream.health().is_steady() {
+        blackout::hold(session, stage, upstream).await?;
+    }
+    Ok(said)
+}
+
+/// Judges a request once more, which gave its units back: it is in line again by its age.
+pub(super) async fn again(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+) -> Result<(), Stop> {
+    let said = std::mem::take(&mut stage.said);
+    let now = stage.shared.now();
+    let asked = asked(session, stage, upstream, &said).map_err(Stop::Answer)?;
+    let entry = enter(session, stage, upstream, (&asked, &said), Round::Again, now);
+    let refused = admit(session, stage, upstream, &said, entry).await?;
+    stage.said = said;
+    match refused {
+        None => Ok(()),
+        Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
+    }
+}
+
+/// How often a call was looked at before.
+enum Round {
+    /// Never: it is not known yet who calls.
+    First,
+    /// In line, where it was its turn.
+    Turn(Turn),
+    /// It was admitted, and gave back what it held.
+    Again,
 }
 
 /// Holds the call until it has every limit; the refusal where it may not pass.
@@ -81,7 +138,8 @@ async fn admit(
         // The call borrows from the request, which was read from meanwhile: it is looked at anew.
         let now = stage.shared.now();
         let asked = asked(session, stage, upstream, said).map_err(Stop::Answer)?;
-        entry = enter(session, stage, upstream, (&asked, said), Some(turn), now);
+        let round = Round::Turn(turn);
+        entry = enter(session, stage, upstream, (&asked, said), round, now);
     }
 }
 
@@ -134,11 +192,11 @@ fn enter(
     stage: &mut Stage,
     upstream: &Upstream,
     (asked, said): (&Asked<'_>, &Said),
-    turn: Option<Turn>,
+    round: Round,
     now: Moment,
 ) -> Entry {
     let head = session.req_header();
-    if turn.is_none() {
+    if matches!(round, Round::First) {
         meet(head, stage, upstream, asked, said, now);
     }
     let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
@@ -150,9 +208,9 @@ fn enter(
         patience::terms(&call, &head.headers, upstream.config(), weight)
     };
     let stack = upstream.stack();
-    match turn {
-        None => stack.enter(&call, terms, now),
-        Some(turn) => stack.resume(&call, terms, turn, now),
+    match round {
+        Round::First | Round::Again => stack.enter(&call, terms, now),
+        Round::Turn(turn) => stack.resume(&call, terms, turn, now),
     }
 }
 
@@ -197,14 +255,19 @@ fn meet(
 pub(super) fn refused_by(stage: &mut Stage, upstream: usize, refusal: &Refusal) -> Answer {
     stage.who = Some(Who::Limit);
     stage.limit = Some(refusal.limit.clone());
-    let voice = stage.shared.people.home(upstream).map(|home| Voice {
+    let voice = voice(stage, upstream);
+    answer::refusal(refusal, voice.as_ref(), stage.shared.settings.ratelimit)
+}
+
+/// In whose words a refusal of this call is said.
+pub(super) fn voice(stage: &Stage, upstream: usize) -> Option<Voice<'_>> {
+    stage.shared.people.home(upstream).map(|home| Voice {
         dialect: home.dialect,
         spoken: stage.spoken,
         statuses: home.statuses,
         user: stage.met.name.as_deref(),
         rpc_id: stage.rpc_id.as_deref(),
-    });
-    answer::refusal(refusal, voice.as_ref(), stage.shared.settings.ratelimit)
+    })
 }
 
 fn certificate(stage: &Stage) -> Option<&[u8]> {

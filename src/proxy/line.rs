@@ -1,12 +1,12 @@
-//! Holding a request in line: its body is read in, then its client is watched, until it is its turn.
+//! Holding a request: its body is read in, then its client is watched, until what it waits for is here.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use pingora_error::{Error, Result};
+use pingora_error::Result;
 use pingora_proxy::Session;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::said::{PREFIX, Stop, broken};
 use super::stage::Stage;
@@ -19,14 +19,6 @@ use crate::observe::Phase;
 /// that announces no length, as much as [`PREFIX`] is.
 const READ_IN: u64 = 56 * 1024;
 
-/// What ended a wait.
-enum End {
-    Turn(Turn),
-    /// The client is gone, or broke off.
-    Gone(Box<Error>),
-    TimeIsUp,
-}
-
 /// Holds a request until it is its turn, its time is up, or its client is gone: then it leaves the line
 /// at once.
 ///
@@ -37,21 +29,9 @@ pub(super) async fn hold(
     stage: &mut Stage,
     mut waiting: Waiting,
 ) -> Result<std::result::Result<Turn, Refusal>, Stop> {
-    stage.phase = Phase::Admission;
-    let most = readable(session, stage).await.map_err(broken)?;
     let until = stage.shared.instant(waiting.until());
-    let end = {
-        let watch = watch(session, stage, most);
-        tokio::select! {
-            biased;
-            turn = &mut waiting => End::Turn(turn),
-            end = watch => end,
-            () = sleep_until(until.into()) => End::TimeIsUp,
-        }
-    };
-    if let Some(exchange) = &stage.exchange {
-        exchange.read_little(false);
-    }
+    let turn = timeout_at(until.into(), &mut waiting);
+    let turn = watched(session, stage, turn).await;
     let now = stage.shared.now();
     let waited = now.since(waiting.joined());
     stage.waited += waited;
@@ -59,11 +39,33 @@ pub(super) async fn hold(
         let meters = &stage.shared.meters;
         meters.waited(upstream.name(), waiting.limit(), waited);
     }
-    match end {
-        End::Turn(turn) => Ok(Ok(turn)),
-        End::TimeIsUp => Ok(waiting.give_up(now)),
-        End::Gone(error) => Err(broken(error)),
+    match turn? {
+        Some(Ok(turn)) => Ok(Ok(turn)),
+        Some(Err(_)) | None => Ok(waiting.give_up(now)),
     }
+}
+
+/// Waits until `awaited` is there. `None` where it took longer than a call may wait whose client cannot be
+/// watched.
+///
+/// # Errors
+/// When the client is gone, or broke off, before.
+pub(super) async fn watched<T>(
+    session: &mut Session,
+    stage: &mut Stage,
+    awaited: impl Future<Output = T>,
+) -> Result<Option<T>, Stop> {
+    stage.phase = Phase::Admission;
+    let most = readable(session, stage).await.map_err(broken)?;
+    let come = tokio::select! {
+        biased;
+        come = awaited => Ok(Some(come)),
+        end = watch(session, stage, most) => end.map(|()| None),
+    };
+    if let Some(exchange) = &stage.exchange {
+        exchange.read_little(false);
+    }
+    come.map_err(broken)
 }
 
 /// Makes ready to read the body in: up to how many bytes; none where it announces to be too long for that.
@@ -91,9 +93,9 @@ async fn readable(session: &mut Session, stage: &mut Stage) -> Result<usize> {
     Ok(PREFIX)
 }
 
-/// Reads the body as far as it may, then waits for the client to go. Where the body is not whole by then,
-/// nothing tells whether the client is still there, and the wait is cut short.
-async fn watch(session: &mut Session, stage: &mut Stage, most: usize) -> End {
+/// Reads the body as far as it may, then waits for the client to go: that is the error. Where the body is
+/// not whole by then, nothing tells whether the client is still there, and the wait is cut short.
+async fn watch(session: &mut Session, stage: &mut Stage, most: usize) -> Result<()> {
     loop {
         let done = session.is_body_done();
         if done && let Some(exchange) = &stage.exchange {
@@ -101,12 +103,10 @@ async fn watch(session: &mut Session, stage: &mut Stage, most: usize) -> End {
         }
         if !done && stage.read_ahead >= most {
             unwatched(stage).await;
-            return End::TimeIsUp;
+            return Ok(());
         }
-        match session.as_mut().read_body_or_idle(done).await {
-            Ok(piece) => stage.read_ahead += piece.as_ref().map_or(0, Bytes::len),
-            Err(gone) => return End::Gone(gone),
-        }
+        let piece = session.as_mut().read_body_or_idle(done).await?;
+        stage.read_ahead += piece.as_ref().map_or(0, Bytes::len);
         if let Some(exchange) = &stage.exchange {
             exchange.body_progress();
         }

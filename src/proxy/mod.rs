@@ -3,7 +3,8 @@
 //! ```text
 //!   early_request_filter      arrive::begin      who, when; over a connection limit?
 //!   request_filter            arrive::admit      where to, what class, claim of the stack   → refusal
-//!   upstream_peer             onward::dial       a socket under the caps
+//!   upstream_peer             blackout::ready    is it there? else units given back, held, claimed anew
+//!                             onward::dial       a socket under the caps
 //!   upstream_request_filter   onward::request    headers up
 //!   request_body_filter       body::request      sizes and deadlines of the body
 //!   upstream_response_filter  onward::response   end of the response, cap by Content-Length
@@ -14,6 +15,7 @@
 //! ```
 
 mod arrive;
+mod blackout;
 mod body;
 mod caller;
 mod fail;
@@ -45,7 +47,7 @@ use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use stage::Stage;
 
@@ -97,8 +99,9 @@ impl ProxyHttp for Gate {
         session: &mut Session,
         stage: &mut Box<Stage>,
     ) -> Result<Box<HttpPeer>> {
+        let is_anew = blackout::ready(session, stage).await?;
         self.shared.probe(Hook::Dial);
-        onward::dial(self.worker, session, stage)
+        onward::dial(self.worker, session, stage, is_anew)
     }
 
     async fn upstream_request_filter(
@@ -156,12 +159,12 @@ impl ProxyHttp for Gate {
 
     fn fail_to_connect(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &HttpPeer,
-        _: &mut Box<Stage>,
+        stage: &mut Box<Stage>,
         error: Box<Error>,
     ) -> Box<Error> {
-        fail::unconnected(error)
+        fail::unconnected(session, error, stage)
     }
 
     fn error_while_proxy(
@@ -186,6 +189,17 @@ impl ProxyHttp for Gate {
 
     /// Failures are in the access log, by letters, and counted: a line more would only flood the log.
     fn suppress_error_log(&self, _: &Session, _: &Box<Stage>, _: &Error) -> bool {
+        true
+    }
+
+    /// Nor of attempts: what was not had is counted, and what was sent twice stands in the access log.
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Box<Stage>,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
         true
     }
 

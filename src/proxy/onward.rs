@@ -19,9 +19,14 @@ use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
 use crate::observe::Phase;
 
-/// One attempt more: a connector for it, under the caps its claim stands for.
-pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Result<Box<HttpPeer>> {
-    if stage.attempts > 0 {
+/// One attempt more: a connector for it, under the caps its claim stands for, which may be a new one.
+pub(super) fn dial(
+    worker: usize,
+    session: &Session,
+    stage: &mut Stage,
+    is_anew: bool,
+) -> Result<Box<HttpPeer>> {
+    if stage.attempts > 0 && !is_anew {
         count_again(session, stage)?;
     }
     let (Some(upstream), Some(claim)) = (&stage.upstream, &stage.claim) else {

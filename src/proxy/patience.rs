@@ -31,13 +31,20 @@ pub fn terms(
     config: &config::Upstream,
     weight: NonZeroU32,
 ) -> Terms {
-    let stated = stated(headers);
-    let usual = usual(headers, &config.clients);
     Terms {
         rank: rank(call, &config.routes),
         weight,
-        patience: stated.into_iter().chain(usual).min().unwrap_or(UNKNOWN),
+        patience: of_client(headers, &config.clients),
     }
+}
+
+/// How long a request waits at most, by what its client says and is.
+pub(super) fn of_client(headers: &HeaderMap, clients: &[Client]) -> Duration {
+    let stated = stated(headers).into_iter();
+    stated
+        .chain(usual(headers, clients))
+        .min()
+        .unwrap_or(UNKNOWN)
 }
 
 /// The system cannot drain without logouts and polls; administrators get in when nobody else does.

@@ -11,13 +11,13 @@ use pingora_proxy::Session;
 use super::caller::Met;
 use super::orphan;
 use super::outcome::{self, LoginAnswer, Peeked};
-use super::said::Scan;
+use super::said::{Said, Scan};
 use super::shared::Shared;
 use crate::admit::Claim;
 use crate::answer::{Answer, Cap};
 use crate::call::{Class, Spoken};
 use crate::dialect::Secret;
-use crate::forward::{Dial, Upstream};
+use crate::forward::{Dial, Pass, Upstream};
 use crate::limit::Moment;
 use crate::listen::{Connection, Exchange};
 use crate::observe::{Destination, Ending, Phase, Record, Who};
@@ -49,6 +49,8 @@ pub struct Stage {
     pub(super) rpc_id: Option<String>,
     /// The token of a JSON-RPC call, which stood in its body, or of the session that a SOAP login came in.
     pub(super) token: Option<Secret>,
+    /// What the beginning of its body said, where it was read.
+    pub(super) said: Said,
     /// What watches the rest of a JSON-RPC call.
     pub(super) scan: Option<Scan>,
     /// The answer to a login, as it comes in.
@@ -63,8 +65,12 @@ pub struct Stage {
     pub(super) claim: Option<Claim>,
     pub(super) dial: Option<Arc<Dial>>,
     pub(super) attempts: u32,
-    /// Time spent in lines.
+    /// Time spent in lines, and waiting for an upstream that was down.
     pub(super) waited: Duration,
+    /// Of this, the time it waited for its upstream.
+    pub(super) held: Duration,
+    /// Its turn among those that waited for that.
+    pub(super) pass: Pass,
     pub(super) dispatched: Option<Instant>,
     pub(super) phase: Phase,
     pub(super) who: Option<Who>,
@@ -103,6 +109,7 @@ impl Stage {
             met: Met::default(),
             rpc_id: None,
             token: None,
+            said: Said::Unread,
             scan: None,
             login: None,
             peeked: None,
@@ -113,6 +120,8 @@ impl Stage {
             dial: None,
             attempts: 0,
             waited: Duration::ZERO,
+            held: Duration::ZERO,
+            pass: Pass::default(),
             dispatched: None,
             phase: Phase::Head,
             who: None,

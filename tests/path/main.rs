@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod blackout;
 mod connections;
 mod headers;
 mod limits;

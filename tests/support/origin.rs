@@ -58,6 +58,11 @@ impl Origin {
 
     async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, tls)
+    }
+
+    /// At a place that the test has taken before.
+    pub fn on(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let (gate, _) = watch::channel(0);
