@@ -31,10 +31,12 @@ type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
 #[derive(Debug)]
 #[must_use = "a claim that is not kept is given back at once"]
 pub struct Claim {
-    units: Units,
+    pub(super) units: Units,
+    /// Every limit that speaks of the call.
+    pub(super) rules: Rules,
     /// It holds a place among the logins in flight of its address.
     reservation: bool,
-    class: Class,
+    pub(super) class: Class,
     began: Moment,
     group: SocketGroup,
     cap: Option<usize>,
@@ -81,6 +83,7 @@ impl Stack {
         Ok(Claim {
             cap: self.smallest_cap(rules),
             units: Units::new(Arc::clone(self), held, *who, place),
+            rules,
             reservation,
             class: call.class,
             began: now,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::tally::Tally;
 use super::turn::{Grant, Guest};
 use super::who::Who;
+use super::yields::Yields;
 use crate::call::{Call, Class, Principal, Reason, Refusal, SessionKind};
 use crate::classify::Wanted;
 use crate::config::{Counts, Key, Limit, Mode, Route};
@@ -39,6 +40,8 @@ pub(super) struct Rule {
     pub(super) line: Option<RuleLine>,
     /// When the refused of a rate are to come back.
     pub(super) promises: Option<Promises<Principal, Principal>>,
+    /// How much of it is in force.
+    pub(super) yields: Yields,
 }
 
 /// The line before a rule: lanes and users are principals, a call in it is a [`Guest`], and is
@@ -125,6 +128,7 @@ impl Rule {
             line: line(limit),
             promises: (limit.counts == Counts::Requests)
                 .then(|| Promises::new(limit.limit, limit.window)),
+            yields: Yields::new(limit.limit),
         })
     }
 
@@ -166,8 +170,11 @@ impl Rule {
         }
     }
 
+    /// What `who` has to leave free: the reserved share, and what is not in force; never all.
     fn reserved_from(&self, who: &Who) -> u64 {
-        if who.privileged { 0 } else { self.reserved }
+        let reserved = if who.privileged { 0 } else { self.reserved };
+        let most = self.ceiling.saturating_sub(1);
+        reserved.saturating_add(self.yields.withheld()).min(most)
     }
 
     /// The key by which it knows `who`.

@@ -158,7 +158,7 @@ fn limit(one: &Explained, names: &Names) -> Value {
             "longest_seconds": holder.longest.as_secs(),
         })
     });
-    json!({
+    let mut said = json!({
         "name": &*one.limit,
         "mode": if one.enforced { "enforce" } else { "shadow" },
         "in_use": one.in_use,
@@ -166,7 +166,11 @@ fn limit(one: &Explained, names: &Names) -> Value {
         "full": one.room_in.is_some(),
         "room_in_seconds": one.room_in.map(|wait| wait.as_secs_f64()),
         "holders": holders.collect::<Vec<_>>(),
-    })
+    });
+    if let Some(effective) = one.effective {
+        said["effective"] = effective.into();
+    }
+    said
 }
 
 fn upstream<'s>(shared: &'s Shared, name: Option<&str>) -> Result<&'s Upstream, String> {

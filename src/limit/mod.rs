@@ -6,6 +6,7 @@
 //! | calls per sliding window, everybody together | [`Rate`] | yes: a log of the last `limit` stamps |
 //! | units held or calls per window, each key apart | [`Keyed`] with [`Pace`] for windows | seats yes; windows at most limit + burst |
 //! | who was told to come back when | [`Promises`] | a moment for each, never more in a second than fit |
+//! | how much of a limit is in force while the upstream refuses | [`Share`] | only ever lowers |
 //! | calls that wait for any of these, users in turn | [`Line`] | yes: what comes free goes to the next in line |
 //!
 //! Nothing here reads a clock: whoever asks says what the time is.
@@ -20,6 +21,7 @@ mod rate;
 mod seats;
 mod sync;
 mod table;
+mod yielding;
 
 pub use hash::{Hashed, KeyHasher};
 pub use keyed::{Cell, Keyed, KeyedOffer};
@@ -30,6 +32,7 @@ pub use promise::Promises;
 pub use rate::{Offer, Rate};
 pub use seats::{Seat, Seats};
 pub(crate) use sync::{AtomicU64, Mutex, MutexGuard, Ordering, own_place};
+pub use yielding::Share;
 
 #[cfg(test)]
 mod tests;

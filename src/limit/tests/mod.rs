@@ -6,6 +6,7 @@ mod pace;
 mod rate;
 mod seats;
 mod table;
+mod yielding;
 
 use super::Moment;
 
