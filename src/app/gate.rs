@@ -28,7 +28,7 @@ use crate::listen::{
     Witness, Workers, accept, bind, entrances,
 };
 use crate::observe::{AccessLog, Meters, MetersError, Snapshot};
-use crate::proxy::{Gate, Hosts, People, Probe, RouteFault, Settings, Shared};
+use crate::proxy::{Gate, Hosts, MOST_ATTEMPTS, People, Probe, RouteFault, Settings, Shared};
 
 /// How often the number of calls in flight is looked at while draining.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
@@ -326,8 +326,8 @@ impl Drop for Running {
 
 fn proxy(shared: Arc<Shared>, worker: usize) -> Arc<HttpProxy<Gate>> {
     let conf = ServerConf {
-        // The first attempt and one more, where `proxy::fail` says that it is safe.
-        max_retries: 2,
+        // The proxy says after each attempt whether another one is safe.
+        max_retries: MOST_ATTEMPTS,
         // Pingora's own idle pool stays empty: see `forward`.
         upstream_keepalive_pool_size: 1,
         ..ServerConf::default()

@@ -12,6 +12,7 @@
 //! another group or thread, and pays two wake-ups of the other runtime and a `getpeername` a request.
 
 mod dial;
+mod ear;
 mod fault;
 pub mod headers;
 mod io;
@@ -25,6 +26,7 @@ mod upstream;
 mod wire;
 
 pub use dial::Dial;
+pub use ear::Framing;
 pub use fault::UpstreamFault;
 pub use lines::Lines;
 pub use pool::{Pool, PoolView};

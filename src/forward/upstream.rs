@@ -48,6 +48,8 @@ pub struct Upstream {
     tls: Option<Tls>,
     faults: FaultCounts,
     unreachable: AtomicBool,
+    /// Statuses of its answers that may prove that it did not execute a call.
+    refusals: Box<[u16]>,
     template: HttpPeer,
 }
 
@@ -109,6 +111,11 @@ impl Upstream {
             tls,
             faults: FaultCounts::default(),
             unreachable: AtomicBool::new(false),
+            refusals: if config.learn {
+                config.refusals.iter().map(|sign| sign.status).collect()
+            } else {
+                Box::default()
+            },
             template: template(config),
             config: config.clone(),
         }))
@@ -206,6 +213,10 @@ impl Upstream {
                 );
             }
         }
+    }
+
+    pub(super) fn refusals(&self) -> &[u16] {
+        &self.refusals
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {

@@ -1,6 +1,7 @@
 //! What a request asks for and who makes it, and whether it may pass: classify, then admit.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -10,13 +11,13 @@ use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
 use super::{line, outcome, patience};
-use crate::admit::{Entry, Turn};
+use crate::admit::{Entry, Terms, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
-use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
+use crate::call::{Call, Class, Dialect, Refusal, SessionKind, Spoken};
 use crate::classify::{Asked, BadTarget};
 use crate::dialect::own;
 use crate::forward::Upstream;
-use crate::limit::Moment;
+use crate::limit::{Moment, Rank};
 use crate::observe::Who;
 
 /// Judges a request for `upstream`: claims every limit of it, or says what to answer.
@@ -39,13 +40,50 @@ pub(super) async fn judge(
         _ => stage.shared.now(),
     };
     let refused = admit(session, stage, upstream, &said, now).await?;
-    if let Said::Rpc(known) = said {
-        (stage.rpc_id, stage.token) = (known.id, known.session);
-    }
+    stage.said = match said {
+        Said::Rpc(mut known) => {
+            (stage.rpc_id, stage.token) = (known.id.take(), known.session.take());
+            Said::Rpc(known)
+        }
+        // Its password has served.
+        Said::Login(_) => Said::Unread,
+        said => said,
+    };
     match refused {
         None => Ok(()),
         Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
     }
+}
+
+/// Claims every limit of a call that the upstream has sent back, once it is its turn again.
+pub(super) async fn again(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+) -> Result<Option<Refusal>, Stop> {
+    let said = std::mem::take(&mut stage.said);
+    let now = stage.shared.now();
+    let refused = admit(session, stage, upstream, &said, now).await;
+    stage.said = said;
+    refused
+}
+
+/// How long the call may wait since it came, and at a time in any line of its limits; `None` where it
+/// may not.
+pub(super) fn patience(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+) -> Option<(Duration, Duration)> {
+    let said = std::mem::take(&mut stage.said);
+    let asked = asked(session, stage, upstream, &said);
+    let found = asked.ok().and_then(|asked| {
+        let call = called(session, stage, &asked, &said);
+        let in_line = upstream.stack().longest_wait(&call)?;
+        Some((terms(session, stage, upstream, &call).patience, in_line))
+    });
+    stage.said = said;
+    found
 }
 
 /// Claims every limit of the call, once it is its turn; the refusal where it may not pass.
@@ -132,22 +170,44 @@ fn enter(
 ) -> Result<Entry, Answer> {
     let asked = &asked(session, stage, upstream, said)?;
     let head = session.req_header();
-    if turn.is_none() {
+    let is_back = stage.back.times > 0;
+    if turn.is_none() && !is_back {
         meet(head, stage, upstream, asked, said, now);
     }
-    let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
-    (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
-    let home = stage.shared.people.home(upstream.index());
+    let call = called(session, stage, asked, said);
     // Asked for only when there is something to wait for.
-    let terms = || {
-        let weight = home.map_or(NonZeroU32::MIN, |home| home.weight(call.caller.user));
-        patience::terms(&call, &head.headers, upstream.config(), weight)
-    };
+    let terms = || terms(session, stage, upstream, &call);
     let stack = upstream.stack();
     Ok(match turn {
-        None => stack.enter(&call, terms, now),
         Some(turn) => stack.resume(&call, terms, turn, now),
+        None if is_back => stack.enter_again(&call, terms, stage.came(), now),
+        None => stack.enter(&call, terms, now),
     })
+}
+
+/// The call as the limits see it.
+fn called<'s>(
+    session: &'s Session,
+    stage: &Stage,
+    asked: &'s Asked<'s>,
+    said: &'s Said,
+) -> Call<'s> {
+    let head = session.req_header();
+    let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
+    (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
+    call
+}
+
+/// On what terms it waits. Who was sent back goes before all but those who let the system drain.
+fn terms(session: &Session, stage: &Stage, upstream: &Upstream, call: &Call<'_>) -> Terms {
+    let home = stage.shared.people.home(upstream.index());
+    let weight = home.map_or(NonZeroU32::MIN, |home| home.weight(call.caller.user));
+    let headers = &session.req_header().headers;
+    let mut terms = patience::terms(call, headers, upstream.config(), weight);
+    if stage.back.times > 0 {
+        terms.rank = terms.rank.min(Rank::Promised);
+    }
+    terms
 }
 
 /// Finds out who calls.

@@ -66,6 +66,18 @@ pub(super) async fn hold(
     }
 }
 
+/// Holds a request whose body is here until then; what its client's end was, where it went before.
+pub(super) async fn rest(
+    session: &mut Session,
+    stage: &Stage,
+    until: Instant,
+) -> Option<Box<Error>> {
+    tokio::select! {
+        gone = watch(session, stage.exchange.as_deref(), true) => Some(gone),
+        () = tokio::time::sleep_until(until.into()) => None,
+    }
+}
+
 /// Makes ready to read the body in; false where it is too long for that.
 async fn read_in(session: &mut Session, stage: &mut Stage) -> Result<bool> {
     if session.is_body_done() {

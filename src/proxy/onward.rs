@@ -21,7 +21,8 @@ use crate::observe::Phase;
 
 /// One attempt more: a connector for it, under the caps its claim stands for.
 pub(super) fn dial(worker: usize, session: &Session, stage: &mut Stage) -> Result<Box<HttpPeer>> {
-    if stage.attempts > 0 {
+    // One that was sent back holds a claim of its own.
+    if stage.attempts > 0 && !std::mem::take(&mut stage.back.is_counted) {
         count_again(session, stage)?;
     }
     let (Some(upstream), Some(claim)) = (&stage.upstream, &stage.claim) else {
@@ -157,7 +158,7 @@ fn content_length(head: &ResponseHeader) -> Option<u64> {
         .and_then(|length: &HeaderValue| length.to_str().ok()?.trim().parse().ok())
 }
 
-fn hop<'a>(session: &'a Session, stage: &'a Stage) -> Hop<'a> {
+pub(super) fn hop<'a>(session: &'a Session, stage: &'a Stage) -> Hop<'a> {
     let connection = stage.connection.as_ref();
     let peer_ip = connection.map_or(stage.client, |connection| connection.peer().ip());
     Hop {

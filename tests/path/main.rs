@@ -11,6 +11,7 @@ mod operations;
 mod operator;
 mod people;
 mod releases;
+mod sent_back;
 mod sockets;
 mod streaming;
 mod tls;
