@@ -82,6 +82,7 @@ impl Pushed {
 
 impl Claim {
     /// The upstream refused the call at `now`. The limit that shrinks for it; `None` where none does.
+    #[must_use]
     pub fn pushed_back(&self, said: &Pushback<'_>, now: Moment) -> Option<Arc<str>> {
         let stack = &self.units.stack;
         let at = match said.why {

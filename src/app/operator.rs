@@ -167,8 +167,8 @@ fn limit(one: &Explained, names: &Names) -> Value {
         "room_in_seconds": one.room_in.map(|wait| wait.as_secs_f64()),
         "holders": holders.collect::<Vec<_>>(),
     });
-    if let Some(effective) = one.effective {
-        said["effective"] = effective.into();
+    if let (Some(effective), Some(said)) = (one.effective, said.as_object_mut()) {
+        said.insert("effective".to_owned(), effective.into());
     }
     said
 }

@@ -61,7 +61,7 @@ fn what_holds_more_than_is_left_finishes_and_one_is_always_left() {
     let stack = stack(vec![seats("seats", 4)]);
     let mut held = passing(&stack, 4, 0);
     for second in 1..20 {
-        held[0].pushed_back(&FULL, at(second * 1000));
+        assert!(held[0].pushed_back(&FULL, at(second * 1000)).is_some());
     }
     assert_eq!(effective(&stack, "seats", 20_000), Some(1));
     assert_eq!(view(&stack, "seats", at(20_000)).in_use, 4);
@@ -151,7 +151,7 @@ fn who_waits_is_called_when_the_share_grows() {
     };
     let stack = stack(vec![limit]);
     let held = passing(&stack, 7, 0);
-    held[0].pushed_back(&FULL, at(0));
+    assert!(held[0].pushed_back(&FULL, at(0)).is_some());
     let patient = || Terms {
         rank: Rank::Usual,
         weight: NonZeroU32::MIN,

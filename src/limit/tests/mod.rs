@@ -2,6 +2,7 @@
 //! because `tests/model` compiles the source files of this room over other atomics.
 
 mod keyed;
+mod narrowed;
 mod pace;
 mod rate;
 mod seats;
