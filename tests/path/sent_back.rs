@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use tidegate::app::Running;
 
 use crate::support::client::{Answer, Client};
+use crate::support::pki::self_signed;
 use crate::support::script::scripted;
-use crate::support::{all_given_back, gate, limit, plain, until, vcenter};
+use crate::support::{all_given_back, gate, limit, plain, until, vcenter, with_listen};
+use crate::tls::{folder, http2};
 
 const LINES: &str = r#"
 [upstream.limits.seats]
@@ -306,4 +308,32 @@ async fn a_json_rpc_call_keeps_its_class_and_its_body_when_it_is_sent_again() {
     }
     assert_eq!(limit(&gate.snapshot(), "blocking_tasks").admitted, 2);
     all_given_back(&gate).await;
+}
+
+#[tokio::test]
+async fn a_stream_of_http2_is_sent_again_with_its_body() {
+    let (origin, heard) = relenting(BUSY, 1).await;
+    let (certificate, key) = self_signed(&["localhost"], false).write(&folder("sent-back"));
+    let listen = format!(
+        "https = [\"127.0.0.1:0\"]\ncertificate = \"{}\"\nprivate_key = \"{}\"",
+        certificate.display(),
+        key.display()
+    );
+    let gate = gate(&with_listen(origin, &listen, LINES));
+    let (mut sender, driver) = http2(gate.https()[0]).await;
+    let body = vec![b'z'; 10_000];
+    let request =
+        http::Request::post("https://localhost/api/x").header("content-length", body.len());
+    let (answer, mut stream) = sender
+        .send_request(request.body(()).unwrap(), false)
+        .unwrap();
+    stream.send_data(body.clone().into(), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let calls = heard.calls();
+    assert_eq!(calls.len(), 2);
+    for (_, call) in &calls {
+        assert!(call.split_once("\r\n\r\n").unwrap().1.as_bytes() == body);
+    }
+    all_given_back(&gate).await;
+    driver.abort();
 }
