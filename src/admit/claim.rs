@@ -33,9 +33,11 @@ type Stamps = ArrayVec<(usize, Moment), MOST_STAMPS>;
 #[must_use = "a claim that is not kept is given back at once"]
 pub struct Claim {
     pub(super) units: Units,
+    /// Every limit that speaks of the call.
+    pub(super) rules: Rules,
     /// It holds a place among the logins in flight of its address.
     reservation: bool,
-    class: Class,
+    pub(super) class: Class,
     began: Moment,
     /// When it went up.
     pub(super) left: Moment,
@@ -94,6 +96,7 @@ impl Stack {
             cap: self.smallest_cap(rules),
             units: Units::new(Arc::clone(self), taken.held, *who, place),
             reservation: taken.reservation,
+            rules,
             class: call.class,
             began: now,
             left: now,

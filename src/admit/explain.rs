@@ -25,6 +25,8 @@ pub struct Explained {
     pub in_use: u64,
     /// The ceiling.
     pub ceiling: u64,
+    /// What is in force of it while the upstream refuses by itself; `None` when all of it is.
+    pub effective: Option<u64>,
     /// How long until it is expected to have room; `None` when it has.
     pub room_in: Option<Duration>,
     /// Who holds its units, heaviest first; of rates nobody does.
@@ -81,6 +83,7 @@ impl Stack {
                 enforced: rule.enforced,
                 in_use: rule.in_use(&who, now),
                 ceiling: rule.ceiling,
+                effective: rule.effective(now),
                 room_in: rule.shut_until(&who, now),
                 holders: self.holders(*at, rule, &who, now),
                 outlook: rule.outlook(&who, terms, now),

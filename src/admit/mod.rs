@@ -22,6 +22,7 @@ mod units;
 mod view;
 mod wait;
 mod who;
+mod yields;
 
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use turn::Turn;
 pub use units::SessionUnits;
 pub use view::LimitView;
 pub use wait::{Entry, Terms, Waiting};
+pub use yields::{Pushback, Why};

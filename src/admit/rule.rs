@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::tally::Tally;
 use super::turn::{Grant, Guest};
 use super::who::Who;
+use super::yields::Yields;
 use crate::call::{Call, Class, Principal, Reason, Refusal, SessionKind};
 use crate::classify::Wanted;
 use crate::config::{Counts, Key, Limit, Mode, Route};
@@ -41,6 +42,8 @@ pub(super) struct Rule {
     pub(super) promises: Option<Promises<Principal, Principal>>,
     /// What lowers its ceiling as the upstream gets slower.
     pub(super) gradient: Option<Gradient>,
+    /// How much of it is in force.
+    pub(super) yields: Yields,
 }
 
 /// The line before a rule: lanes and users are principals, a call in it is a [`Guest`], and is
@@ -128,6 +131,7 @@ impl Rule {
             promises: (limit.counts == Counts::Requests)
                 .then(|| Promises::new(limit.limit, limit.window)),
             gradient: None,
+            yields: Yields::new(limit.limit),
         })
     }
 
@@ -169,11 +173,19 @@ impl Rule {
         }
     }
 
-    /// Units that `who` must leave free.
+    /// What of it is not in force: the upstream refused by itself, or got slower.
+    pub(super) fn withheld(&self) -> u64 {
+        let gradient = self.gradient.as_ref();
+        let slower = gradient.map_or(0, |gradient| self.ceiling.saturating_sub(gradient.limit()));
+        self.yields.withheld().max(slower)
+    }
+
+    /// What `who` has to leave free: the reserved share, and what is not in force; never all.
     fn reserved_from(&self, who: &Who) -> u64 {
         let reserved = if who.privileged { 0 } else { self.reserved };
-        let shut = self.gradient.as_ref();
-        reserved + shut.map_or(0, |gradient| self.ceiling.saturating_sub(gradient.limit()))
+        reserved
+            .saturating_add(self.withheld())
+            .min(self.ceiling.saturating_sub(1))
     }
 
     /// The key by which it knows `who`.

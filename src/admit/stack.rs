@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use super::adaptive;
 use super::live::{Live, Rules};
 use super::rule::{Count, Rule};
+use super::yields::Pushed;
 use crate::call::{Call, Class, Principal, Reason, SessionKind};
 use crate::config::{self, Counts};
 use crate::limit::{KeyHasher, Keyed, Moment, Seats};
@@ -40,6 +41,7 @@ pub struct Stack {
     live: Live,
     /// Somebody waits for a rate, or room came back in one.
     stirred: Notify,
+    pushed: Pushed,
 }
 
 /// A set of `upstream_connections` limits: those that one socket is charged to.
@@ -130,6 +132,7 @@ impl Stack {
             hasher,
             live: Live::new(),
             stirred: Notify::new(),
+            pushed: Pushed::new(longest_line(upstream)),
         }
     }
 
@@ -213,6 +216,10 @@ impl Stack {
         &self.stirred
     }
 
+    pub(super) fn pushed(&self) -> &Pushed {
+        &self.pushed
+    }
+
     pub(super) fn rates(&self) -> Rules {
         self.rates
     }
@@ -245,6 +252,11 @@ impl Stack {
             .min_by_key(|(_, rule)| (!rule.enforced, rule.ceiling));
         smallest.map(|(at, _)| at)
     }
+}
+
+fn longest_line(upstream: &config::Upstream) -> u64 {
+    let lines = upstream.limits.iter().map(|limit| limit.wait.line);
+    lines.max().unwrap_or(0)
 }
 
 /// The set of the places where `member` is true.

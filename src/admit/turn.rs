@@ -104,12 +104,12 @@ impl Stack {
         }
     }
 
-    /// Hands out what time has freed: calls that wait for a rate which has room for them at `now`. When
-    /// to ask again; `None` when nobody waits for a rate.
+    /// Hands out what time has freed: calls that wait for a rate which has room for them at `now`, or for
+    /// a limit that grows back. When to ask again; `None` when nobody waits for a rate and nothing grows.
     ///
     /// Whoever runs the gate asks at that moment, and whenever [`Stack::stirred`] is done.
     pub fn call_due(&self, now: Moment) -> Option<Moment> {
-        let mut next: Option<Moment> = None;
+        let mut next = self.grow(now);
         for (_, rule) in self.each(self.lined() & self.rates()) {
             let Some(line) = rule.line.as_ref() else {
                 continue;
@@ -127,7 +127,7 @@ impl Stack {
         next
     }
 
-    /// Done when somebody came to wait for a rate, or room came back in one, since it was last done.
+    /// Done when somebody came to wait for a rate, room came back in one, or a limit shrank, since it was last done.
     pub async fn stirred(&self) {
         self.bell().notified().await;
     }

@@ -22,6 +22,8 @@ pub struct LimitView {
     pub key: &'static str,
     /// The ceiling.
     pub limit: u64,
+    /// What is in force of it while the upstream refuses by itself; `None` when all of it is.
+    pub effective: Option<u64>,
     /// Units held: sockets open, calls in flight, calls in the last window; of the fullest key.
     pub in_use: u64,
     /// Calls in its line.
@@ -82,6 +84,7 @@ fn view(rule: &Rule, now: Moment) -> LimitView {
         counts: counts_word(rule.counts),
         key: key_word(rule.key),
         limit: rule.ceiling,
+        effective: rule.effective(now),
         in_use,
         waiting: rule.line.as_ref().map_or(0, |line| line.len() as u64),
         admitted: rule.tally.admitted(),

@@ -97,7 +97,18 @@ impl Stack {
         terms: impl FnOnce() -> Terms,
         now: Moment,
     ) -> Entry {
-        self.proceed(call, terms, None, now)
+        self.proceed(call, terms, None, now, now)
+    }
+
+    /// As [`Stack::enter`], for a call that has waited since `since`: the upstream has sent it back.
+    pub fn enter_again(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        terms: impl FnOnce() -> Terms,
+        since: Moment,
+        now: Moment,
+    ) -> Entry {
+        self.proceed(call, terms, None, since, now)
     }
 
     /// Goes on with a call whose turn it is: claims the rest.
@@ -108,7 +119,8 @@ impl Stack {
         turn: Turn,
         now: Moment,
     ) -> Entry {
-        self.proceed(call, terms, Some(turn), now)
+        let since = turn.since();
+        self.proceed(call, terms, Some(turn), since, now)
     }
 
     fn proceed(
@@ -116,10 +128,10 @@ impl Stack {
         call: &Call<'_>,
         terms: impl FnOnce() -> Terms,
         turn: Option<Turn>,
+        since: Moment,
         now: Moment,
     ) -> Entry {
         let who = Who::of(call, self.hasher());
-        let since = turn.as_ref().map_or(now, Turn::since);
         let guest = Guest { who, since };
         let mut attempt = self.attempt(call, &who, turn, now);
         let mut terms = Some(terms);

@@ -331,8 +331,8 @@ impl Drop for Running {
 
 fn proxy(shared: Arc<Shared>, worker: usize) -> Arc<HttpProxy<Gate>> {
     let conf = ServerConf {
-        // `proxy::fail` says when another attempt is safe: once after an exchange that broke, and each
-        // time when no connection was had.
+        // The proxy says after each attempt whether another one is safe: once after an exchange that broke,
+        // some times where the upstream refused without executing, and each time when no connection was had.
         max_retries: 32,
         // Pingora's own idle pool stays empty: see `forward`.
         upstream_keepalive_pool_size: 1,

@@ -194,7 +194,7 @@ fn limit(one: &Explained, names: &Names) -> Value {
         Outlook::Wait { ahead, .. } => json!({ "least": ahead.least, "most": ahead.most }),
         _ => Value::Null,
     };
-    json!({
+    let mut said = json!({
         "name": &*one.limit,
         "mode": if one.enforced { "enforce" } else { "shadow" },
         "in_use": one.in_use,
@@ -204,7 +204,11 @@ fn limit(one: &Explained, names: &Names) -> Value {
         "holders": rows(&one.holders, "in_use"),
         "ahead": ahead,
         "waiting": rows(&one.waiting, "waiting"),
-    })
+    });
+    if let (Some(effective), Some(said)) = (one.effective, said.as_object_mut()) {
+        said.insert("effective".to_owned(), effective.into());
+    }
+    said
 }
 
 fn upstream<'s>(shared: &'s Shared, name: Option<&str>) -> Result<&'s Upstream, String> {

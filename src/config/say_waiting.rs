@@ -12,8 +12,9 @@ pub(super) fn lines(upstream: &Upstream) -> Vec<(&'static str, String)> {
     ];
     lines.extend(upstream.utilization.map(|period| {
         let period = say_duration(period);
-        let said =
-            format!("what it says of its own load is read every {period} (vCenter 9.1 and later)");
+        let said = format!(
+            "every {period}: not done by this version, it has no user of its own at vCenter"
+        );
         ("utilization", said)
     }));
     for (user, weight) in &upstream.weights {

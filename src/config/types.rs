@@ -254,7 +254,7 @@ pub struct Upstream {
     pub blackout: Duration,
     /// Shrink limits for a while when it refuses by itself, never above what is configured.
     pub learn: bool,
-    /// How often its own numbers of utilization are read; `None`: never.
+    /// How often its own numbers of utilization are to be read; `None`: never. This version does not.
     pub utilization: Option<Duration>,
     /// Calls in one turn of a line, by user (text as it stands in `admin.break_glass.users`); who is absent has 1.
     pub weights: BTreeMap<String, NonZeroU32>,

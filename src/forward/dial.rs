@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
@@ -12,6 +13,7 @@ use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::protocols::l4::virt::VirtualSocketStream;
 use pingora_error::{BError, Error, ErrorType, Result};
 
+use super::ear::{Ear, Framing};
 use super::fault::UpstreamFault;
 use super::io::Io;
 use super::lines::Lines;
@@ -44,6 +46,8 @@ pub struct Dial {
     keeps_answer: AtomicBool,
     /// What is left of it, where nobody did.
     rest: Mutex<Option<Rest>>,
+    /// What is kept of an answer that may be a refusal.
+    ear: Ear,
     /// A handle to itself for the [`Wire`] it makes.
     this: std::sync::Weak<Self>,
 }
@@ -69,6 +73,7 @@ impl Dial {
             lines: Mutex::default(),
             keeps_answer: AtomicBool::new(false),
             rest: Mutex::default(),
+            ear: Ear::default(),
             this: this.clone(),
         })
     }
@@ -89,6 +94,21 @@ impl Dial {
 
     pub(super) fn keeps_answer(&self) -> bool {
         self.keeps_answer.load(Ordering::Acquire)
+    }
+
+    /// The whole body of an answer with a status that refusals have, while Pingora is still at its head.
+    /// `None` where it is too long to be kept, breaks off, or does not come.
+    pub async fn refusal_body(&self, framing: Framing) -> Option<Bytes> {
+        self.ear.body(framing).await
+    }
+
+    pub(super) fn ear(&self) -> &Ear {
+        &self.ear
+    }
+
+    /// Statuses of answers that may be refusals.
+    pub(super) fn refusals(&self) -> &[u16] {
+        self.upstream.refusals()
     }
 
     /// The connection of an answer under way that nobody waits for any more.

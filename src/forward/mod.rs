@@ -13,6 +13,7 @@
 //! another group or thread, and pays two wake-ups of the other runtime and a `getpeername` a request.
 
 mod dial;
+mod ear;
 mod fault;
 pub mod headers;
 mod health;
@@ -28,6 +29,7 @@ mod upstream;
 mod wire;
 
 pub use dial::Dial;
+pub use ear::Framing;
 pub use fault::UpstreamFault;
 pub use health::{Door, Health, Pass, Place};
 pub use lines::Lines;

@@ -49,6 +49,8 @@ pub struct Upstream {
     tls: Option<Tls>,
     faults: FaultCounts,
     health: Health,
+    /// Statuses of its answers that may prove that it did not execute a call.
+    refusals: Box<[u16]>,
     template: HttpPeer,
 }
 
@@ -110,6 +112,11 @@ impl Upstream {
             tls,
             faults: FaultCounts::default(),
             health: Health::default(),
+            refusals: if config.learn {
+                config.refusals.iter().map(|sign| sign.status).collect()
+            } else {
+                Box::default()
+            },
             template: template(config),
             config: config.clone(),
         }))
@@ -214,6 +221,10 @@ impl Upstream {
             self.pool.clear();
         }
         Ok(())
+    }
+
+    pub(super) fn refusals(&self) -> &[u16] {
+        &self.refusals
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {

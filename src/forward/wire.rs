@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::dial::Dial;
+use super::ear::Attention;
 use super::io::Io;
 use super::pool::{Ticket, part};
 use super::rest::{Heard, Rest};
@@ -37,6 +38,8 @@ pub(super) struct Wire {
     silent_since: Option<Instant>,
     /// What the upstream has said, where that matters to others than the client.
     heard: Option<Heard>,
+    /// Whether it may be a refusal.
+    attention: Attention,
     /// Bytes that went up behind the head.
     sent: u64,
 }
@@ -68,6 +71,11 @@ impl Wire {
             io: Some(io),
             ticket: Some(ticket),
             heard: dial.keeps_answer().then(Heard::default),
+            attention: if dial.refusals().is_empty() {
+                Attention::None
+            } else {
+                Attention::Status
+            },
             sent: 0,
             dial,
             fate: Fate::Busy,
@@ -109,6 +117,20 @@ impl Wire {
         if let Poll::Ready(Ok(bytes)) = written {
             let bytes = u64::try_from(*bytes).unwrap_or(u64::MAX);
             self.sent = self.sent.saturating_add(bytes);
+        }
+    }
+
+    /// Keeps what a read brought, where it may be of a refusal.
+    fn overhear(&mut self, read: &Poll<io::Result<()>>, bytes: &[u8]) {
+        let is_over = match read {
+            Poll::Pending => return,
+            Poll::Ready(read) => read.is_err() || bytes.is_empty(),
+        };
+        if self.attention == Attention::Status {
+            self.attention = Attention::after(bytes, self.dial.refusals());
+        }
+        if self.attention == Attention::All {
+            self.dial.ear().hear(if is_over { &[] } else { bytes });
         }
     }
 
@@ -171,6 +193,9 @@ impl AsyncRead for Wire {
         let read = wire.io()?.poll_read(cx, buf);
         if let Some(heard) = &mut wire.heard {
             heard.note(&read, buf.filled().get(before..).unwrap_or_default());
+        }
+        if wire.attention != Attention::None {
+            wire.overhear(&read, buf.filled().get(before..).unwrap_or_default());
         }
         wire.timed(cx, read)
     }

@@ -179,6 +179,15 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         self.offer(key, pace, now).map(KeyedOffer::take)
     }
 
+    /// Nothing of `key` fits before `until`, and then one.
+    pub fn shut(&self, key: &Hashed<K>, pace: &Pace, until: Moment) {
+        let mut table = self.table(key.hash);
+        let spot = table.find(key);
+        if let Some(entry) = self.entry(&mut table, key, spot) {
+            entry.arrival = pace.shut(entry.arrival, until);
+        }
+    }
+
     /// Takes back a call of `key` that never left: its token is in the bucket again.
     pub fn take_back(&self, key: &Hashed<K>, pace: &Pace) {
         let mut table = self.table(key.hash);

@@ -7,6 +7,7 @@
 //! | units held or calls per window, each key apart | [`Keyed`] with [`Pace`] for windows | seats yes; windows at most limit + burst |
 //! | how many at a time an upstream takes without getting slower | [`Gradient`] | an estimate |
 //! | who was told to come back when | [`Promises`] | a moment for each, never more in a second than fit |
+//! | how much of a limit is in force while the upstream refuses | [`Share`] | only ever lowers |
 //! | calls that wait for any of these, users in turn | [`Line`] | yes: what comes free goes to the next in line |
 //! | calls to an upstream that came back | [`Ramp`] | a moment for each |
 //!
@@ -24,6 +25,7 @@ mod rate;
 mod seats;
 mod sync;
 mod table;
+mod yielding;
 
 pub use gradient::Gradient;
 pub use hash::{Hashed, KeyHasher};
@@ -36,6 +38,7 @@ pub use ramp::Ramp;
 pub use rate::{Offer, Rate};
 pub use seats::{Seat, Seats};
 pub(crate) use sync::{AtomicU64, Mutex, MutexGuard, Ordering, own_place};
+pub use yielding::Share;
 
 #[cfg(test)]
 mod tests;

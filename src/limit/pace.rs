@@ -104,6 +104,12 @@ impl Pace {
         Arrival(state.0.saturating_sub(self.token))
     }
 
+    /// The state of a bucket that has its next token at `until`, and was not fuller than this before.
+    pub(super) fn shut(&self, state: Arrival, until: Moment) -> Arrival {
+        let spare = u64::from(self.burst.saturating_sub(1)).saturating_mul(self.token);
+        Arrival(state.0.max(until.as_nanos().saturating_add(spare)))
+    }
+
     /// When a call with `ahead` others before it fits, were nobody else to come; `None` when it never
     /// does.
     #[must_use]

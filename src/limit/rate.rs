@@ -33,6 +33,10 @@ struct Log {
     /// When the bucket will be full again, in units of 1/limit nanosecond: the time one token
     /// takes, window / limit, is a whole number of these for every limit and window.
     full_at: u128,
+    /// How many fit into a window just now, never more than `limit`.
+    allowed: u64,
+    /// Before this moment nothing fits.
+    shut_until: u64,
 }
 
 impl Rate {
@@ -47,6 +51,8 @@ impl Rate {
             log: Mutex::new(Log {
                 stamps: VecDeque::with_capacity(room),
                 full_at: 0,
+                allowed: limit,
+                shut_until: 0,
             }),
         }
     }
@@ -149,16 +155,40 @@ impl Rate {
         let log = self.log.lock();
         let now = log.not_before_last(now);
         // Every `limit` calls take a window; of the last ones, each waits for a stamp to leave it.
-        let (windows, rest) = (ahead / self.limit, ahead % self.limit);
-        let leaving = (log.stamps.len() as u64 + rest).checked_sub(self.limit);
+        let allowed = log.allowed.max(1);
+        let (windows, rest) = (ahead / allowed, ahead % allowed);
+        let leaving = (log.stamps.len() as u64 + rest).checked_sub(allowed);
         let leaving = leaving.and_then(|at| log.stamps.get(usize::try_from(at).ok()?));
         let by_log = leaving
             .map_or(0, |stamp| stamp.saturating_add(self.window))
             .max(now)
+            .max(log.shut_until)
             .saturating_add(windows.saturating_mul(self.window));
         Some(Moment::from_nanos(
             by_log.max(self.bucket_has_at(&log, ahead, now)),
         ))
+    }
+
+    /// From now on at most `allowed` in any window that ends later; never more than the limit.
+    pub fn narrow(&self, allowed: u64) {
+        self.log.lock().allowed = allowed.min(self.limit);
+    }
+
+    /// Nothing fits before `until`; what was said before stays said.
+    pub fn shut(&self, until: Moment) {
+        let mut log = self.log.lock();
+        log.shut_until = log.shut_until.max(until.as_nanos());
+    }
+
+    /// How many fit into a window at `now`; none while it is shut.
+    #[must_use]
+    pub fn allowed(&self, now: Moment) -> u64 {
+        let log = self.log.lock();
+        if now.as_nanos() < log.shut_until {
+            0
+        } else {
+            log.allowed
+        }
     }
 
     /// Calls counted in the window that ends at `now`.
@@ -174,13 +204,12 @@ impl Rate {
         if self.burst == 0 {
             return None;
         }
-        let by_log = match log.stamps.front() {
-            Some(oldest) if log.stamps.len() as u64 >= self.limit => {
-                oldest.saturating_add(self.window)
-            }
-            _ => 0,
-        };
-        Some(by_log.max(self.bucket_has_one_at(log)))
+        // The last that must have left the window for one more to be allowed; more than `allowed` may
+        // be in it, from before it was narrowed.
+        let leaving = (log.stamps.len() as u64).checked_sub(log.allowed.max(1));
+        let leaving = leaving.and_then(|at| log.stamps.get(usize::try_from(at).ok()?));
+        let by_log = leaving.map_or(0, |stamp| stamp.saturating_add(self.window));
+        Some(by_log.max(self.bucket_has_one_at(log)).max(log.shut_until))
     }
 
     fn bucket_has_one_at(&self, log: &Log) -> u64 {

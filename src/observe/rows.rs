@@ -45,6 +45,9 @@ pub struct LimitRow {
     pub key: &'static str,
     /// The ceiling.
     pub limit: u64,
+    /// What is in force of it while the upstream refuses by itself; absent when all of it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective: Option<u64>,
     /// Units held now; for a rate those of the last window; for a keyed limit those of the fullest key.
     pub in_use: u64,
     /// Calls in its line.
@@ -192,6 +195,7 @@ pub(crate) fn sample() -> Snapshot {
         counts: "requests",
         key: "all",
         limit,
+        effective: None,
         in_use,
         waiting: 0,
         admitted: 100,

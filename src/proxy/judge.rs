@@ -1,6 +1,7 @@
 //! What a request asks for and who makes it, and whether it may pass: classify, then admit.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -10,13 +11,13 @@ use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
 use super::{blackout, line, outcome, patience};
-use crate::admit::{Entry, Turn};
+use crate::admit::{Entry, Terms, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
-use crate::call::{Class, Dialect, Refusal, SessionKind, Spoken};
+use crate::call::{Call, Class, Dialect, Refusal, SessionKind, Spoken};
 use crate::classify::{Asked, BadTarget};
 use crate::dialect::own;
 use crate::forward::Upstream;
-use crate::limit::Moment;
+use crate::limit::{Moment, Rank};
 use crate::observe::Who;
 
 /// Judges a request for `upstream`: claims every limit of it, or says what to answer.
@@ -100,6 +101,24 @@ pub(super) async fn again(
         None => Ok(()),
         Some(refusal) => Err(Stop::Answer(refused_by(stage, upstream.index(), &refusal))),
     }
+}
+
+/// How long the call may wait since it came, and at a time in any line of its limits; `None` where it
+/// may not.
+pub(super) fn patience(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+) -> Option<(Duration, Duration)> {
+    let said = std::mem::take(&mut stage.said);
+    let asked = asked(session, stage, upstream, &said);
+    let found = asked.ok().and_then(|asked| {
+        let call = called(session, stage, &asked, &said);
+        let in_line = upstream.stack().longest_wait(&call)?;
+        Some((terms(session, stage, upstream, &call).patience, in_line))
+    });
+    stage.said = said;
+    found
 }
 
 /// How often a call was looked at before.
@@ -199,19 +218,40 @@ fn enter(
     if matches!(round, Round::First) {
         meet(head, stage, upstream, asked, said, now);
     }
-    let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
-    (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
-    let home = stage.shared.people.home(upstream.index());
+    let call = called(session, stage, asked, said);
     // Asked for only when there is something to wait for.
-    let terms = || {
-        let weight = home.map_or(NonZeroU32::MIN, |home| home.weight(call.caller.user));
-        patience::terms(&call, &head.headers, upstream.config(), weight)
-    };
+    let terms = || terms(session, stage, upstream, &call);
     let stack = upstream.stack();
     match round {
-        Round::First | Round::Again => stack.enter(&call, terms, now),
+        Round::First => stack.enter(&call, terms, now),
+        Round::Again => stack.enter_again(&call, terms, stage.came(), now),
         Round::Turn(turn) => stack.resume(&call, terms, turn, now),
     }
+}
+
+/// The call as the limits see it.
+fn called<'s>(
+    session: &'s Session,
+    stage: &Stage,
+    asked: &'s Asked<'s>,
+    said: &'s Said,
+) -> Call<'s> {
+    let head = session.req_header();
+    let mut call = asked.call(&head.method, &head.headers, said.operation(), stage.client);
+    (call.caller, call.opens) = (stage.met.caller, stage.met.opens);
+    call
+}
+
+/// On what terms it waits. Who was sent back goes before all but those who let the system drain.
+fn terms(session: &Session, stage: &Stage, upstream: &Upstream, call: &Call<'_>) -> Terms {
+    let home = stage.shared.people.home(upstream.index());
+    let weight = home.map_or(NonZeroU32::MIN, |home| home.weight(call.caller.user));
+    let headers = &session.req_header().headers;
+    let mut terms = patience::terms(call, headers, upstream.config(), weight);
+    if stage.back.times > 0 {
+        terms.rank = terms.rank.min(Rank::Promised);
+    }
+    terms
 }
 
 /// Finds out who calls.

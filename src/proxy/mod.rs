@@ -3,11 +3,13 @@
 //! ```text
 //!   early_request_filter      arrive::begin      who, when; over a connection limit?
 //!   request_filter            arrive::admit      where to, what class, claim of the stack   → refusal
-//!   upstream_peer             blackout::ready    is it there? else units given back, held, claimed anew
+//!   upstream_peer             sent_back::readmit of a call that went back
+//!                             blackout::ready    is it there? else units given back, held, claimed anew
 //!                             onward::dial       a socket under the caps
 //!   upstream_request_filter   onward::request    headers up
 //!   request_body_filter       body::request      sizes and deadlines of the body
-//!   upstream_response_filter  onward::response   end of the response, cap by Content-Length
+//!   upstream_response_filter  sent_back::…       a refusal: limits shrink, the call goes back in line
+//!                             onward::response   end of the response, cap by Content-Length
 //!   response_filter           onward::answer     headers back
 //!   upstream_response_body…   body::response     cap while streaming
 //!   fail_to_proxy             fail::answer       what went wrong, in words
@@ -28,6 +30,7 @@ mod patience;
 mod per_address;
 mod route;
 mod said;
+mod sent_back;
 mod sessions;
 mod shared;
 mod stage;
@@ -99,6 +102,7 @@ impl ProxyHttp for Gate {
         session: &mut Session,
         stage: &mut Box<Stage>,
     ) -> Result<Box<HttpPeer>> {
+        sent_back::readmit(session, stage).await?;
         let is_anew = blackout::ready(session, stage).await?;
         self.shared.probe(Hook::Dial);
         onward::dial(self.worker, session, stage, is_anew)
@@ -133,6 +137,9 @@ impl ProxyHttp for Gate {
         stage: &mut Box<Stage>,
     ) -> Result<()> {
         self.shared.probe(Hook::ResponseHead);
+        if sent_back::concerns(head, stage) {
+            sent_back::consider(session, head, stage).await?;
+        }
         onward::response(session, head, stage)
     }
 
@@ -171,10 +178,14 @@ impl ProxyHttp for Gate {
         &self,
         _: &HttpPeer,
         session: &mut Session,
-        error: Box<Error>,
+        mut error: Box<Error>,
         stage: &mut Box<Stage>,
         _: bool,
     ) -> Box<Error> {
+        if stage.back.sent.is_some() {
+            error.set_retry(true);
+            return error;
+        }
         fail::broken(session, error, stage)
     }
 

@@ -26,6 +26,8 @@ pub(super) fn dial(
     stage: &mut Stage,
     is_anew: bool,
 ) -> Result<Box<HttpPeer>> {
+    // One that was sent back holds a claim of its own.
+    let is_anew = std::mem::take(&mut stage.back.is_counted) || is_anew;
     if stage.attempts > 0 && !is_anew {
         count_again(session, stage)?;
     }
@@ -165,7 +167,7 @@ fn content_length(head: &ResponseHeader) -> Option<u64> {
         .and_then(|length: &HeaderValue| length.to_str().ok()?.trim().parse().ok())
 }
 
-fn hop<'a>(session: &'a Session, stage: &'a Stage) -> Hop<'a> {
+pub(super) fn hop<'a>(session: &'a Session, stage: &'a Stage) -> Hop<'a> {
     let connection = stage.connection.as_ref();
     let peer_ip = connection.map_or(stage.client, |connection| connection.peer().ip());
     Hop {

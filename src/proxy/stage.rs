@@ -12,6 +12,7 @@ use super::caller::Met;
 use super::orphan;
 use super::outcome::{self, LoginAnswer, Peeked};
 use super::said::{Said, Scan};
+use super::sent_back::SentBack;
 use super::shared::Shared;
 use crate::admit::Claim;
 use crate::answer::{Answer, Cap};
@@ -45,12 +46,14 @@ pub struct Stage {
     pub(super) form: Spoken,
     /// Who makes the call.
     pub(super) met: Met,
+    /// What its body asks for, for another attempt.
+    pub(super) said: Said,
+    /// Whether the upstream has sent it back.
+    pub(super) back: Back,
     /// The `id` of a JSON-RPC call, as raw JSON.
     pub(super) rpc_id: Option<String>,
     /// The token of a JSON-RPC call, which stood in its body, or of the session that a SOAP login came in.
     pub(super) token: Option<Secret>,
-    /// What the beginning of its body said, where it was read.
-    pub(super) said: Said,
     /// What watches the rest of a JSON-RPC call.
     pub(super) scan: Option<Scan>,
     /// The answer to a login, as it comes in.
@@ -92,6 +95,17 @@ pub struct Stage {
     finished: bool,
 }
 
+/// A call that the upstream refused without executing it.
+#[derive(Default)]
+pub(super) struct Back {
+    /// It is on its way back to its line.
+    pub(super) sent: Option<SentBack>,
+    /// How often it was.
+    pub(super) times: u32,
+    /// The rates have counted the attempt that is to come.
+    pub(super) is_counted: bool,
+}
+
 impl Stage {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
@@ -107,9 +121,10 @@ impl Stage {
             spoken: Spoken::Plain,
             form: Spoken::Plain,
             met: Met::default(),
+            said: Said::Unread,
+            back: Back::default(),
             rpc_id: None,
             token: None,
-            said: Said::Unread,
             scan: None,
             login: None,
             peeked: None,
@@ -144,6 +159,11 @@ impl Stage {
     pub(super) fn count(&mut self) {
         self.counted = true;
         self.shared.began();
+    }
+
+    /// When it came, on the clock of the limits.
+    pub(super) fn came(&self) -> Moment {
+        self.shared.moment(self.began)
     }
 
     /// When it went up, on the clock of the limits.

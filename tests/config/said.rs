@@ -96,7 +96,7 @@ fn what_happens_under_load() {
         "  blackout             while it is down calls are refused with 503 at once\n",
         "  learn                limits stay as they are",
         "  adaptive             gradient: below the limits",
-        "  utilization          what it says of its own load is read every 30 s",
+        "  utilization          every 30 s: not done by this version",
         "  weights              a has 3 calls in each turn of a line, others have 1\n",
         "  client               c (User-Agent \"c/*\") waits no longer than 2 s for an answer",
         "  refused              r: status 503 with header a: b* with \"x\" in its body was not executed",

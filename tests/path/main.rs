@@ -12,6 +12,7 @@ mod operations;
 mod operator;
 mod people;
 mod releases;
+mod sent_back;
 mod sockets;
 mod streaming;
 mod tls;

@@ -9,6 +9,7 @@ mod refusal;
 mod release;
 mod shadow;
 mod waiting;
+mod yields;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

@@ -287,3 +287,25 @@ fn threads_on_one_key_get_the_ceiling_and_no_more() {
     });
     assert!(keyed.is_empty());
 }
+
+#[test]
+fn a_key_that_is_shut_has_one_call_at_that_moment_and_the_others_none_the_less() {
+    let (hasher, keyed) = map();
+    let pace = Pace::new(10, Duration::from_secs(1), 5);
+    let [one, other] = [1, 2].map(|n| hasher.hash(address(n)));
+    keyed.shut(&one, &pace, at(3000));
+    keyed.shut(&one, &pace, at(1000));
+    let denied = keyed.try_take(&one, &pace, at(10)).unwrap_err();
+    assert_eq!(denied.retry_at, at(3000));
+    keyed.tidy(at(2999), usize::MAX);
+    assert!(
+        keyed.try_take(&one, &pace, at(2999)).is_err(),
+        "it is not forgotten"
+    );
+    assert!(keyed.try_take(&one, &pace, at(3000)).is_ok());
+    assert!(
+        keyed.try_take(&one, &pace, at(3000)).is_err(),
+        "then it is as after a burst"
+    );
+    assert!((0..5).all(|_| keyed.try_take(&other, &pace, at(10)).is_ok()));
+}

@@ -2,10 +2,12 @@
 //! because `tests/model` compiles the source files of this room over other atomics.
 
 mod keyed;
+mod narrowed;
 mod pace;
 mod rate;
 mod seats;
 mod table;
+mod yielding;
 
 use super::Moment;
 

@@ -55,7 +55,7 @@ impl Reference {
     }
 }
 
-fn most_in_any_window(stamps: &[u64], window: u64) -> usize {
+pub(super) fn most_in_any_window(stamps: &[u64], window: u64) -> usize {
     let ends = |from: usize| {
         stamps[from..]
             .iter()
