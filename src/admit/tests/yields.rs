@@ -42,7 +42,7 @@ fn the_fewest_seats_shrink_and_grow_back_and_the_configured_ceiling_stays() {
     assert_eq!((seen.limit, seen.effective), (10, Some(7)));
     assert_eq!(effective(&stack, "sockets", 10), None);
     assert_eq!(passing(&stack, 10, 20).len(), 7);
-    let explained = stack.explain(&rest(1), at(20));
+    let explained = stack.explain(&rest(1), &Terms::NONE, at(20));
     let of_seats = explained.iter().find(|one| &*one.limit == "seats").unwrap();
     assert_eq!((of_seats.ceiling, of_seats.effective), (10, Some(7)));
 
