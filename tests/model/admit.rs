@@ -10,13 +10,20 @@ mod rule;
 mod stack;
 #[path = "../../src/admit/tally.rs"]
 mod tally;
+#[path = "../../src/admit/turn.rs"]
+mod turn;
 #[path = "../../src/admit/units.rs"]
 mod units;
 #[path = "../../src/admit/view.rs"]
 mod view;
+#[path = "../../src/admit/wait.rs"]
+mod wait;
 #[path = "../../src/admit/who.rs"]
 mod who;
 
 pub use claim::Claim;
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use turn::Turn;
+pub use units::SessionUnits;
 pub use view::LimitView;
+pub use wait::{Entry, Terms, Waiting};

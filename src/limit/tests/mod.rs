@@ -2,7 +2,9 @@
 //! because `tests/model` compiles the source files of this room over other atomics.
 
 mod keyed;
+mod line;
 mod pace;
+mod promise;
 mod rate;
 mod seats;
 mod table;
