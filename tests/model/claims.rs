@@ -14,7 +14,7 @@ use crate::config::{Counts, Key, Limit, Mode, Upstream};
 use crate::explore;
 use crate::limit::Moment;
 
-const NOW: Moment = Moment::START;
+pub(crate) const NOW: Moment = Moment::START;
 
 /// The upstream that every scene's limits are put on; checked once, outside of the scenes.
 fn upstream() -> Upstream {
@@ -34,14 +34,14 @@ fn limit(pattern: &Limit, name: &str, (counts, key): (Counts, Key), ceiling: u64
     limit
 }
 
-const SEATS: (Counts, Key) = (Counts::RequestsInFlight, Key::All);
-const SOCKETS: (Counts, Key) = (Counts::UpstreamConnections, Key::All);
-const SEATS_EACH: (Counts, Key) = (Counts::RequestsInFlight, Key::Address);
-const RATE: (Counts, Key) = (Counts::Requests, Key::All);
+pub(crate) const SEATS: (Counts, Key) = (Counts::RequestsInFlight, Key::All);
+pub(crate) const SOCKETS: (Counts, Key) = (Counts::UpstreamConnections, Key::All);
+pub(crate) const SEATS_EACH: (Counts, Key) = (Counts::RequestsInFlight, Key::Address);
+pub(crate) const RATE: (Counts, Key) = (Counts::Requests, Key::All);
 const RATE_EACH: (Counts, Key) = (Counts::Requests, Key::Address);
 
 /// An upstream with these limits.
-fn with(limits: &[(&str, (Counts, Key), u64)]) -> Upstream {
+pub(crate) fn with(limits: &[(&str, (Counts, Key), u64)]) -> Upstream {
     let mut upstream = upstream();
     let made = limits
         .iter()
@@ -50,18 +50,18 @@ fn with(limits: &[(&str, (Counts, Key), u64)]) -> Upstream {
     upstream
 }
 
-fn call(class: Class, from: u8) -> Call<'static> {
+pub(crate) fn call(class: Class, from: u8) -> Call<'static> {
     Call::new(class, "/api", IpAddr::V4(Ipv4Addr::new(192, 0, 2, from)))
 }
 
 /// Units in use of the limit `name`, by the operator's view.
-fn in_use(stack: &Stack, name: &str) -> u64 {
+pub(crate) fn in_use(stack: &Stack, name: &str) -> u64 {
     let views = stack.views(NOW);
     let view = views.iter().find(|view| &*view.name == name);
     view.expect("the limit is there").in_use
 }
 
-fn audited(stack: &Stack) {
+pub(crate) fn audited(stack: &Stack) {
     for (name, mismatch) in stack.audit() {
         assert_eq!(mismatch, 0, "{name}");
     }

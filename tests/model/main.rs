@@ -13,6 +13,7 @@
 
 mod claims;
 mod counters;
+mod waiting;
 
 #[expect(
     dead_code,
@@ -35,7 +36,9 @@ mod classify {
     pub use tidegate::classify::Wanted;
 }
 mod config {
-    pub use tidegate::config::{Counts, Key, Limit, Match, Mode, Route, Upstream};
+    pub use tidegate::config::{
+        ADAPTIVE_LIMIT, Adaptive, Counts, Key, Limit, Match, Mode, Route, Upstream, Wait,
+    };
 }
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};

@@ -9,9 +9,16 @@
     reason = "a test may stop where it stands"
 )]
 
+mod fairness;
+mod hang_ups;
 mod keyed;
+mod overload;
 mod promises;
 mod rates;
+mod reference;
+mod returns;
+mod two_lines;
+mod world;
 
 use tidegate::limit::Moment;
 

@@ -18,9 +18,6 @@
 mod order;
 mod ring;
 
-#[cfg(test)]
-mod tests;
-
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};

@@ -2,8 +2,10 @@
 //! because `tests/model` compiles the source files of this room over other atomics.
 
 mod keyed;
+mod line;
 mod narrowed;
 mod pace;
+mod promise;
 mod rate;
 mod seats;
 mod table;

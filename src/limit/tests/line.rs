@@ -1,13 +1,14 @@
 //! The line: who is called when, against rules that do not know how it is kept.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::limit::{Bounds, Joined, Line, Moment, Newcomer, Rank, Spot};
 
 type Test = Line<u8, u8, u32, u32>;
 
