@@ -268,7 +268,10 @@ impl Rule {
         now: Moment,
     ) -> Newcomer<Principal, Principal, Guest> {
         let (lane, user) = (self.lane(&guest.who), guest.who.shown());
+        // Of a user whose calls keep coming all the same, none has come back: they take their turns.
+        let floods = |line: &RuleLine| line.has_behind(&lane, Rank::Promised, &user);
         let promised = terms.rank > Rank::Promised
+            && !self.line.as_ref().is_some_and(floods)
             && (self.promises.as_ref()).is_some_and(|promises| promises.keep(lane, user, now));
         Newcomer {
             lane,

@@ -43,7 +43,10 @@ pub enum Rank {
 }
 
 impl Rank {
-    const COUNT: usize = 4;
+    /// Every rank, the first first.
+    pub const ALL: [Self; 4] = [Self::First, Self::Promised, Self::Usual, Self::Batch];
+
+    const COUNT: usize = Self::ALL.len();
 
     const fn index(self) -> usize {
         self as usize
@@ -270,6 +273,12 @@ where
             Some(State::Called(unit)) => Some(unit),
             _ => None,
         }
+    }
+
+    /// Whether calls of `user` wait in `lane` behind those of `rank`.
+    #[must_use]
+    pub fn has_behind(&self, lane: &L, rank: Rank, user: &P) -> bool {
+        !self.is_empty() && self.order.lock().has_behind(lane, rank, user)
     }
 
     /// Whether there is a place left in the line for a call of `user`.

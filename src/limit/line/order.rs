@@ -79,6 +79,13 @@ where
         self.calls.get(user).copied().unwrap_or(0)
     }
 
+    /// Whether calls of `user` wait in `lane` behind `rank`.
+    pub(super) fn has_behind(&self, lane: &L, rank: Rank, user: &P) -> bool {
+        let behind = Rank::ALL.iter().filter(|other| **other > rank);
+        let mut queues = behind.filter_map(|other| self.queue_of.get(&(*lane, *other, *user)));
+        queues.any(|queue| self.queues.get(*queue).is_some_and(|queue| queue.len > 0))
+    }
+
     /// Whether somebody waits whom a newcomer of `rank` may not pass.
     pub(super) fn has_before(&self, lane: &L, rank: Rank) -> bool {
         let lane = self.lanes.get(lane);
@@ -319,13 +326,16 @@ where
         let better = lane_of.rings.iter().take(rank.index());
         let better: usize = better.map(|ring| ring.waiting).sum();
         let queue = self.queue_of.get(&(*lane, rank, *user));
-        let own = queue.and_then(|queue| self.queues.get(*queue));
-        let own = own.map_or(0, |queue| queue.len);
-        let rounds = lane_of.rings.get(rank.index()).map(|ring| {
-            let whole: u64 = (0..own).map(|depth| ring.users_deeper_than(depth)).sum();
-            (whole, whole + ring.users_deeper_than(own))
+        let queue = queue.and_then(|queue| self.queues.get(*queue));
+        // A heavy user has several in a round.
+        let own = queue.map_or(0, |queue| queue.len);
+        let rounds = queue.map_or(0, |queue| own / queue.weight.get() as usize);
+        let same = lane_of.rings.get(rank.index()).map(|ring| {
+            let whole: u64 = (0..rounds).map(|depth| ring.users_deeper_than(depth)).sum();
+            let whole = whole + (own - rounds) as u64;
+            (whole, whole + ring.users_deeper_than(rounds))
         });
-        let (least, most) = rounds.unwrap_or_default();
+        let (least, most) = same.unwrap_or_default();
         let better = better as u64;
         Ahead {
             least: better + least,

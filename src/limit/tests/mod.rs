@@ -1,6 +1,7 @@
 //! Tests of the arithmetic, each kind against a slow reference. They stand in files of their own
 //! because `tests/model` compiles the source files of this room over other atomics.
 
+mod gradient;
 mod keyed;
 mod line;
 mod narrowed;
