@@ -28,6 +28,7 @@ use tidegate::classify::Table;
 use tidegate::config::{Upstream, Wait};
 use tidegate::limit::{Moment, Rank};
 
+#[expect(dead_code, reason = "draws of other loads")]
 mod paired;
 mod quick;
 use paired::{Load, by_turns};

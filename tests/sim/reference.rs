@@ -11,13 +11,16 @@ use tidegate::config::{Counts, Key, Limit};
 
 use super::world::{Event, Fate, World};
 
+/// Users in the order of their turns, calls of each in the order they came.
+type Turns = VecDeque<(u32, VecDeque<usize>)>;
+
 /// The limit under overload, and how long each call is inside.
 pub struct Reference<'a> {
     limit: &'a Limit,
     window: u64,
     service: u64,
-    /// Line of each lane: users in the order of their turns, calls of each in the order they came.
-    lanes: Vec<(u32, VecDeque<(u32, VecDeque<usize>)>)>,
+    /// Line of each lane.
+    lanes: Vec<(u32, Turns)>,
     /// Lane and end of what is inside; of a rate, when each stamp leaves the window.
     inside: VecDeque<(u32, u64)>,
     /// Who starts when.
@@ -229,6 +232,6 @@ impl<'a> Reference<'a> {
     }
 }
 
-fn len(users: &VecDeque<(u32, VecDeque<usize>)>) -> usize {
+fn len(users: &Turns) -> usize {
     users.iter().map(|(_, calls)| calls.len()).sum()
 }
