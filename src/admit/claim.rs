@@ -72,17 +72,18 @@ enum Promise<'a> {
 }
 
 impl Stack {
-    /// Claims every limit of `call` at `now`, or none of them. Who has a `turn` has that unit already.
+    /// Claims every limit of `call` at `now`, or none of them. Who has a `turn` has that unit already, and
+    /// keeps the turn where another limit is full.
     pub(super) fn attempt(
         self: &Arc<Self>,
         call: &Call<'_>,
         who: &Who,
-        turn: Option<Turn>,
+        turn: &mut Option<Turn>,
         now: Moment,
     ) -> Result<Claim, Full> {
         let rules = self.rules_for(call);
         let (taken, place) = self.take(call, rules, who, turn.as_ref(), now)?;
-        if let Some(turn) = turn {
+        if let Some(turn) = turn.take() {
             turn.used();
         }
         let mut group = 0;
@@ -118,9 +119,12 @@ impl Stack {
         let had = turn.map_or(0, Turn::rule);
         let rules = all & !had;
         let enforced = rules & self.enforced();
-        // Whoever waits goes first. Looked at before anything is locked: who is in line holds its lock
-        // while it looks for room.
-        self.pass_lines(enforced, who, now)?;
+        // Whoever waits goes first, but for those whose turn it is: what is free then rests only because its
+        // line waits for the same as they did. Looked at before anything is locked: who is in line holds its
+        // lock while it looks for room.
+        if turn.is_none() {
+            self.pass_lines(enforced, who, now)?;
+        }
         let mut tried = 0;
         let taken = {
             let page = self.live().open_at(turn.and_then(Turn::place));

@@ -314,26 +314,26 @@ impl Rule {
 
     /// Whether it has no room for `who` at `now`, and when it will; nothing is changed.
     pub(super) fn shut_until(&self, who: &Who, now: Moment) -> Option<Duration> {
-        let full = match &self.count {
+        match &self.count {
+            Count::Rate(rate) => (rate.offer(now).err()).map(|denied| denied.retry_at.since(now)),
+            Count::KeyedRate(keyed, pace) => (keyed.offer(self.key(who), pace, now).err())
+                .map(|denied| denied.retry_at.since(now)),
+            _ => (!self.has_room(who, now))
+                .then(|| self.tally.expected(self.ceiling, self.waiting(who), now)),
+        }
+    }
+
+    /// Whether it has room for `who` at `now`, whoever waits for it; nothing is changed.
+    pub(super) fn has_room(&self, who: &Who, now: Moment) -> bool {
+        match &self.count {
             Count::Sockets { calls: seats, .. } | Count::Seats(seats) => {
-                seats.in_use() + self.reserved_from(who) >= seats.ceiling()
+                seats.in_use() + self.reserved_from(who) < seats.ceiling()
             }
-            Count::KeyedSeats(keyed) => keyed.held(self.key(who)) >= self.ceiling,
-            Count::Rate(rate) => {
-                return rate
-                    .offer(now)
-                    .err()
-                    .map(|denied| denied.retry_at.since(now));
-            }
-            Count::KeyedRate(keyed, pace) => {
-                return keyed
-                    .offer(self.key(who), pace, now)
-                    .err()
-                    .map(|denied| denied.retry_at.since(now));
-            }
-            Count::Bytes => false,
-        };
-        full.then(|| self.tally.expected(self.ceiling, self.waiting(who), now))
+            Count::KeyedSeats(keyed) => keyed.held(self.key(who)) < self.ceiling,
+            Count::Rate(rate) => rate.offer(now).is_ok(),
+            Count::KeyedRate(keyed, pace) => keyed.offer(self.key(who), pace, now).is_ok(),
+            Count::Bytes => true,
+        }
     }
 
     /// Units in use, of a keyed limit by `who`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::live::{Place, Rules};
-use super::rule::{Count, Rule};
+use super::rule::{Count, Rule, RuleLine};
 use super::stack::Stack;
 use super::who::Who;
 use crate::limit::{Denied, Moment};
@@ -13,6 +13,11 @@ use crate::limit::{Denied, Moment};
 pub(super) struct Guest {
     pub(super) who: Who,
     pub(super) since: Moment,
+    /// Every limit that speaks of its call.
+    pub(super) rules: Rules,
+    /// Limits whose units it was handed and put down, as it had to wait for another first. Should it go
+    /// away, somebody else is to be called for them.
+    pub(super) put_down: Rules,
 }
 
 /// What a call in line is handed when it is its turn: a unit, taken in its name.
@@ -51,6 +56,10 @@ impl Turn {
         self.guest.since
     }
 
+    pub(super) fn guest(&self) -> Guest {
+        self.guest
+    }
+
     pub(super) fn rule(&self) -> Rules {
         1 << self.at
     }
@@ -73,23 +82,32 @@ impl Turn {
     pub(super) fn used(mut self) {
         self.grant = None;
     }
+
+    /// Gives its unit back and calls nobody yet; the limit it was of.
+    pub(super) fn put_down(mut self) -> Rules {
+        self.give_back();
+        1 << self.at
+    }
+
+    /// Whether there was anything to give back.
+    fn give_back(&mut self) -> bool {
+        let (Some(grant), Some(rule)) = (self.grant.take(), self.stack.rule(self.at)) else {
+            return false;
+        };
+        let who = &self.guest.who;
+        match grant {
+            Grant::Held(place) => self.stack.live().leave(place, || rule.give_back(who)),
+            Grant::Stamp(stamp) => rule.take_back(stamp, who),
+        }
+        true
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let (Some(grant), Some(rule)) = (self.grant.take(), self.stack.rule(self.at)) else {
-            return;
-        };
-        let who = &self.guest.who;
-        match grant {
-            Grant::Held(place) => {
-                self.stack.live().leave(place, || rule.give_back(who));
-                self.stack.call_next(1 << self.at, who);
-            }
-            Grant::Stamp(stamp) => {
-                rule.take_back(stamp, who);
-                self.stack.bell().notify_one();
-            }
+        if self.give_back() {
+            let free = 1 << self.at | self.guest.put_down;
+            self.stack.pass_on(free, &self.guest.who);
         }
     }
 }
@@ -102,6 +120,43 @@ impl Stack {
                 line.call(&rule.lane(who), |guest| self.seat(at, rule, guest));
             }
         }
+    }
+
+    /// Has whoever is next in line called for what is free of these rules: of what is held at once, of rates by
+    /// whoever runs the gate.
+    pub(super) fn pass_on(&self, free: Rules, who: &Who) {
+        self.call_next(free, who);
+        if free & self.lined() & self.rates() != 0 {
+            self.bell().notify_one();
+        }
+    }
+
+    /// Goes on with what `guest` has put down to wait for rule `at` instead.
+    ///
+    /// Going down the stack, the unit is the next one's. Going up, it is only if the next can use it now;
+    /// else it rests, in nobody's hand, until `guest` has had its turn further up, or goes away. Were units
+    /// passed on both ways, calls that need two full limits would hand a unit of each round and round, and
+    /// none would ever meet the other.
+    pub(super) fn pass_on_moving(&self, free: Rules, at: usize, guest: &Guest, now: Moment) {
+        let above = (1 << at) - 1;
+        self.pass_on(free & above, &guest.who);
+        for (other, rule) in self.each(free & !above & self.lined()) {
+            let Some(line) = rule.line.as_ref().filter(|line| line.is_wanted()) else {
+                continue;
+            };
+            line.call(&rule.lane(&guest.who), |next| {
+                let fits = self.has_all_but(other, next, now);
+                fits.then(|| self.room(other, rule, next, now)).flatten()
+            });
+        }
+    }
+
+    /// Whether `guest` could pass, had it a unit of rule `at`. Locks no line: one is locked already.
+    fn has_all_but(&self, at: usize, guest: &Guest, now: Moment) -> bool {
+        let others = guest.rules & self.enforced() & !(1 << at);
+        self.each(others).all(|(_, rule)| {
+            rule.line.as_ref().is_none_or(RuleLine::is_empty) && rule.has_room(&guest.who, now)
+        })
     }
 
     /// Hands out what time has freed: calls that wait for a rate which has room for them at `now`, or for

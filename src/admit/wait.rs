@@ -65,9 +65,8 @@ pub enum Entry {
 #[must_use = "a place that is not kept is given up at once"]
 pub struct Waiting {
     stack: Arc<Stack>,
-    rules: Rules,
     at: usize,
-    refusal: Refusal,
+    limit: Arc<str>,
     guest: Guest,
     spot: Option<Spot>,
     joined: Moment,
@@ -132,29 +131,42 @@ impl Stack {
         now: Moment,
     ) -> Entry {
         let who = Who::of(call, self.hasher());
-        let guest = Guest { who, since };
-        let mut attempt = self.attempt(call, &who, turn, now);
+        let mut turn = turn;
         let mut terms = Some(terms);
         let mut agreed = Terms::NONE;
         let mut moves = 0;
+        let mut put_down = turn.as_ref().map_or(0, |turn| turn.guest().put_down);
         loop {
-            let full = match attempt {
+            let full = match self.attempt(call, &who, &mut turn, now) {
                 Ok(claim) => return Entry::Passed(claim),
                 Err(full) => full,
             };
             if let Some(terms) = terms.take() {
                 agreed = terms();
             }
-            let rules = self.rules_for(call);
+            // It holds nothing while it waits.
+            put_down |= turn.take().map_or(0, Turn::put_down);
+            let guest = Guest {
+                who,
+                since,
+                rules: self.rules_for(call),
+                put_down,
+            };
             moves += 1;
-            match self.stand(rules, &full, guest, &agreed, moves < MOST_MOVES, now) {
-                Ok(Joined::Passed(turn)) => attempt = self.attempt(call, &who, Some(turn), now),
-                Ok(Joined::Waits(waiting)) => return Entry::Waits(waiting),
-                Ok(Joined::Crowded) => {
-                    return Entry::Refused(self.refuse(rules, full, Reason::LineFull, &who, now));
+            let reason = match self.stand(&full, guest, &agreed, moves < MOST_MOVES, now) {
+                Ok(Joined::Passed(handed)) => {
+                    turn = Some(handed);
+                    continue;
                 }
-                Err(reason) => return Entry::Refused(self.refuse(rules, full, reason, &who, now)),
-            }
+                Ok(Joined::Waits(waiting)) => {
+                    self.pass_on_moving(put_down, full.at, &guest, now);
+                    return Entry::Waits(waiting);
+                }
+                Ok(Joined::Crowded) => Reason::LineFull,
+                Err(reason) => reason,
+            };
+            self.pass_on(put_down, &who);
+            return Entry::Refused(self.refuse(guest.rules, full, reason, &who, now));
         }
     }
 
@@ -162,7 +174,6 @@ impl Stack {
     /// there is room after all.
     fn stand(
         self: &Arc<Self>,
-        rules: Rules,
         full: &Full,
         guest: Guest,
         terms: &Terms,
@@ -207,9 +218,8 @@ impl Stack {
         }
         Ok(Joined::Waits(Waiting {
             stack: self.clone(),
-            rules,
             at,
-            refusal: full.refusal.clone(),
+            limit: rule.name.clone(),
             guest,
             spot: Some(spot),
             joined: now,
@@ -278,7 +288,7 @@ impl Waiting {
     /// The limit whose line it stands in.
     #[must_use]
     pub fn limit(&self) -> &Arc<str> {
-        &self.refusal.limit
+        &self.limit
     }
 
     /// When its time is up.
@@ -307,20 +317,34 @@ impl Waiting {
     fn refuse(mut self, reason: Reason, now: Moment) -> Refusal {
         drop(self.leave());
         let who = &self.guest.who;
-        let rule = self.stack.rule(self.at);
+        let refusal = self.stack.rule(self.at).map_or_else(
+            || Refusal {
+                limit: self.limit.clone(),
+                status: 503,
+                reason,
+                in_use: 0,
+                ceiling: 0,
+                window: Duration::ZERO,
+                retry_after: Duration::ZERO,
+            },
+            |rule| rule.waited_for(who, now),
+        );
         let full = Full {
             at: self.at,
-            refusal: rule.map_or_else(|| self.refusal.clone(), |rule| rule.waited_for(who, now)),
+            refusal,
             is_final: false,
         };
-        self.stack.refuse(self.rules, full, reason, who, now)
+        self.stack.refuse(self.guest.rules, full, reason, who, now)
     }
 
     /// Gives up the place, and says what it was handed.
     fn leave(&mut self) -> Option<Turn> {
         let spot = self.spot.take()?;
         let (_, line) = self.stack.line_of(self.at)?;
-        let grant = line.leave(spot)?;
+        let Some(grant) = line.leave(spot) else {
+            self.stack.pass_on(self.guest.put_down, &self.guest.who);
+            return None;
+        };
         Some(Turn::new(self.stack.clone(), self.at, self.guest, grant))
     }
 }

@@ -105,7 +105,9 @@ where
         let later = (slot * self.slot).saturating_sub(first).div_ceil(SECOND);
         let moment = first + later * SECOND;
         if *held < MOST {
-            due.push_back(moment);
+            // Within a slot, moments do not follow each other as refusals did.
+            let at = due.partition_point(|other| *other <= moment);
+            due.insert(at, moment);
             *held += 1;
         }
         Duration::from_nanos(moment - now)

@@ -57,6 +57,6 @@ fn explore(scene: impl Fn() + Send + Sync + Clone + 'static) {
 
 fn play(scheduler: impl Scheduler + 'static, scene: impl Fn() + Send + Sync + 'static) {
     let mut config = shuttle::Config::new();
-    config.stack_size = 1 << 18; // a map of keys is built on the stack, unoptimised
+    config.stack_size = 1 << 19; // a map of keys is built on the stack, unoptimised
     shuttle::Runner::new(scheduler, config).run(scene);
 }

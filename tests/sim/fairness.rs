@@ -9,34 +9,34 @@ use super::{Dice, SECOND};
 
 const SMALL: u32 = 1;
 const BIG: u32 = 2;
-const LASTS: u64 = 60 * SECOND;
+const LASTS: u64 = 20 * SECOND;
 /// Calls a second that each of the limits below lets through.
 const CAPACITY: u64 = 100;
 
-/// A rate without bursts and seats of calls that last 100 ms: both free a unit every 10 ms.
+/// A rate without bursts, and a seat of calls that last 10 ms: both free a unit every 10 ms.
 const LIMITS: [(&str, u64); 2] = [
     (
         "counts = \"requests\"\nlimit = 100\nburst = 1\nwindow = \"1s\"\nfull = { status = 429 }",
-        0,
+        1,
     ),
     (
-        "counts = \"requests_in_flight\"\nlimit = 10\nfull = { status = 503 }",
-        SECOND / 10,
+        "counts = \"requests_in_flight\"\nlimit = 1\nfull = { status = 503 }",
+        SECOND / 100 - 1,
     ),
 ];
 
-/// Both offer calls at random for a minute, `small` and `big` a second, with these weights.
+/// Both offer calls at random for twenty seconds, `small` and `big` a second, with these weights.
 fn plays((limit, service): (&str, u64), [small, big]: [u64; 2], weights: [u32; 2]) -> World {
     let wait = "wait = { line = 200, per_user = 100, at_most = \"30s\" }";
     let upstream = upstream(&format!("[upstream.limits.x]\n{limit}\n{wait}"));
     let mut world = World::new(&upstream);
     let mut dice = Dice(3);
-    // Calls that begin apart end apart, so that units come free one by one.
     for (user, rate, weight) in [(SMALL, small, weights[0]), (BIG, big, weights[1])] {
         let mut now = 0;
         while now < LASTS {
-            now += 1 + dice.below(2 * SECOND / rate);
-            let mut offer = Offer::new(Class::Rest, user, service + 1);
+            // Half a gap apart at least, so that nobody waits for an earlier call of its own without need.
+            now += SECOND / rate / 2 + dice.below(SECOND / rate);
+            let mut offer = Offer::new(Class::Rest, user, service);
             offer.terms = patient(300 * SECOND);
             offer.terms.weight = NonZeroU32::new(weight).unwrap();
             world.offer(now, offer);
@@ -67,7 +67,7 @@ fn users_that_want_more_get_the_same() {
         let shares = [SMALL, BIG].map(|user| throughput(&world, user));
         assert!(jain(shares) >= 0.99, "{shares:?} {limit:?}");
         let all: f64 = shares.iter().sum();
-        assert!(all >= 0.99 * 58.0 * 100.0, "{all} of {CAPACITY} a second");
+        assert!(all >= 0.99 * 18.0 * 100.0, "{all} of {CAPACITY} a second");
     }
 }
 
@@ -118,6 +118,6 @@ fn a_users_few_calls_wait_two_turns_at_most_behind_anothers_flood() {
         waits.sort_unstable();
         let p99 = waits[waits.len() * 99 / 100];
         let turn = SECOND / CAPACITY;
-        assert!(waits.len() > 500 && p99 <= 2 * turn, "{p99} {limit:?}");
+        assert!(waits.len() > 180 && p99 <= 2 * turn, "{p99} {limit:?}");
     }
 }

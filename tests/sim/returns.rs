@@ -16,7 +16,7 @@ fn refused_and_back(times: u64, from: u64, addresses: u32) -> World {
     let upstream = upstream("profile = \"vcenter-7.0\"");
     let mut world = World::new(&upstream);
     let mut dice = Dice(5);
-    let lasts = from + 60 * SECOND;
+    let lasts = from + 30 * SECOND;
     let mut now = 0;
     let mut newcomer = NEWCOMERS;
     while now < lasts {

@@ -40,7 +40,7 @@ pub fn upstream(text: &str) -> Upstream {
 pub enum Habit {
     /// Comes once.
     Plain,
-    /// Comes back once, when it was told.
+    /// Comes back once, when it was told, and waits then.
     Returns,
     /// Hangs up as it is called, and never asks.
     GoneWhenCalled,
@@ -273,7 +273,11 @@ impl World {
     fn refused(&mut self, call: usize, refusal: Refusal) {
         if self.calls[call].offer.habit == Habit::Returns && self.calls[call].again.is_none() {
             let back = self.now + refusal.retry_after_seconds() * SECOND;
-            let again = self.offer(back, self.calls[call].offer);
+            let patient_now = Offer {
+                terms: patient(30 * SECOND),
+                ..self.calls[call].offer
+            };
+            let again = self.offer(back, patient_now);
             self.calls[again].again = Some(call);
         }
         self.calls[call].fate = Fate::Refused(refusal);

@@ -195,8 +195,9 @@ where
         let passed = if first { room(&newcomer.who) } else { None };
         let joined = match passed {
             Some(unit) => Joined::Passed(unit),
-            None if order.len() as u64 >= self.bounds.line
-                || order.calls_of(&newcomer.user) as u64 >= self.bounds.per_user =>
+            // Who was told to come now has its place, however many came meanwhile; no more were told than fit.
+            None if newcomer.rank != Rank::Promised
+                && !self.has_room_in(&order, &newcomer.user) =>
             {
                 Joined::Crowded
             }
@@ -284,7 +285,10 @@ where
     /// Whether there is a place left in the line for a call of `user`.
     #[must_use]
     pub fn has_place(&self, user: &P) -> bool {
-        let order = self.order.lock();
+        self.has_room_in(&self.order.lock(), user)
+    }
+
+    fn has_room_in(&self, order: &Order<L, P, W, State<U>>, user: &P) -> bool {
         (order.len() as u64) < self.bounds.line
             && (order.calls_of(user) as u64) < self.bounds.per_user
     }

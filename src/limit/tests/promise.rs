@@ -68,3 +68,20 @@ fn who_does_not_come_is_forgotten() {
     assert!(promises.is_empty());
     assert!(promises.remembers_no_slot());
 }
+
+#[test]
+fn promises_of_one_user_are_kept_in_the_order_of_their_moments() {
+    let promises = Promises::new(100, SECONDS(1));
+    assert_eq!(promises.make((), 'a', at(900), at(900)), SECONDS(1));
+    assert_eq!(promises.make((), 'a', at(1_100), at(1_100)), SECONDS(1));
+    let _ = promises.make((), 'a', at(1_950), at(1_950)); // to 2.95 s
+    assert_eq!(promises.make((), 'a', at(2_050), at(1_050)), SECONDS(1));
+    assert!(promises.keep((), 'a', at(1_900)));
+    assert!(
+        promises.keep((), 'a', at(2_050)),
+        "before the one of 2.95 s"
+    );
+    assert!(promises.keep((), 'a', at(2_100)));
+    assert!(!promises.keep((), 'a', at(2_200)));
+    assert!(promises.keep((), 'a', at(2_950)));
+}
