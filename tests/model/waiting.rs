@@ -201,6 +201,41 @@ fn calls_that_need_two_full_limits_in_turn_all_pass() {
 }
 
 #[test]
+fn who_put_a_unit_down_and_hangs_up_leaves_it_to_the_next() {
+    let mut upstream = lined(&[("w", SOCKETS, 3), ("x", SEATS, 1)]);
+    upstream.limits[1].matches.class = vec![Class::Rest];
+    explore(move || {
+        let stack = Arc::new(Stack::build(&upstream));
+        let soap = |stack: &Arc<Stack>| stack.enter(&call(Class::Soap, 1), || PATIENT, NOW);
+        let both = passes(&stack);
+        let mut held = vec![soap(&stack)];
+        let (fickle, stays) = (waits(&stack), waits(&stack));
+        held.push(soap(&stack));
+        assert!(held.iter().all(|entry| matches!(entry, Entry::Passed(_))));
+        held.push(soap(&stack));
+        assert!(matches!(held[2], Entry::Waits(_)));
+        // Called for `x`, it may find `w` full, put `x` down and wait there; and then it is gone.
+        let (of_fickle, of_stays) = (Arc::clone(&stack), Arc::clone(&stack));
+        run(vec![
+            thread::spawn(move || drop(both)),
+            thread::spawn(move || drop(held)),
+            thread::spawn(move || {
+                let turn = future::block_on(fickle);
+                drop(of_fickle.resume(&rest(), || PATIENT, turn, NOW));
+            }),
+            thread::spawn(move || {
+                let mut turn = future::block_on(stays);
+                while let Entry::Waits(waiting) = of_stays.resume(&rest(), || PATIENT, turn, NOW) {
+                    turn = future::block_on(waiting);
+                }
+            }),
+        ]);
+        assert_eq!(in_use(&stack, "w"), 0);
+        all_is_back(&stack, 1);
+    });
+}
+
+#[test]
 fn stamps_of_a_rate_are_handed_out_once_each_and_taken_back_where_nobody_comes() {
     let upstream = lined(&[("x", RATE, 1)]);
     explore(move || {
