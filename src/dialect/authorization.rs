@@ -1,14 +1,18 @@
 //! The `Authorization` field: Basic (RFC 7617), Bearer (RFC 6750) and VMware's SIGN.
 
+use std::io::Read as _;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode::Indifferent;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use flate2::read::GzDecoder;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
 use super::credential::{Claim, Scheme};
+use super::saml;
 use super::user::MAX_NAME;
 
 const LENIENT: GeneralPurposeConfig =
@@ -21,6 +25,9 @@ const NAME_IN_BASE64: usize = (MAX_NAME * 4 + 1).div_ceil(3) * 4;
 
 /// Largest payload of a token that is read, in base64 characters.
 const MAX_PAYLOAD: usize = 16 * 1024;
+
+/// Largest assertion that is unpacked from a SIGN token, bytes; those of vCenter have some 5 KiB.
+const MAX_ASSERTION: u64 = 64 * 1024;
 
 /// What the `Authorization` field claims.
 pub(super) enum Said<'a> {
@@ -47,7 +54,7 @@ pub(super) fn read(headers: &HeaderMap) -> Said<'_> {
     } else if scheme.eq_ignore_ascii_case(b"bearer") {
         claim(Scheme::Bearer, rest, bearer_user)
     } else if scheme.eq_ignore_ascii_case(b"sign") {
-        // The signature differs from request to request; the token, gzipped SAML, stays the same.
+        // The signature differs from request to request; the token stays the same.
         claim(Scheme::Sign, sign_token(rest).unwrap_or(rest), |_| None)
     } else {
         claim(Scheme::Other, first, |_| None)
@@ -93,6 +100,22 @@ pub(super) fn bearer_user(token: &[u8]) -> Option<String> {
 fn name(said: &str) -> Option<String> {
     let fits = !said.is_empty() && said.len() <= MAX_NAME * 4;
     fits.then(|| said.to_owned())
+}
+
+/// The subject of a SIGN token: a gzipped SAML assertion in base64 (VMware's SSO client library). Neither
+/// its signature nor that of the request is looked at: that is for the upstream.
+pub(super) fn sign_user(token: &[u8]) -> Option<String> {
+    if token.len() > MAX_PAYLOAD {
+        return None;
+    }
+    let packed = BASE64.decode(token).ok()?;
+    let mut assertion = Vec::new();
+    let mut unpacked = GzDecoder::new(&*packed).take(MAX_ASSERTION + 1);
+    unpacked.read_to_end(&mut assertion).ok()?;
+    if assertion.len() as u64 > MAX_ASSERTION {
+        return None;
+    }
+    name(&saml::subject(&assertion)?)
 }
 
 /// The value of `token="…"`, the first parameter in all that VMware's clients send.

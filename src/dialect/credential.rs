@@ -1,5 +1,6 @@
 //! What a request shows of who makes it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
@@ -108,10 +109,14 @@ impl<'a> Claim<'a> {
         self.raw
     }
 
-    /// The user it names, as it was written, where that can be read.
+    /// The user it names, as it was written, where that can be read. Of a signed token it is unpacked for
+    /// that: ask only for those that are not known.
     #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+    pub fn user(&self) -> Option<Cow<'_, str>> {
+        match self.scheme {
+            Scheme::Sign => authorization::sign_user(self.raw).map(Cow::Owned),
+            _ => self.user.as_deref().map(Cow::Borrowed),
+        }
     }
 }
 

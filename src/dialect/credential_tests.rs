@@ -1,7 +1,11 @@
 //! Tests of what a request shows of who makes it.
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::HeaderValue;
 
 use super::*;
@@ -34,7 +38,7 @@ fn user(authorization: &str) -> Option<String> {
     let Credential::Claim(claim) = read(Dialect::Vcenter, Spoken::Api, &headers) else {
         panic!("{authorization} claims nothing");
     };
-    claim.user().map(str::to_owned)
+    claim.user().map(std::borrow::Cow::into_owned)
 }
 
 #[test]
@@ -136,7 +140,10 @@ fn a_session_goes_before_a_claim_and_both_can_be_had() {
     let Credential::Claim(claim) = claim(&headers) else {
         panic!("no claim");
     };
-    assert_eq!((claim.scheme(), claim.user()), (Scheme::Basic, Some("a")));
+    assert_eq!(
+        (claim.scheme(), claim.user().as_deref()),
+        (Scheme::Basic, Some("a"))
+    );
     assert_eq!(claim.raw(), b"YTpi");
 }
 
@@ -216,6 +223,37 @@ fn of_a_signed_request_only_the_token_counts() {
             (Scheme::Sign, &b"H4sI=="[..], None)
         );
     }
+}
+
+/// As VMware's SSO client sends it: the assertion gzipped, in base64.
+fn sign_token(assertion: &str) -> String {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(assertion.as_bytes()).unwrap();
+    BASE64_STANDARD.encode(packed.finish().unwrap())
+}
+
+#[test]
+fn a_signed_token_names_the_subject_of_its_assertion() {
+    let assertion = "<saml2:Assertion xmlns:saml2=\"urn:oasis:names:tc:SAML:2.0:assertion\"><saml2:Subject>\
+                     <saml2:NameID>svc-tf@VSPHERE.LOCAL</saml2:NameID></saml2:Subject></saml2:Assertion>";
+    let user = |token: &str| {
+        let field = format!("SIGN token=\"{token}\", nonce=\"1:2\", signature=\"y\"");
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", field.parse().unwrap());
+        match claim(&headers) {
+            Credential::Claim(claim) => claim.user().map(std::borrow::Cow::into_owned),
+            other => panic!("{other:?}"),
+        }
+    };
+    let token = sign_token(assertion);
+    assert_eq!(user(&token).as_deref(), Some("svc-tf@VSPHERE.LOCAL"));
+    assert_eq!(user(&token[..token.len() - 20]), None, "cut");
+    assert_eq!(user("H4sI"), None, "empty");
+    assert_eq!(user(&sign_token("<no/>")), None);
+    // A few kilobytes that unpack to many megabytes.
+    let bomb = sign_token(&format!("{assertion}{}", " ".repeat(8 << 20)));
+    assert!(bomb.len() < 16 * 1024, "{}", bomb.len());
+    assert_eq!(user(&bomb), None);
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bo
     {
         session.set_keepalive(None);
     }
-    write::answer(session, stage, answer).await;
+    Box::pin(write::answer(session, stage, answer)).await;
     Ok(true)
 }
 

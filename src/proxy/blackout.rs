@@ -65,6 +65,13 @@ pub(super) fn tries_again(session: &Session, stage: &Stage) -> bool {
         && !session.as_ref().retry_buffer_truncated()
 }
 
+/// Whether the upstream of a call is down or on its way back.
+pub(super) fn concerns(stage: &Stage) -> bool {
+    let upstream = stage.upstream.as_ref();
+    upstream.is_some_and(|upstream| !upstream.health().is_steady())
+        || stage.dial.as_ref().is_some_and(|dial| dial.is_down())
+}
+
 /// Makes sure that a call which holds its units may go up now. True when it had to claim them anew.
 ///
 /// # Errors

@@ -122,7 +122,7 @@ impl Look<'_> {
 
     /// Whose the credentials are, once they are accepted: whom they name, else their own hash.
     fn named(&self, claim: &Claim<'_>, key: &ProofKey) -> Option<User> {
-        let named = claim.user().and_then(|name| self.home.user(name));
+        let named = claim.user().and_then(|name| self.home.user(&name));
         named.or_else(|| self.home.user(&format!("credential-{key}")))
     }
 
@@ -205,7 +205,7 @@ impl Look<'_> {
             Credential::Claim(claim) => claim.user(),
             _ => None,
         };
-        self.home.user(in_body.as_deref().or(in_field)?)
+        self.home.user(in_body.as_deref().or(in_field.as_deref())?)
     }
 }
 

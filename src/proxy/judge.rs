@@ -41,7 +41,8 @@ pub(super) async fn judge(
             (said, entry)
         }
         _ => {
-            let said = said(session, stage, upstream, form).await?;
+            // Boxed, here and below: what is rare is not to make the future of every request larger.
+            let said = Box::pin(said(session, stage, upstream, form)).await?;
             let asked = self::asked(session, stage, upstream, &said).map_err(Stop::Answer)?;
             let now = stage.shared.now();
             let round = Round::First;
@@ -150,7 +151,7 @@ async fn admit(
             Entry::Refused(refusal) => return Ok(Some(refusal)),
             Entry::Waits(waiting) => waiting,
         };
-        let turn = match line::hold(session, stage, waiting).await? {
+        let turn = match Box::pin(line::hold(session, stage, waiting)).await? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Some(refusal)),
         };

@@ -102,8 +102,12 @@ impl ProxyHttp for Gate {
         session: &mut Session,
         stage: &mut Box<Stage>,
     ) -> Result<Box<HttpPeer>> {
-        sent_back::readmit(session, stage).await?;
-        let is_anew = blackout::ready(session, stage).await?;
+        // Both are rare, and boxed so as not to make the future of every request larger.
+        if stage.back.sent.is_some() {
+            Box::pin(sent_back::readmit(session, stage)).await?;
+        }
+        let is_anew =
+            blackout::concerns(stage) && Box::pin(blackout::ready(session, stage)).await?;
         self.shared.probe(Hook::Dial);
         onward::dial(self.worker, session, stage, is_anew)
     }
@@ -138,7 +142,7 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         self.shared.probe(Hook::ResponseHead);
         if sent_back::concerns(head, stage) {
-            sent_back::consider(session, head, stage).await?;
+            Box::pin(sent_back::consider(session, head, stage)).await?;
         }
         onward::response(session, head, stage)
     }
