@@ -1,11 +1,11 @@
-//! Lines: what they cost who need not wait, what waiting and being woken costs, and the memory of a place.
+//! Lines: what they cost who need not wait, and what waiting and being woken costs; the memory of a place is in
+//! `tests/allocations.rs`.
 //! `cargo bench --bench line`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::cast_precision_loss,
     reason = "a benchmark may stop where it stands"
 )]
 
@@ -225,31 +225,7 @@ fn on_the_runtime() -> f64 {
     began.elapsed().as_secs_f64() * 1e9 / f64::from(TASKS * CALLS)
 }
 
-/// Resident memory, bytes.
-fn resident() -> u64 {
-    let said = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = said.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
-
-/// Bytes that a place takes, of as many users as places or of one.
-fn place(users: u32) -> f64 {
-    let mut queued = Queued::new(0);
-    let before = resident();
-    queued.line.reserve_exact(PLACES as usize);
-    for n in 0..PLACES {
-        queued.next = n % users;
-        queued.join();
-    }
-    let took = resident() - before;
-    drop(queued);
-    took as f64 / f64::from(PLACES)
-}
-
 fn line(c: &mut Criterion) {
-    // First, before anything else has left free memory behind.
-    let places = [place(PLACES), place(1)];
-
     let mut lines = Passing::new(&upstream(None));
     let mut none = Passing::new(&upstream(Some(0)));
     let mut short = Queued::new(0);
@@ -291,16 +267,6 @@ fn line(c: &mut Criterion) {
     );
     let woken = short.bell.0.load(Ordering::Relaxed);
     assert!(woken > 0, "who waits is woken");
-    let mib = |bytes: f64| bytes * f64::from(PLACES) / f64::from(1 << 20);
-    for (whose, bytes) in ["each of its own user", "all of one user"]
-        .iter()
-        .zip(places)
-    {
-        println!(
-            "{PLACES} places in line, {whose}: {:.1} MiB, {bytes:.0} bytes each (at most 100 MiB)",
-            mib(bytes)
-        );
-    }
 }
 
 criterion_group! { name = benches; config = quick::quick(); targets = line }

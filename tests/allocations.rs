@@ -8,16 +8,17 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
 use http::{HeaderMap, Method};
-use tidegate::admit::{Claim, Stack};
-use tidegate::call::Operation;
+use tidegate::admit::{Claim, Entry, Stack, Terms};
+use tidegate::call::{Call, Class, Operation};
 use tidegate::classify::Table;
-use tidegate::limit::Moment;
+use tidegate::limit::{Moment, Rank};
 use tidegate::observe::Meters;
 
 /// Calls in flight at a time.
@@ -140,4 +141,40 @@ fn the_counter_counts() {
     let gate = gate("vcenter-8.0", "");
     let twisted = "/x/../api/vcenter/vm";
     assert!(allocated(&gate, twisted) > 3_000, "each is copied");
+}
+
+#[test]
+fn a_hundred_thousand_places_in_line_take_at_most_100_mib() {
+    const PLACES: u32 = 100_000;
+    const MOST: i64 = 100 << 20;
+    let terms = Terms {
+        rank: Rank::Usual,
+        weight: NonZeroU32::MIN,
+        patience: Duration::from_mins(1),
+    };
+    for users in [PLACES, 1_000] {
+        let text = "[[upstream]]\naddress = \"https://api.example\"\n[upstream.limits.x]\n\
+             counts = \"requests_in_flight\"\nlimit = 1\nfull = { status = 503 }\n\
+             wait = { line = 100000, per_user = 100000, at_most = \"1m\" }";
+        let config = tidegate::config::parse(text, Path::new(".")).unwrap();
+        let stack = Arc::new(Stack::build(&config.upstreams[0]));
+        let enter = |n: u32| {
+            let address = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + n % users));
+            let call = Call::new(Class::Rest, "/api/x", address);
+            stack.enter(&call, || terms, Moment::START)
+        };
+        let _held = enter(0);
+        let mut waiting = Vec::new();
+        let took = measure(|| {
+            waiting.reserve_exact(PLACES as usize);
+            waiting.extend((0..PLACES).map(enter));
+        });
+        assert!(waiting.iter().all(|one| matches!(one, Entry::Waits(_))));
+        // What its task holds is counted too: an entry is as large as a claim, and more than a place.
+        assert!(
+            took.bytes_current <= MOST,
+            "{} for {users} users",
+            took.bytes_current
+        );
+    }
 }
