@@ -303,6 +303,7 @@ impl Running {
     /// Cuts everything now. Units are given back as each task is dropped.
     fn stop(&mut self) {
         self.shared.drain();
+        self.shared.stop();
         self.close_clients.send_replace(true);
         if let Some(workers) = self.workers.take() {
             workers.stop();

@@ -65,6 +65,10 @@ pub(super) async fn watched<T>(
     if let Some(exchange) = &stage.exchange {
         exchange.read_little(false);
     }
+    if stage.shared.is_stopping() {
+        // What made room for it was cut, and so will it be: it must not begin before.
+        return std::future::pending().await;
+    }
     come.map_err(broken)
 }
 

@@ -84,6 +84,7 @@ pub struct Shared {
     pub people: People,
     epoch: Instant,
     draining: AtomicBool,
+    stopping: AtomicBool,
     in_flight: AtomicU64,
     ids: Ids,
     probe: Option<Probe>,
@@ -117,6 +118,7 @@ impl Shared {
             people,
             epoch,
             draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             ids: Ids::new(),
             probe,
@@ -153,6 +155,17 @@ impl Shared {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// From now on nothing that waits is sent up any more: it would be cut half way.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether everything is about to be cut.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Requests that have begun and not ended.
