@@ -10,6 +10,8 @@
 //!             the head  it (with    stack,
 //!                       dialect,    or wait
 //!                       session)    in line
+//!                                     ▲  a task takes the same way, by itself
+//!                                     └── task ◀── answer: 202, and a task that survives the process
 //! ```
 //!
 //! The modules below stand in the order of the arrows: a room uses only rooms listed above it
@@ -37,6 +39,8 @@ pub mod forward;
 pub mod answer;
 /// Station 6, what happened: one record per request becomes metrics and the access log.
 pub mod observe;
+/// Long work: blocking calls that became tasks, their machine, the desk that knows them, who works on them.
+pub mod task;
 /// Where state survives the process: adapters of the stores that other rooms ask for.
 pub mod store;
 /// The stations hung on Pingora's phases.

@@ -123,17 +123,8 @@ impl Keys {
     ///
     /// [`SealError`]; it is not kept then.
     pub fn seal(&self, key: &SessionKey, credential: &Credential) -> Result<Sealed, SealError> {
-        let mut secret = credential.encode().ok_or(SealError::TooLong)?;
-        let nonce: [u8; NONCE_LEN] = random_bytes(&self.random)?;
-        let with = Nonce::assume_unique_for_key(nonce);
-        self.seal
-            .seal_in_place_append_tag(with, Aad::from(key.bytes()), &mut secret)
-            .map_err(|_| SealError::TooLong)?;
-        let mut sealed = Vec::with_capacity(1 + NONCE_LEN + secret.len());
-        sealed.push(FORM);
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&secret);
-        Ok(Sealed::new(&sealed))
+        let secret = credential.encode().ok_or(SealError::TooLong)?;
+        Ok(Sealed::new(&self.seal_for(key.bytes(), secret)?))
     }
 
     /// Decrypts what [`Keys::seal`] made for the same session.
@@ -142,17 +133,55 @@ impl Keys {
     ///
     /// [`SealError::Closed`] for anything else.
     pub fn unseal(&self, key: &SessionKey, sealed: &Sealed) -> Result<Credential, SealError> {
-        let Some((&FORM, rest)) = sealed.bytes().split_first() else {
+        let secret = self.unseal_for(key.bytes(), sealed.bytes())?;
+        Credential::decode(&secret).ok_or(SealError::Closed)
+    }
+
+    /// Encrypts the request of a task, of any length, for that task alone.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`]; it is not kept then.
+    pub fn seal_request(&self, task: &[u8; 16], request: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal_for(&of_task(task), request.to_vec())
+    }
+
+    /// Decrypts what [`Keys::seal_request`] made for the same task.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Closed`] for anything else.
+    pub fn unseal_request(&self, task: &[u8; 16], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.unseal_for(&of_task(task), sealed)
+    }
+
+    /// The form, the nonce, and the secret encrypted with `beside` beside it.
+    fn seal_for(&self, beside: &[u8], mut secret: Vec<u8>) -> Result<Vec<u8>, SealError> {
+        let nonce: [u8; NONCE_LEN] = random_bytes(&self.random)?;
+        let with = Nonce::assume_unique_for_key(nonce);
+        self.seal
+            .seal_in_place_append_tag(with, Aad::from(beside), &mut secret)
+            .map_err(|_| SealError::TooLong)?;
+        let mut sealed = Vec::with_capacity(1 + NONCE_LEN + secret.len());
+        sealed.push(FORM);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&secret);
+        Ok(sealed)
+    }
+
+    fn unseal_for(&self, beside: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let Some((&FORM, rest)) = sealed.split_first() else {
             return Err(SealError::Closed);
         };
         let (nonce, secret) = rest.split_first_chunk().ok_or(SealError::Closed)?;
         let with = Nonce::assume_unique_for_key(*nonce);
         let mut secret = secret.to_vec();
-        let open = self
+        let opened = self
             .seal
-            .open_in_place(with, Aad::from(key.bytes()), &mut secret);
-        let open = open.map_err(|_| SealError::Closed)?;
-        Credential::decode(open).ok_or(SealError::Closed)
+            .open_in_place(with, Aad::from(beside), &mut secret);
+        let length = opened.map_err(|_| SealError::Closed)?.len();
+        secret.truncate(length);
+        Ok(secret)
     }
 
     pub(super) fn new_id(&self) -> SessionId {
@@ -164,6 +193,13 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(***)")
     }
+}
+
+/// What stands beside the request of a task: no session's key has this length.
+fn of_task(task: &[u8; 16]) -> [u8; 20] {
+    let mut beside = *b"task................";
+    beside[4..].copy_from_slice(task);
+    beside
 }
 
 /// The length goes first, so that no two of (upstream, secret) run together to the same bytes.

@@ -1,0 +1,235 @@
+//! What the desk keeps in memory: every task that is not over, in order, and the last ones that are.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::SubmitError;
+use crate::limit::Mutex;
+use crate::task::id::TaskId;
+use crate::task::record::{Owner, Record, Requested};
+use crate::task::state::State;
+
+/// Tasks that are over and are still answered from memory.
+const MOST_ENDED: usize = 10_000;
+
+/// The books of the desk.
+#[derive(Debug, Default)]
+pub(super) struct Books(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    open: HashMap<TaskId, Entry>,
+    ended: HashMap<TaskId, Arc<Record>>,
+    /// Of these, in the order in which they came: the first is forgotten first.
+    ended_order: VecDeque<TaskId>,
+    /// By upstream: how many are open, and which wait.
+    upstreams: HashMap<Arc<str>, Crowd>,
+    /// Open tasks by upstream and owner.
+    owners: HashMap<(Arc<str>, Owner), usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    now: watch::Sender<Arc<Record>>,
+    /// Given back when the entry goes.
+    _room: Room,
+}
+
+#[derive(Debug, Default)]
+struct Crowd {
+    open: usize,
+    waiting: BTreeSet<TaskId>,
+}
+
+/// Room for one task. Dropped, it is free again.
+#[derive(Debug)]
+pub(super) struct Room {
+    books: Arc<Books>,
+    upstream: Arc<str>,
+    owner: Owner,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut pages = self.books.0.lock();
+        pages.leave(&self.upstream, &self.owner);
+    }
+}
+
+impl Pages {
+    fn leave(&mut self, upstream: &Arc<str>, owner: &Owner) {
+        if let Some(crowd) = self.upstreams.get_mut(upstream) {
+            crowd.open = crowd.open.saturating_sub(1);
+        }
+        let of_owner = (upstream.clone(), owner.clone());
+        if let Some(count) = self.owners.get_mut(&of_owner) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.owners.remove(&of_owner);
+            }
+        }
+    }
+
+    fn enter(&mut self, requested: &Requested) {
+        let upstream = requested.upstream.clone();
+        self.upstreams.entry(upstream.clone()).or_default().open += 1;
+        let of_owner = (upstream, requested.owner.clone());
+        *self.owners.entry(of_owner).or_default() += 1;
+    }
+
+    fn end(&mut self, record: Arc<Record>) {
+        let id = record.id;
+        if self.ended.insert(id, record).is_none() {
+            self.ended_order.push_back(id);
+        }
+        while self.ended_order.len() > MOST_ENDED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+}
+
+impl Books {
+    /// Takes room for one task.
+    pub(super) fn room(
+        self: &Arc<Self>,
+        requested: &Requested,
+        of_upstream: usize,
+        of_owner: usize,
+    ) -> Result<Room, SubmitError> {
+        let mut pages = self.0.lock();
+        let open = pages.upstreams.get(&requested.upstream);
+        let open = open.map_or(0, |crowd| crowd.open);
+        if open >= of_upstream {
+            return Err(SubmitError::Full(open));
+        }
+        let own = (requested.upstream.clone(), requested.owner.clone());
+        let own = pages.owners.get(&own).copied().unwrap_or(0);
+        if own >= of_owner {
+            return Err(SubmitError::OwnerFull(own));
+        }
+        pages.enter(requested);
+        drop(pages);
+        Ok(self.taken(requested))
+    }
+
+    /// Takes room for a task that was let in before.
+    pub(super) fn room_regardless(self: &Arc<Self>, requested: &Requested) -> Room {
+        self.0.lock().enter(requested);
+        self.taken(requested)
+    }
+
+    fn taken(self: &Arc<Self>, requested: &Requested) -> Room {
+        Room {
+            books: self.clone(),
+            upstream: requested.upstream.clone(),
+            owner: requested.owner.clone(),
+        }
+    }
+
+    /// Enters a task.
+    pub(super) fn open(&self, record: &Arc<Record>, room: Room) {
+        let mut pages = self.0.lock();
+        let waits = record.status.state() == State::Scheduled;
+        if waits && let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
+            crowd.waiting.insert(record.id);
+        }
+        let entry = Entry {
+            now: watch::Sender::new(record.clone()),
+            _room: room,
+        };
+        let before = pages.open.insert(record.id, entry);
+        drop(pages);
+        // Its room is given back with the books closed.
+        drop(before);
+    }
+
+    /// What is in the books of a task.
+    pub(super) fn find(&self, id: TaskId) -> Option<Arc<Record>> {
+        let pages = self.0.lock();
+        let open = pages.open.get(&id).map(|entry| entry.now.borrow().clone());
+        open.or_else(|| pages.ended.get(&id).cloned())
+    }
+
+    /// Hears of its changes.
+    pub(super) fn watch(&self, id: TaskId) -> Option<watch::Receiver<Arc<Record>>> {
+        let pages = self.0.lock();
+        pages.open.get(&id).map(|entry| entry.now.subscribe())
+    }
+
+    /// A task has changed: whoever watches it hears.
+    pub(super) fn changed(&self, record: &Arc<Record>) {
+        let state = record.status.state();
+        let mut pages = self.0.lock();
+        if let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
+            if state == State::Scheduled {
+                crowd.waiting.insert(record.id);
+            } else {
+                crowd.waiting.remove(&record.id);
+            }
+        }
+        let ended = if state.is_done() {
+            pages.end(record.clone());
+            pages.open.remove(&record.id)
+        } else {
+            None
+        };
+        let entry = ended.as_ref().or_else(|| pages.open.get(&record.id));
+        if let Some(entry) = entry {
+            entry.now.send_if_modified(|known| {
+                let is_newer = known.version < record.version;
+                if is_newer {
+                    *known = record.clone();
+                }
+                is_newer
+            });
+        }
+        drop(pages);
+        drop(ended);
+    }
+
+    /// Keeps a task that is over at hand.
+    pub(super) fn remember(&self, record: Arc<Record>) {
+        self.0.lock().end(record);
+    }
+
+    /// A task was forgotten.
+    pub(super) fn forget(&self, id: TaskId) {
+        let mut pages = self.0.lock();
+        if pages.ended.remove(&id).is_some() {
+            pages.ended_order.retain(|other| *other != id);
+        }
+    }
+
+    /// Its place among those that wait.
+    pub(super) fn position(&self, task: &Record) -> Option<usize> {
+        let pages = self.0.lock();
+        let waiting = &pages.upstreams.get(&task.requested.upstream)?.waiting;
+        let waits = waiting.contains(&task.id);
+        waits.then(|| waiting.range(..=task.id).count())
+    }
+
+    /// How many wait, and how many run.
+    pub(super) fn counts(&self, upstream: &str) -> [(State, u64); 2] {
+        let pages = self.0.lock();
+        let (mut waiting, mut running) = (0, 0);
+        let all = pages.open.values().map(|entry| entry.now.borrow());
+        for record in all.filter(|record| *record.requested.upstream == *upstream) {
+            match record.status.state() {
+                State::Scheduled => waiting += 1,
+                _ => running += 1,
+            }
+        }
+        [(State::Scheduled, waiting), (State::Running, running)]
+    }
+
+    /// Every task that is not over.
+    pub(super) fn all_open(&self) -> Vec<Arc<Record>> {
+        let pages = self.0.lock();
+        let all = pages.open.values().map(|entry| entry.now.borrow().clone());
+        all.collect()
+    }
+}

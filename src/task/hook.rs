@@ -1,0 +1,47 @@
+//! Telling somebody of the end of a task: messages by the Standard Webhooks specification
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::record::{Millis, Record};
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    id: String,
+    state: &'a str,
+    version: u64,
+}
+
+/// What is said of a task that is over: nothing of its request or its answer.
+#[must_use]
+pub fn body(task: &Record) -> Bytes {
+    let state = task.status.state().as_str();
+    let message = Message {
+        kind: format!("task.{}", state.to_ascii_lowercase()),
+        timestamp: stamp(task.ended.unwrap_or(task.updated)),
+        data: Data {
+            id: task.id.to_string(),
+            state,
+            version: task.version,
+        },
+    };
+    // Plain strings and a number: nothing in it could fail to serialize.
+    serde_json::to_vec(&message).unwrap_or_default().into()
+}
+
+/// A time of day by RFC 3339, to the millisecond.
+#[must_use]
+pub fn stamp(at: Millis) -> String {
+    let at = time::OffsetDateTime::from(std::time::SystemTime::from(at));
+    let format = &time::format_description::well_known::Rfc3339;
+    at.format(format).unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! What a task is called: a ULID, in order of time, with 80 random bits.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use ulid::Ulid;
+
+/// The name of a task (ULID specification, <https://github.com/ulid/spec>): 48 bits of milliseconds and 80 random
+/// ones, written as 26 letters. It is no permission: who asks for a task has to be its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(Ulid);
+
+/// Not the name of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no task id: 26 letters of Crockford's base 32 are wanted")]
+pub struct BadTaskId;
+
+impl TaskId {
+    /// A new one, at this time.
+    #[must_use]
+    pub fn new(at: SystemTime) -> Self {
+        Self(Ulid::from_datetime(at))
+    }
+
+    /// Its 16 bytes, in order of time.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0.to_bytes()
+    }
+
+    /// The id with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Ulid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = BadTaskId;
+
+    /// Only as it is written: one task has one URL.
+    fn from_str(text: &str) -> Result<Self, BadTaskId> {
+        let id = Ulid::from_string(text).map_err(|_| BadTaskId)?;
+        if id.to_string() != text {
+            return Err(BadTaskId);
+        }
+        Ok(Self(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_in_no_other_way() {
+        let id = TaskId::new(SystemTime::UNIX_EPOCH);
+        assert_eq!(id.to_string().len(), 26);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(TaskId::from_bytes(id.bytes()), id);
+        assert_eq!(
+            id.to_string().to_lowercase().parse::<TaskId>(),
+            Err(BadTaskId)
+        );
+        for bad in [
+            "",
+            "1",
+            "01JQ7Z6V3M8Q4T9B2K5N7R1C0",
+            "81JQ7Z6V3M8Q4T9B2K5N7R1C0D",
+            "01JQ7Z6V3M8Q4T9B2K5N7R1C0U",
+        ] {
+            assert_eq!(bad.parse::<TaskId>(), Err(BadTaskId), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Long work: a blocking call that was accepted becomes a task, which outlives its connection and the process.
+//!
+//! ```text
+//!   submit ─▶ Desk ─▶ TaskStore: committed, then 202       state: one machine, one table
+//!               │  ▲
+//!     a place   │  │ every step: by the table, compared and set on version and fence,
+//!     in line   ▼  │ committed before anything rests on it
+//!             worker ─▶ admit: the same lines and seats as held calls ─▶ forward ─▶ answer kept
+//! ```
+//!
+//! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
+
+mod desk;
+mod hook;
+mod id;
+mod port;
+mod record;
+mod state;
+
+pub use desk::{AdvanceError, Bounds, CancelError, Change, Desk, Receipt, Submission, SubmitError};
+pub use hook::{body as hook_body, stamp};
+pub use id::TaskId;
+pub use port::{
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
+    Step, Submitted, TaskStore,
+};
+pub use record::{
+    Fault, Millis, Mode, Operation, Outcome, Owner, Record, Replay, Requested, ResultHead, Source,
+};
+pub use state::{Event, Illegal, Moved, State, Status, Substate};

@@ -1,0 +1,414 @@
+//! The states of a task: one machine, one table.
+
+/// What the world is told: seven states (the four that end it without saying more, and three others).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Accepted; it has not reached the upstream.
+    Scheduled,
+    /// It is, or may be, at work upstream.
+    Running,
+    /// The upstream did it.
+    Completed,
+    /// The upstream refused it, or nobody knows what became of it: `outcome` says which.
+    Failed,
+    /// Taken back before it was done.
+    Aborted,
+    /// The upstream did some of it.
+    PartialSuccess,
+    /// Its time was up.
+    Expired,
+}
+
+impl State {
+    /// Every state, in the order in which a task may meet them.
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Aborted,
+        Self::PartialSuccess,
+        Self::Expired,
+    ];
+
+    /// As it stands in answers and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "SCHEDULED",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Aborted => "ABORTED",
+            Self::PartialSuccess => "PARTIAL_SUCCESS",
+            Self::Expired => "EXPIRED",
+        }
+    }
+
+    /// Whether it is over. What is over never changes again.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        !matches!(self, Self::Scheduled | Self::Running)
+    }
+}
+
+/// Where exactly a task stands that is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    missing_docs,
+    reason = "each is explained at the status of the same name"
+)]
+pub enum Substate {
+    Queued,
+    WaitingRetry,
+    Dispatching,
+    InFlight,
+    Polling,
+    Blocked,
+    Canceling,
+    Reconciling,
+}
+
+impl Substate {
+    /// As it stands in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::WaitingRetry => "WAITING_RETRY",
+            Self::Dispatching => "DISPATCHING",
+            Self::InFlight => "IN_FLIGHT",
+            Self::Polling => "POLLING",
+            Self::Blocked => "BLOCKED",
+            Self::Canceling => "CANCELING",
+            Self::Reconciling => "RECONCILING",
+        }
+    }
+}
+
+/// State and substate in one, so that none goes with the wrong other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// SCHEDULED: it waits for its turn.
+    Queued,
+    /// SCHEDULED: the upstream refused it without executing it; it waits to be sent again.
+    WaitingRetry,
+    /// RUNNING: it is about to go up. Committed before its first byte does.
+    Dispatching,
+    /// RUNNING: it went up; its answer is awaited.
+    InFlight,
+    /// RUNNING: the upstream's own task does it, which is polled.
+    Polling,
+    /// RUNNING: the upstream's own task is held up there.
+    Blocked,
+    /// RUNNING: the upstream was asked to take it back.
+    Canceling,
+    /// RUNNING: its answer is lost; the gate is finding out what became of it.
+    Reconciling,
+    /// Over.
+    Completed,
+    /// Over.
+    Failed,
+    /// Over.
+    Aborted,
+    /// Over.
+    PartialSuccess,
+    /// Over.
+    Expired,
+}
+
+/// What happens to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Event {
+    /// It is about to be sent up: it has every unit that it needs.
+    Dispatch,
+    /// Its request went up.
+    Sent,
+    /// The upstream answered with a task of its own.
+    Started,
+    /// That one is held up.
+    HeldUp,
+    /// That one goes on.
+    WentOn,
+    /// The upstream was asked to take it back.
+    CancelSent,
+    /// It was refused, and provably not executed.
+    Refused,
+    /// Its answer is lost.
+    Lost,
+    /// It provably did nothing, or may be done twice: it is to be sent again.
+    Again,
+    /// The upstream's own task was found that does it.
+    Found,
+    /// It was done.
+    Complete,
+    /// It was not done, or nobody knows.
+    Fail,
+    /// Some of it was done.
+    PartlyDone,
+    /// It was taken back.
+    Abort,
+    /// Its time is up.
+    Expire,
+}
+
+/// What a task did, and when (milliseconds since the epoch): its history is a list of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// What happened.
+    pub event: Event,
+    /// When.
+    pub at: super::Millis,
+}
+
+/// A step that the machine does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a task that is {from:?} cannot {event:?}")]
+pub struct Illegal {
+    /// Where it stood.
+    pub from: Status,
+    /// What was to happen.
+    pub event: Event,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 13] = [
+        Self::Queued,
+        Self::WaitingRetry,
+        Self::Dispatching,
+        Self::InFlight,
+        Self::Polling,
+        Self::Blocked,
+        Self::Canceling,
+        Self::Reconciling,
+        Self::Completed,
+        Self::Failed,
+        Self::Aborted,
+        Self::PartialSuccess,
+        Self::Expired,
+    ];
+
+    /// What comes of `event`: the whole machine.
+    ///
+    /// ```text
+    ///   QUEUED ──dispatch──▶ DISPATCHING ──sent──▶ IN_FLIGHT ─────────────┐
+    ///     ▲  └──refused? no: only what went up can be refused            │
+    ///     │                    │ │ └──started──▶ POLLING ◀─▶ BLOCKED     │ complete, fail, partly done
+    ///   again                  │ │                  └──▶ CANCELING ──────┤   ─▶ COMPLETED, FAILED,
+    ///     │    WAITING_RETRY ◀─┘ └──lost──┐            │   └─abort─▶     │      PARTIAL_SUCCESS
+    ///     │      └──dispatch──▶           ▼            ▼      ABORTED    │
+    ///     └──────────────────────── RECONCILING ◀───lost─────────────────┘
+    ///                                  └──found──▶ POLLING; complete, fail
+    ///
+    ///   QUEUED, WAITING_RETRY ──abort──▶ ABORTED        not over ──expire──▶ EXPIRED, ──fail──▶ FAILED
+    /// ```
+    ///
+    /// # Errors
+    /// [`Illegal`] for everything that is not in the drawing; whatever is over stays as it is.
+    pub const fn after(self, event: Event) -> Result<Self, Illegal> {
+        use Event as E;
+        Ok(match (self, event) {
+            (Self::Queued | Self::WaitingRetry, E::Dispatch) => Self::Dispatching,
+            (Self::Dispatching, E::Sent) => Self::InFlight,
+            (Self::Dispatching | Self::InFlight, E::Started) | (Self::Reconciling, E::Found) => {
+                Self::Polling
+            }
+            (Self::Polling, E::HeldUp) => Self::Blocked,
+            (Self::Blocked, E::WentOn) => Self::Polling,
+            (Self::Polling | Self::Blocked, E::CancelSent) => Self::Canceling,
+            (Self::Dispatching | Self::InFlight, E::Refused) => Self::WaitingRetry,
+            (
+                Self::Dispatching
+                | Self::InFlight
+                | Self::Polling
+                | Self::Blocked
+                | Self::Canceling,
+                E::Lost,
+            ) => Self::Reconciling,
+            (Self::Reconciling, E::Again) => Self::Queued,
+            (from, E::Complete) if from.is_running() => Self::Completed,
+            (from, E::PartlyDone) if from.is_running() => Self::PartialSuccess,
+            (Self::Queued | Self::WaitingRetry | Self::Canceling, E::Abort) => Self::Aborted,
+            (from, E::Fail) if !from.state().is_done() => Self::Failed,
+            (from, E::Expire) if !from.state().is_done() => Self::Expired,
+            (from, event) => return Err(Illegal { from, event }),
+        })
+    }
+
+    /// What the world is told of it.
+    #[must_use]
+    pub const fn state(self) -> State {
+        match self {
+            Self::Queued | Self::WaitingRetry => State::Scheduled,
+            Self::Dispatching
+            | Self::InFlight
+            | Self::Polling
+            | Self::Blocked
+            | Self::Canceling
+            | Self::Reconciling => State::Running,
+            Self::Completed => State::Completed,
+            Self::Failed => State::Failed,
+            Self::Aborted => State::Aborted,
+            Self::PartialSuccess => State::PartialSuccess,
+            Self::Expired => State::Expired,
+        }
+    }
+
+    /// Where exactly it stands; none once it is over.
+    #[must_use]
+    pub const fn substate(self) -> Option<Substate> {
+        Some(match self {
+            Self::Queued => Substate::Queued,
+            Self::WaitingRetry => Substate::WaitingRetry,
+            Self::Dispatching => Substate::Dispatching,
+            Self::InFlight => Substate::InFlight,
+            Self::Polling => Substate::Polling,
+            Self::Blocked => Substate::Blocked,
+            Self::Canceling => Substate::Canceling,
+            Self::Reconciling => Substate::Reconciling,
+            Self::Completed
+            | Self::Failed
+            | Self::Aborted
+            | Self::PartialSuccess
+            | Self::Expired => {
+                return None;
+            }
+        })
+    }
+
+    const fn is_running(self) -> bool {
+        matches!(self.state(), State::Running)
+    }
+}
+
+impl Event {
+    /// Every event. A history is kept as places in this list: it only ever grows at its end.
+    pub const ALL: [Self; 15] = [
+        Self::Dispatch,
+        Self::Sent,
+        Self::Started,
+        Self::HeldUp,
+        Self::WentOn,
+        Self::CancelSent,
+        Self::Refused,
+        Self::Lost,
+        Self::Again,
+        Self::Found,
+        Self::Complete,
+        Self::Fail,
+        Self::PartlyDone,
+        Self::Abort,
+        Self::Expire,
+    ];
+
+    /// Its place in [`Event::ALL`].
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The event with this code.
+    #[must_use]
+    pub fn of(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends_in(from: Status, events: &[Event]) -> Result<Status, Illegal> {
+        events
+            .iter()
+            .try_fold(from, |status, event| status.after(*event))
+    }
+
+    #[test]
+    fn every_code_names_its_event() {
+        for (code, event) in (0..).zip(Event::ALL) {
+            assert_eq!((event.code(), Event::of(code)), (code, Some(event)));
+        }
+        assert_eq!(Event::of(15), None);
+    }
+
+    #[test]
+    fn what_is_over_never_changes() {
+        for status in Status::ALL
+            .into_iter()
+            .filter(|status| status.state().is_done())
+        {
+            assert_eq!(status.substate(), None);
+            for event in Event::ALL {
+                assert_eq!(
+                    status.after(event),
+                    Err(Illegal {
+                        from: status,
+                        event
+                    })
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_over_can_end_and_says_where_it_stands() {
+        for status in Status::ALL
+            .into_iter()
+            .filter(|status| !status.state().is_done())
+        {
+            assert!(status.substate().is_some());
+            assert_eq!(status.after(Event::Fail), Ok(Status::Failed));
+            assert_eq!(status.after(Event::Expire), Ok(Status::Expired));
+        }
+    }
+
+    #[test]
+    fn only_what_runs_can_have_been_done_and_only_what_does_not_run_is_taken_back_at_once() {
+        for status in Status::ALL {
+            let runs = status.state() == State::Running;
+            assert_eq!(status.after(Event::Complete).is_ok(), runs, "{status:?}");
+            assert_eq!(status.after(Event::PartlyDone).is_ok(), runs, "{status:?}");
+            let may_abort = status.state() == State::Scheduled || status == Status::Canceling;
+            assert_eq!(status.after(Event::Abort).is_ok(), may_abort, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn the_ways_of_the_contract() {
+        use Event::*;
+        for (events, end) in [
+            (&[Dispatch, Sent, Complete][..], Status::Completed),
+            (&[Dispatch, Sent, Fail], Status::Failed),
+            (
+                &[Dispatch, Refused, Dispatch, Sent, Refused, Dispatch],
+                Status::Dispatching,
+            ),
+            (&[Dispatch, Sent, Lost, Complete], Status::Completed),
+            (&[Dispatch, Lost, Again, Dispatch], Status::Dispatching),
+            (
+                &[Dispatch, Sent, Started, HeldUp, WentOn, CancelSent, Abort],
+                Status::Aborted,
+            ),
+            (
+                &[Dispatch, Started, Lost, Found, PartlyDone],
+                Status::PartialSuccess,
+            ),
+            (&[Abort], Status::Aborted),
+            (&[Expire], Status::Expired),
+        ] {
+            assert_eq!(ends_in(Status::Queued, events), Ok(end), "{events:?}");
+        }
+        for bad in [
+            &[Sent][..],
+            &[Complete],
+            &[Refused],
+            &[Dispatch, Dispatch],
+            &[Dispatch, Abort],
+            &[Dispatch, Again],
+        ] {
+            assert!(ends_in(Status::Queued, bad).is_err(), "{bad:?}");
+        }
+    }
+}
