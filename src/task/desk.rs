@@ -202,7 +202,7 @@ impl Desk {
         };
         match self.store.submit(new).await? {
             Submitted::New => {
-                self.take_up(record.clone(), room);
+                self.take_up(&record, room);
                 Ok(Receipt {
                     task: record,
                     replayed: false,
@@ -230,14 +230,14 @@ impl Desk {
     }
 
     /// Puts a task on the desk that is kept already, and has it worked on.
-    pub fn restore(&self, record: Arc<Record>) {
+    pub fn restore(&self, record: &Arc<Record>) {
         let room = self.books.room_regardless(&record.requested);
         self.take_up(record, room);
     }
 
-    fn take_up(&self, record: Arc<Record>, room: Room) {
+    fn take_up(&self, record: &Arc<Record>, room: Room) {
         let id = record.id;
-        self.books.open(&record, room);
+        self.books.open(record, room);
         if self.arrivals.send(id).is_err() {
             tracing::debug!(%id, "nobody works any more: the next start takes it up");
         }
