@@ -9,6 +9,7 @@ use super::types::{
     Match, Mode, RefusalSignature, Route, Secret, State, Store, Tasks, Upstream, Verify,
 };
 use super::words::{ADAPTIVE, CONVERT, COUNTS, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of};
+use super::work::{REPLAY, Work};
 use crate::call::Class;
 
 /// The effective configuration: profiles merged in, defaults filled in, keys as in the file.
@@ -62,6 +63,10 @@ fn state(state: &State) -> Value {
 fn tasks(tasks: &Tasks) -> Value {
     let mut table = object(json!({
         "prefix": tasks.prefix,
+        "queue": tasks.queue,
+        "queue_per_user": tasks.queue_per_user,
+        "max_body": show_size(tasks.max_body),
+        "absolute_urls": tasks.absolute_urls,
         "wait_max": show_duration(tasks.wait_max),
         "retention": show_duration(tasks.retention),
         "max_blocking": show_duration(tasks.max_blocking),
@@ -206,7 +211,33 @@ fn route(route: &Route) -> Value {
         Some(of(&CONVERT, &route.convert)).filter(|_| route.class == Class::Blocking),
     );
     put(&mut table, "deadline", route.deadline.map(show_duration));
+    work(&mut table, &route.work);
     Value::Object(table)
+}
+
+/// What is said of tasks, as far as it is said.
+fn work(table: &mut Map<String, Value>, work: &Work) {
+    let replay = work.replay.as_ref();
+    put(table, "replay", replay.map(|replay| of(&REPLAY, replay)));
+    let probe = work.probe.as_ref().map(|probe| {
+        let mut table = object(json!({
+            "get": probe.get,
+            "status": probe.status,
+            "every": show_duration(probe.every),
+        }));
+        put(&mut table, "json", probe.json.as_ref());
+        table
+    });
+    put(table, "probe", probe);
+    for (key, is_set) in [
+        ("requeue", work.requeue),
+        ("json", work.json),
+        ("needs_key", work.needs_key),
+    ] {
+        put(table, key, Some(true).filter(|_| is_set));
+    }
+    let fields = Some(&work.fingerprint).filter(|fields| !fields.is_empty());
+    put(table, "fingerprint", fields);
 }
 
 fn matches(matches: &Match) -> Value {

@@ -13,13 +13,16 @@ use super::types::{
     AccessLog, Admin, Headers, Log, LogFormat, LogLevel, Runtime, State, Store, Tasks,
 };
 use super::user::user;
-use super::value::{duration, flag, share, text, whole, word};
+use super::value::{duration, flag, share, size, text, whole, word};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 const LEAST: Duration = Duration::from_millis(1);
+/// Most tasks that are kept on the desk.
+const MOST_TASKS: u64 = 100_000;
+const MOST_BODY: u64 = 64 * 1024 * 1024;
 
 /// Reads `[runtime]`.
 pub(super) fn runtime(top: &Reader<'_>) -> Runtime {
@@ -57,10 +60,21 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         r.get(key, duration(LEAST..=most))
             .unwrap_or(Duration::from_secs(default))
     };
+    let count = |key, default: usize| {
+        let read = r.get(key, whole(1..=MOST_TASKS));
+        read.and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(default)
+    };
     let tasks = Tasks {
         prefix: r
             .get("prefix", prefix)
             .unwrap_or_else(|| "/-/tasks".to_owned()),
+        queue: count("queue", 5000),
+        queue_per_user: count("queue_per_user", 1250),
+        max_body: r
+            .get("max_body", size(1..=MOST_BODY))
+            .unwrap_or(4 * 1024 * 1024),
+        absolute_urls: r.get("absolute_urls", flag).unwrap_or_default(),
         wait_max: r
             .get("wait_max", duration(Duration::ZERO..=HOUR))
             .unwrap_or(Duration::from_mins(1)),

@@ -72,6 +72,7 @@ mod user;
 mod value;
 /// Words that stand for one of a few things.
 mod words;
+mod work;
 
 pub use describe::describe;
 pub use effective::effective;

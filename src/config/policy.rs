@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::work::Work;
 use crate::call::Class;
 
 /// One limit of an upstream.
@@ -118,6 +119,8 @@ pub struct Route {
     pub deadline: Option<Duration>,
     /// Who goes first in a line.
     pub priority: Priority,
+    /// How its calls are done as tasks.
+    pub work: Work,
 }
 
 /// When a blocking call becomes a task (`async = …`).

@@ -9,10 +9,22 @@ use super::reader::Reader;
 use super::types::{Convert, Match, Priority, Route};
 use super::value::{duration, text, word};
 use super::words::{CONVERT, PRIORITY, classes};
+use super::work::work;
 use crate::call::Class;
 
 /// Most routes of an upstream, the profile's included.
 const MOST_ROUTES: usize = 1000;
+/// Keys that speak of tasks.
+const OF_BLOCKING: [&str; 8] = [
+    "async",
+    "deadline",
+    "replay",
+    "requeue",
+    "probe",
+    "json",
+    "needs_key",
+    "fingerprint",
+];
 const LEAST: Duration = Duration::from_millis(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -139,6 +151,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
     let convert = r.get("async", word(&CONVERT));
     let deadline = r.get("deadline", duration(LEAST..=WEEK));
     let priority = r.get("priority", word(&PRIORITY));
+    let work = work(r);
     let m = r.table("match");
     let matches = call_match(&m);
     m.finish();
@@ -161,7 +174,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         );
     }
     if class.is_some_and(|class| class != Class::Blocking) {
-        for key in ["async", "deadline"] {
+        for key in OF_BLOCKING {
             if r.has(key) {
                 r.fault(key, "makes sense for class = \"blocking\" alone");
             }
@@ -180,6 +193,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         convert: convert.unwrap_or(default),
         deadline,
         priority: priority.unwrap_or(Priority::Interactive),
+        work,
     })
 }
 

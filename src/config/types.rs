@@ -15,6 +15,7 @@ pub use super::patience::Client;
 pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Priority, Route, Wait};
 pub use super::refused::{HeaderSign, RefusalSignature};
 pub use super::speech::Speech;
+pub use super::work::{Probe, Replay, Work};
 
 /// The whole file, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Config {
     pub runtime: Runtime,
     /// `[state]`.
     pub state: State,
-    /// `[tasks]`: checked now, used once tasks exist.
+    /// `[tasks]`.
     pub tasks: Tasks,
     /// `[headers]`.
     pub headers: Headers,
@@ -115,6 +116,14 @@ pub enum Store {
 pub struct Tasks {
     /// Path prefix of the task API on the proxy listeners.
     pub prefix: String,
+    /// Most tasks of an upstream that are not over.
+    pub queue: usize,
+    /// Most of these that are one user's.
+    pub queue_per_user: usize,
+    /// Largest request body of a task, bytes.
+    pub max_body: u64,
+    /// `Location` and links with scheme and host.
+    pub absolute_urls: bool,
     /// Longest `Prefer: wait`.
     pub wait_max: Duration,
     /// How long results and idempotency keys are kept.
