@@ -13,6 +13,7 @@
 mod desk;
 mod hook;
 mod id;
+mod parcel;
 mod port;
 mod record;
 mod state;
@@ -20,6 +21,7 @@ mod state;
 pub use desk::{AdvanceError, Bounds, CancelError, Change, Desk, Receipt, Submission, SubmitError};
 pub use hook::{body as hook_body, stamp};
 pub use id::TaskId;
+pub use parcel::Parcel;
 pub use port::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
     Step, Submitted, TaskStore,

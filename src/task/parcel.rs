@@ -1,0 +1,105 @@
+//! A request as it is kept: its fields and its body as one run of bytes, to be encrypted as a whole.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// First byte: how the rest is written.
+const FORM: u8 = 1;
+
+/// What goes up when it is the task's turn. It holds credentials: `Debug` shows sizes alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// End-to-end fields of the request, but for `Host` and `Content-Length`.
+    pub headers: HeaderMap,
+    /// Its whole body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (fields, bytes) = (self.headers.len(), self.body.len());
+        write!(f, "Parcel({fields} fields, {bytes} bytes)")
+    }
+}
+
+impl Parcel {
+    /// Its bytes: for each field the two lengths (4 bytes, little endian), the name and the value; then a name of no
+    /// length, and the body.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let sizes = self.headers.iter();
+        let size: usize = sizes
+            .map(|(name, value)| 8 + name.as_str().len() + value.len())
+            .sum();
+        let mut bytes = BytesMut::with_capacity(1 + size + 4 + self.body.len());
+        bytes.put_u8(FORM);
+        for (name, value) in &self.headers {
+            // A head is never longer than listen.max_header_bytes.
+            bytes.put_u32_le(u32::try_from(name.as_str().len()).unwrap_or(0));
+            bytes.put_u32_le(u32::try_from(value.len()).unwrap_or(0));
+            bytes.put_slice(name.as_str().as_bytes());
+            bytes.put_slice(value.as_bytes());
+        }
+        bytes.put_u32_le(0);
+        bytes.put_slice(&self.body);
+        bytes.freeze()
+    }
+
+    /// What [`Parcel::encode`] made; `None` for anything else.
+    #[must_use]
+    pub fn decode(mut bytes: Bytes) -> Option<Self> {
+        if bytes.try_get_u8().ok()? != FORM {
+            return None;
+        }
+        let mut headers = HeaderMap::new();
+        loop {
+            let name = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
+            if name == 0 {
+                return Some(Self {
+                    headers,
+                    body: bytes,
+                });
+            }
+            let value = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
+            if bytes.len() < name.checked_add(value)? {
+                return None;
+            }
+            let name = HeaderName::from_bytes(&bytes.split_to(name)).ok()?;
+            let mut value = HeaderValue::from_maybe_shared(bytes.split_to(value)).ok()?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_came(
+            fields in prop::collection::vec(("[a-z]{1,9}", "[ -~]{0,20}"), 0..9),
+            body in prop::collection::vec(any::<u8>(), 0..99),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &fields {
+                let name = HeaderName::try_from(name.as_str()).unwrap();
+                headers.append(name, HeaderValue::try_from(value.as_str()).unwrap());
+            }
+            let parcel = Parcel { headers, body: body.into() };
+            prop_assert_eq!(Parcel::decode(parcel.encode()), Some(parcel));
+        }
+
+        #[test]
+        fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..99)) {
+            if let Some(parcel) = Parcel::decode(bytes.into()) {
+                prop_assert_eq!(Parcel::decode(parcel.encode()), Some(parcel));
+            }
+        }
+    }
+}
