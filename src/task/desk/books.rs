@@ -1,6 +1,6 @@
 //! What the desk keeps in memory: every task that is not over, in order, and the last ones that are.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -40,7 +40,23 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Crowd {
     open: usize,
-    waiting: BTreeSet<TaskId>,
+    /// Those that wait, in the order of their names, which is that of time: the newest comes last, the oldest mostly
+    /// goes first, and the place of any is found by halving.
+    waiting: VecDeque<TaskId>,
+}
+
+impl Crowd {
+    fn waits(&mut self, id: TaskId) {
+        if let Err(place) = self.waiting.binary_search(&id) {
+            self.waiting.insert(place, id);
+        }
+    }
+
+    fn waits_no_more(&mut self, id: TaskId) {
+        if let Ok(place) = self.waiting.binary_search(&id) {
+            self.waiting.remove(place);
+        }
+    }
 }
 
 /// Room for one task. Dropped, it is free again.
@@ -135,7 +151,7 @@ impl Books {
         let mut pages = self.0.lock();
         let waits = record.status.state() == State::Scheduled;
         if waits && let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
-            crowd.waiting.insert(record.id);
+            crowd.waits(record.id);
         }
         let entry = Entry {
             now: watch::Sender::new(record.clone()),
@@ -166,9 +182,9 @@ impl Books {
         let mut pages = self.0.lock();
         if let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
             if state == State::Scheduled {
-                crowd.waiting.insert(record.id);
+                crowd.waits(record.id);
             } else {
-                crowd.waiting.remove(&record.id);
+                crowd.waits_no_more(record.id);
             }
         }
         let ended = if state.is_done() {
@@ -208,8 +224,7 @@ impl Books {
     pub(super) fn position(&self, task: &Record) -> Option<usize> {
         let pages = self.0.lock();
         let waiting = &pages.upstreams.get(&task.requested.upstream)?.waiting;
-        let waits = waiting.contains(&task.id);
-        waits.then(|| waiting.range(..=task.id).count())
+        waiting.binary_search(&task.id).ok().map(|place| place + 1)
     }
 
     /// How many wait, and how many run.
