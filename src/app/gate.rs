@@ -20,6 +20,7 @@ use super::background;
 use super::door::door;
 use super::early::Early;
 use super::people::{self, Kept, StateError};
+use super::tasks;
 use super::view::View;
 use crate::config::{self, Config};
 use crate::forward::{BuildError, Upstream};
@@ -134,12 +135,14 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let access = access_log(config)?;
     let hosts = Hosts::new(upstreams)?;
     let settings = settings(config, options.unwatched);
+    let (desk, _arriving) = tasks::desk(config, &taken_up);
     let shared = Arc::new(Shared::new(
         settings,
         hosts,
         meters.clone(),
         access,
         people,
+        desk,
         epoch,
         options.probe,
     ));

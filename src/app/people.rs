@@ -18,6 +18,7 @@ use crate::session::{
     Health, KeyError, Keys, Ledger, MOST_SESSIONS, Now, SealError, SessionStore, StoreError, Writer,
 };
 use crate::store::{self, OpenError};
+use crate::task::TaskStore;
 
 /// How often idle sessions are looked for.
 const EXPIRE: Duration = Duration::from_secs(2);
@@ -63,6 +64,8 @@ pub(super) struct Kept {
 /// The ledger as the store knows it.
 pub(super) struct TakenUp {
     pub(super) ledger: Arc<Sessions>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) tasks: Arc<dyn TaskStore>,
     store: Arc<dyn SessionStore>,
 }
 
@@ -77,12 +80,13 @@ pub(super) fn take_up(
         config::Store::Memory => Keys::random()?,
         config::Store::Sqlite(_) => Keys::load_or_make(&config.state.key_file)?,
     };
-    let (store, records) = on(helm, async {
-        let store = store::open(&config.state).await?;
-        let records = store.load(MOST_SESSIONS).await?;
-        Ok::<_, StateError>((store, records))
+    let (stores, records) = on(helm, async {
+        let stores = store::open(&config.state).await?;
+        let records = stores.sessions.load(MOST_SESSIONS).await?;
+        Ok::<_, StateError>((stores, records))
     })?;
-    let ledger = Arc::new(Ledger::new(Arc::new(keys), MOST_SESSIONS));
+    let keys = Arc::new(keys);
+    let ledger = Arc::new(Ledger::new(keys.clone(), MOST_SESSIONS));
     let named = |name: &str| config.upstreams.iter().position(|one| *one.name == *name);
     let now = clock(epoch);
     let restored = ledger.restore(
@@ -110,11 +114,16 @@ pub(super) fn take_up(
         );
     }
     tracing::info!(?restored, "sessions");
-    Ok(TakenUp { ledger, store })
+    Ok(TakenUp {
+        ledger,
+        keys,
+        tasks: stores.tasks,
+        store: stores.sessions,
+    })
 }
 
 /// Runs `work` on the helm, also from within another runtime.
-fn on<T: Send>(helm: &Runtime, work: impl Future<Output = T> + Send) -> T {
+pub(super) fn on<T: Send>(helm: &Runtime, work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| helm.block_on(work));
         match worker.join() {
@@ -228,8 +237,11 @@ mod tests {
     fn a_store_that_does_not_close_is_left_behind() {
         let mut helm = tokio::runtime::Builder::new_current_thread();
         let helm = helm.enable_all().start_paused(true).build().unwrap();
+        let keys = Arc::new(Keys::random().unwrap());
         let taken_up = TakenUp {
-            ledger: Arc::new(Ledger::new(Arc::new(Keys::random().unwrap()), 8)),
+            ledger: Arc::new(Ledger::new(keys.clone(), 8)),
+            keys,
+            tasks: Arc::new(store::Memory::default()),
             store: Arc::new(Hanging),
         };
         let mut kept = taken_up.keep(&helm, Instant::now());

@@ -11,6 +11,7 @@ use super::route::Hosts;
 use super::sessions::People;
 use crate::limit::Moment;
 use crate::observe::{AccessLog, Meters};
+use crate::task::Desk;
 
 /// Where a [`Probe`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,6 +83,8 @@ pub struct Shared {
     pub access: AccessLog,
     /// Sessions and users.
     pub people: People,
+    /// Tasks.
+    pub desk: Arc<Desk>,
     epoch: Instant,
     draining: AtomicBool,
     stopping: AtomicBool,
@@ -101,12 +104,17 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Puts it together. Limits and sessions count time from `epoch`; `probe` is for tests.
     #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a thing of its own, and there is one caller"
+    )]
     pub fn new(
         settings: Settings,
         hosts: Hosts,
         meters: Arc<Meters>,
         access: AccessLog,
         people: People,
+        desk: Arc<Desk>,
         epoch: Instant,
         probe: Option<Probe>,
     ) -> Self {
@@ -116,6 +124,7 @@ impl Shared {
             meters,
             access,
             people,
+            desk,
             epoch,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -2,123 +2,28 @@
 //! forbids.
 
 mod books;
+mod step;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use self::books::{Books, Room};
-use super::id::TaskId;
-use super::port::{
-    Advanced, Answer, Filter, Found, Hook, Key, New, SeatChange, Step, Submitted, TaskStore,
+pub use self::words::{
+    AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
-use super::record::{Fault, Millis, Outcome, Owner, Record, Requested, ResultHead};
-use super::state::{Event, Illegal, State};
-use crate::session::{Keys, SealError, StoreError};
-
-/// How much the desk takes in, and how long it keeps what is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Most tasks of an upstream that are not over.
-    pub of_upstream: usize,
-    /// Most of these that are one owner's.
-    pub of_owner: usize,
-    /// How long a result is kept, and an idempotency key.
-    pub retention: Duration,
-}
+use super::id::TaskId;
+use super::port::{Answer, Filter, Found, New, Submitted, TaskStore};
+use super::record::{Millis, Record, Requested};
+use super::state::State;
+use crate::session::{Keys, StoreError};
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
-
-/// A request to be made a task of.
-pub struct Submission {
-    /// What is asked for, and by whom.
-    pub requested: Requested,
-    /// Head and body, with the credentials in them.
-    pub request: Bytes,
-    /// Its idempotency key.
-    pub key: Option<Key>,
-}
-
-/// What a client gets for its request.
-#[derive(Debug, Clone)]
-pub struct Receipt {
-    /// The task.
-    pub task: Arc<Record>,
-    /// It was there before: the key was seen with the same request.
-    pub replayed: bool,
-}
-
-/// Why a request does not become a task. Nothing of it is kept.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// The owner has as many tasks waiting as it may.
-    #[error("{0} tasks of this user are not over yet, as many as may be")]
-    OwnerFull(usize),
-    /// The upstream has.
-    #[error("{0} tasks of this upstream are not over yet, as many as may be")]
-    Full(usize),
-    /// The key is that of another request.
-    #[error("the Idempotency-Key was used for another request")]
-    KeyTaken,
-    /// It cannot be encrypted.
-    #[error("the request cannot be kept: {0}")]
-    Seal(#[from] SealError),
-    /// It cannot be kept.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a task was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AdvanceError {
-    /// There is no such task.
-    #[error("there is no such task")]
-    Unknown,
-    /// Something else happened to it first.
-    #[error("something else happened to it first")]
-    Stale,
-    /// The machine does not know the step.
-    #[error(transparent)]
-    Illegal(#[from] Illegal),
-    /// It cannot be kept.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a task is not taken back.
-#[derive(Debug, thiserror::Error)]
-pub enum CancelError {
-    /// It is at work upstream, which has no word for that.
-    #[error("the upstream is at work on it, and cannot be asked to stop")]
-    NotCancelable,
-    /// It is over.
-    #[error("it is over already")]
-    Over,
-    /// It could not be changed.
-    #[error(transparent)]
-    Advance(#[from] AdvanceError),
-}
-
-/// What a step changes beside the status.
-#[derive(Debug, Default)]
-pub struct Change {
-    /// Its seat.
-    pub seat: SeatChange,
-    /// What the upstream answered.
-    pub answer: Option<Answer>,
-    /// What is known of the answer.
-    pub result: Option<ResultHead>,
-    /// What is known of what became of it.
-    pub outcome: Option<Outcome>,
-    /// Why it failed.
-    pub error: Option<Fault>,
-    /// When it may be sent again.
-    pub not_before: Option<Millis>,
-}
 
 /// Every task that is not over, and those that were over lately.
 pub struct Desk {
@@ -266,96 +171,6 @@ impl Desk {
         self.books.watch(id)
     }
 
-    /// Makes a step: by the machine, committed before anybody hears of it. It goes on though nobody waits for it.
-    ///
-    /// # Errors
-    /// [`AdvanceError`]; then nothing has changed.
-    pub async fn advance(
-        self: &Arc<Self>,
-        id: TaskId,
-        event: Event,
-        change: Change,
-    ) -> Result<Arc<Record>, AdvanceError> {
-        let desk = self.clone();
-        to_its_end(async move { desk.step(id, event, change).await }).await
-    }
-
-    async fn step(
-        &self,
-        id: TaskId,
-        event: Event,
-        change: Change,
-    ) -> Result<Arc<Record>, AdvanceError> {
-        let before = self.books.find(id).ok_or(AdvanceError::Unknown)?;
-        let now = self.now();
-        let mut next = before.after(event, now)?;
-        let is_done = next.status.state().is_done();
-        next.outcome = change.outcome.or(next.outcome);
-        next.error = change.error.or(next.error);
-        next.result = change.result.or(next.result);
-        next.not_before = change.not_before;
-        if is_done {
-            next.expires = Some(now.after(self.bounds.retention));
-        }
-        // What never reached the upstream was not executed: the key may be used again (as Stripe's may).
-        let release_key = next.keyed && is_done && !next.dispatched;
-        next.keyed &= !release_key;
-        let next = Arc::new(next);
-        let step = Step {
-            record: next.clone(),
-            fence: before.fence,
-            seat: change.seat,
-            answer: change.answer,
-            forget_request: is_done,
-            release_key,
-            hook: is_done.then(|| self.hook(&next)).flatten(),
-        };
-        match self.store.advance(step).await? {
-            Advanced::Done => {
-                self.books.changed(&next);
-                Ok(next)
-            }
-            Advanced::Stale => Err(AdvanceError::Stale),
-        }
-    }
-
-    fn hook(&self, task: &Record) -> Option<Hook> {
-        let url = task.requested.callback.clone()?;
-        Some(Hook {
-            id: TaskId::new((self.clock)()),
-            task: task.id,
-            url,
-            body: super::hook::body(task),
-            next: self.now(),
-            tries: 0,
-        })
-    }
-
-    /// Takes a task back, as far as that can be.
-    ///
-    /// # Errors
-    /// [`CancelError`]. Once taken back, again is none.
-    pub async fn cancel(self: &Arc<Self>, id: TaskId) -> Result<Arc<Record>, CancelError> {
-        loop {
-            let Found::Task(task) = self.find(id).await.map_err(AdvanceError::Store)? else {
-                return Err(AdvanceError::Unknown.into());
-            };
-            match task.status.state() {
-                State::Scheduled => {}
-                State::Running => return Err(CancelError::NotCancelable),
-                State::Aborted => return Ok(task),
-                _ => return Err(CancelError::Over),
-            }
-            match self.advance(id, Event::Abort, Change::default()).await {
-                // It went up meanwhile, or ended: its state says what is to be said.
-                Err(AdvanceError::Stale | AdvanceError::Illegal(_)) => {
-                    tokio::task::yield_now().await;
-                }
-                other => return Ok(other?),
-            }
-        }
-    }
-
     /// Forgets a task that is over. False where it is not.
     ///
     /// # Errors
@@ -426,12 +241,6 @@ impl Desk {
     #[must_use]
     pub fn open(&self) -> Vec<Arc<Record>> {
         self.books.all_open()
-    }
-
-    /// Whether `viewer` may see it.
-    #[must_use]
-    pub fn is_for(task: &Record, viewer: &Owner, upstream: &str) -> bool {
-        task.requested.owner == *viewer && *task.requested.upstream == *upstream
     }
 }
 

@@ -18,7 +18,9 @@ mod port;
 mod record;
 mod state;
 
-pub use desk::{AdvanceError, Bounds, CancelError, Change, Desk, Receipt, Submission, SubmitError};
+pub use desk::{
+    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
+};
 pub use hook::{body as hook_body, stamp};
 pub use id::TaskId;
 pub use parcel::Parcel;
@@ -28,5 +30,6 @@ pub use port::{
 };
 pub use record::{
     Fault, Millis, Mode, Operation, Outcome, Owner, Record, Replay, Requested, ResultHead, Source,
+    Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};

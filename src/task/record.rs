@@ -44,6 +44,23 @@ impl From<Millis> for SystemTime {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub Arc<str>);
 
+/// Who asks for a task: everything that it has shown to be, and on which upstream it asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer {
+    /// The upstream whose listener, by its host, was asked.
+    pub upstream: Arc<str>,
+    /// The user it is proven to be, and the hash of the credentials it showed: either may own a task.
+    pub owners: Vec<Owner>,
+}
+
+impl Viewer {
+    /// Whether it may see this task, or hear that it exists.
+    #[must_use]
+    pub fn may_see(&self, task: &Record) -> bool {
+        task.requested.upstream == self.upstream && self.owners.contains(&task.requested.owner)
+    }
+}
+
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {

@@ -23,7 +23,7 @@ impl Bench {
         };
         Self {
             kind: Kind::Memory,
-            store: open(&state).await.unwrap(),
+            store: open(&state).await.unwrap().sessions,
         }
     }
 

@@ -25,11 +25,11 @@ fn folder(name: &str) -> PathBuf {
 }
 
 async fn open_at(path: &Path) -> Result<Arc<dyn SessionStore>, OpenError> {
-    open(&State {
+    let state = State {
         store: Store::Sqlite(path.to_owned()),
         key_file: PathBuf::new(),
-    })
-    .await
+    };
+    Ok(open(&state).await?.sessions)
 }
 
 fn time(millis: u64) -> SystemTime {

@@ -1,5 +1,7 @@
 //! State that ends with the process: for tests and benches.
 
+mod task;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -11,19 +13,22 @@ use crate::session::{Change, Record, SessionStore, StoreError};
 
 /// Keeps records for as long as it lives.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<BTreeMap<SessionKey, Record>>);
+pub struct Memory {
+    sessions: Mutex<BTreeMap<SessionKey, Record>>,
+    tasks: Mutex<task::Tasks>,
+}
 
 #[async_trait]
 impl SessionStore for Memory {
     async fn load(&self, most: usize) -> Result<Vec<Record>, StoreError> {
-        let mut records: Vec<Record> = self.0.lock().values().cloned().collect();
+        let mut records: Vec<Record> = self.sessions.lock().values().cloned().collect();
         records.sort_by_key(|record| Reverse(record.last_used));
         records.truncate(most);
         Ok(records)
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut records = self.0.lock();
+        let mut records = self.sessions.lock();
         for change in changes {
             match change {
                 Change::Put(record) => {

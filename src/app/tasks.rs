@@ -1,0 +1,26 @@
+//! Tasks while the gate runs: the desk, who works on them, who tells of them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+
+use super::people::TakenUp;
+use crate::config::Config;
+use crate::task::{Bounds, Desk, TaskId};
+
+/// The desk of a gate, and the names of tasks that come in to be worked on.
+pub(super) fn desk(
+    config: &Config,
+    taken_up: &TakenUp,
+) -> (Arc<Desk>, mpsc::UnboundedReceiver<TaskId>) {
+    let bounds = Bounds {
+        of_upstream: config.tasks.queue,
+        of_owner: config.tasks.queue_per_user,
+        retention: config.tasks.retention,
+    };
+    let clock = Arc::new(SystemTime::now);
+    let (store, keys) = (taken_up.tasks.clone(), taken_up.keys.clone());
+    let (desk, arriving) = Desk::new(store, keys, clock, bounds);
+    (Arc::new(desk), arriving)
+}

@@ -1,0 +1,263 @@
+//! Tasks that end with the process.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::Memory;
+use crate::session::StoreError;
+use crate::task::{
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Owner,
+    Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
+};
+
+/// Whose a key is, its scope, and the key.
+type KeyName = (Owner, Arc<str>, Arc<str>);
+
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    rows: BTreeMap<TaskId, Row>,
+    gone: BTreeMap<TaskId, (Owner, Millis)>,
+    keys: HashMap<KeyName, (TaskId, [u8; 32])>,
+    seats: BTreeMap<TaskId, Millis>,
+    hooks: BTreeMap<HookId, Hook>,
+    deaf: HashSet<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Row {
+    record: Arc<Record>,
+    sealed: Option<Bytes>,
+    answer: Option<Answer>,
+    key: Option<KeyName>,
+}
+
+fn name(key: &Key) -> KeyName {
+    (key.owner.clone(), key.scope.clone(), key.key.clone())
+}
+
+impl Tasks {
+    fn submit(&mut self, new: New) -> Submitted {
+        if let Some(key) = &new.key
+            && let Some((id, fingerprint)) = self.keys.get(&name(key))
+        {
+            return if *fingerprint == key.fingerprint {
+                Submitted::Same(*id)
+            } else {
+                Submitted::Other
+            };
+        }
+        let id = new.record.id;
+        if let Some(key) = &new.key {
+            self.keys.insert(name(key), (id, key.fingerprint));
+        }
+        let row = Row {
+            record: new.record,
+            sealed: Some(new.sealed),
+            answer: None,
+            key: new.key.as_ref().map(name),
+        };
+        self.rows.insert(id, row);
+        Submitted::New
+    }
+
+    fn advance(&mut self, step: Step) -> Advanced {
+        let id = step.record.id;
+        let Some(row) = self.rows.get_mut(&id) else {
+            return Advanced::Stale;
+        };
+        if row.record.version + 1 != step.record.version || row.record.fence != step.fence {
+            return Advanced::Stale;
+        }
+        row.record = step.record;
+        if step.forget_request {
+            row.sealed = None;
+        }
+        row.answer = step.answer.or(row.answer.take());
+        if step.release_key
+            && let Some(key) = row.key.take()
+        {
+            self.keys.remove(&key);
+        }
+        match step.seat {
+            SeatChange::Keep => {}
+            SeatChange::Take { until } => {
+                self.seats.insert(id, until);
+            }
+            SeatChange::Free => {
+                self.seats.remove(&id);
+            }
+        }
+        if let Some(hook) = step.hook
+            && !self.deaf.contains(&hook.url)
+        {
+            self.hooks.insert(hook.id, hook);
+        }
+        Advanced::Done
+    }
+
+    fn bury(&mut self, id: TaskId, until: Millis) {
+        if let Some(row) = self.rows.remove(&id) {
+            if let Some(key) = row.key {
+                self.keys.remove(&key);
+            }
+            let owner = row.record.requested.owner.clone();
+            self.gone.insert(id, (owner, until));
+        }
+    }
+
+    fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
+        let is_due = |row: &&Row| {
+            row.record.status.state().is_done()
+                && row.record.expires.is_some_and(|expires| expires <= now)
+        };
+        let due = self.rows.values().filter(is_due);
+        let due: Vec<TaskId> = due.map(|row| row.record.id).take(most).collect();
+        for id in &due {
+            self.bury(*id, until);
+        }
+        let old = self.gone.iter().filter(|(_, (_, until))| *until <= now);
+        let old: Vec<TaskId> = old.map(|(id, _)| *id).take(most).collect();
+        for id in &old {
+            self.gone.remove(id);
+        }
+        Purged {
+            tasks: due.len(),
+            tombstones: old.len(),
+        }
+    }
+
+    fn settle(&mut self, id: HookId, outcome: HookOutcome) {
+        match outcome {
+            HookOutcome::Settled => {
+                self.hooks.remove(&id);
+            }
+            HookOutcome::Again(next) => {
+                if let Some(hook) = self.hooks.get_mut(&id) {
+                    hook.next = next;
+                    hook.tries += 1;
+                }
+            }
+            HookOutcome::Disabled => {
+                if let Some(hook) = self.hooks.remove(&id) {
+                    self.hooks.retain(|_, other| other.url != hook.url);
+                    self.deaf.insert(hook.url);
+                }
+            }
+        }
+    }
+}
+
+fn fits(record: &Record, filter: &Filter) -> bool {
+    let requested = &record.requested;
+    let owner = filter.owner.as_ref();
+    let upstream = filter.upstream.as_ref();
+    owner.is_none_or(|owner| *owner == requested.owner)
+        && upstream.is_none_or(|upstream| *upstream == requested.upstream)
+        && filter
+            .state
+            .is_none_or(|state| state == record.status.state())
+}
+
+#[async_trait]
+impl TaskStore for Memory {
+    async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
+        Ok(self.tasks.lock().submit(new))
+    }
+
+    async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {
+        Ok(self.tasks.lock().advance(step))
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Found, StoreError> {
+        let tasks = self.tasks.lock();
+        let gone = || tasks.gone.get(&id).map(|(owner, _)| owner.clone());
+        Ok(match tasks.rows.get(&id) {
+            Some(row) => Found::Task(row.record.clone()),
+            None => gone().map_or(Found::Nothing, Found::Gone),
+        })
+    }
+
+    async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+        let tasks = self.tasks.lock();
+        Ok(tasks.rows.get(&id).and_then(|row| row.sealed.clone()))
+    }
+
+    async fn answer(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
+        let tasks = self.tasks.lock();
+        Ok(tasks.rows.get(&id).and_then(|row| row.answer.clone()))
+    }
+
+    async fn unfinished(
+        &self,
+        after: Option<TaskId>,
+        most: usize,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let tasks = self.tasks.lock();
+        let kept = tasks.rows.iter().filter(|(id, row)| {
+            after.is_none_or(|after| **id > after)
+                && (!row.record.status.state().is_done() || tasks.seats.contains_key(*id))
+        });
+        let kept = kept.map(|(id, row)| Kept {
+            record: row.record.clone(),
+            seat: tasks.seats.get(id).copied(),
+        });
+        Ok(kept.take(most).collect())
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        before: Option<TaskId>,
+        most: usize,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        let tasks = self.tasks.lock();
+        let newest_first = tasks.rows.values().rev().map(|row| &row.record);
+        let wanted = newest_first.filter(|record| {
+            before.is_none_or(|before| record.id < before) && fits(record, filter)
+        });
+        Ok(wanted.take(most).cloned().collect())
+    }
+
+    async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
+        self.tasks.lock().seats.remove(&id);
+        Ok(())
+    }
+
+    async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError> {
+        let mut tasks = self.tasks.lock();
+        let row = tasks.rows.get(&id);
+        let is_over = row.is_some_and(|row| row.record.status.state().is_done());
+        if is_over {
+            tasks.bury(id, until);
+        }
+        Ok(is_over)
+    }
+
+    async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
+        Ok(self.tasks.lock().purge(now, until, most))
+    }
+
+    async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {
+        let tasks = self.tasks.lock();
+        let mut due: Vec<&Hook> = tasks.hooks.values().filter(|one| one.next <= now).collect();
+        due.sort_by_key(|hook| (hook.next, hook.id));
+        Ok(due.into_iter().take(most).cloned().collect())
+    }
+
+    async fn next_hook(&self) -> Result<Option<Millis>, StoreError> {
+        let tasks = self.tasks.lock();
+        Ok(tasks.hooks.values().map(|hook| hook.next).min())
+    }
+
+    async fn settle_hook(&self, id: HookId, outcome: HookOutcome) -> Result<(), StoreError> {
+        self.tasks.lock().settle(id, outcome);
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

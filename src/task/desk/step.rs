@@ -1,0 +1,102 @@
+//! Every change of a task: by the machine, committed before anybody hears of it.
+
+use std::sync::Arc;
+
+use super::words::{AdvanceError, CancelError, Change};
+use super::{Desk, to_its_end};
+use crate::task::id::TaskId;
+use crate::task::port::{Advanced, Found, Hook, Step};
+use crate::task::record::Record;
+use crate::task::state::{Event, State};
+
+impl Desk {
+    /// Makes a step: by the machine, committed before anybody hears of it. It goes on though nobody waits for it.
+    ///
+    /// # Errors
+    /// [`AdvanceError`]; then nothing has changed.
+    pub async fn advance(
+        self: &Arc<Self>,
+        id: TaskId,
+        event: Event,
+        change: Change,
+    ) -> Result<Arc<Record>, AdvanceError> {
+        let desk = self.clone();
+        to_its_end(async move { desk.step(id, event, change).await }).await
+    }
+
+    async fn step(
+        &self,
+        id: TaskId,
+        event: Event,
+        change: Change,
+    ) -> Result<Arc<Record>, AdvanceError> {
+        let before = self.books.find(id).ok_or(AdvanceError::Unknown)?;
+        let now = self.now();
+        let mut next = before.after(event, now)?;
+        let is_done = next.status.state().is_done();
+        next.outcome = change.outcome.or(next.outcome);
+        next.error = change.error.or(next.error);
+        next.result = change.result.or(next.result);
+        next.not_before = change.not_before;
+        if is_done {
+            next.expires = Some(now.after(self.bounds.retention));
+        }
+        // What never reached the upstream was not executed: the key may be used again (as Stripe's may).
+        let release_key = next.keyed && is_done && !next.dispatched;
+        next.keyed &= !release_key;
+        let next = Arc::new(next);
+        let step = Step {
+            record: next.clone(),
+            fence: before.fence,
+            seat: change.seat,
+            answer: change.answer,
+            forget_request: is_done,
+            release_key,
+            hook: is_done.then(|| self.hook(&next)).flatten(),
+        };
+        match self.store.advance(step).await? {
+            Advanced::Done => {
+                self.books.changed(&next);
+                Ok(next)
+            }
+            Advanced::Stale => Err(AdvanceError::Stale),
+        }
+    }
+
+    fn hook(&self, task: &Record) -> Option<Hook> {
+        let url = task.requested.callback.clone()?;
+        Some(Hook {
+            id: TaskId::new((self.clock)()),
+            task: task.id,
+            url,
+            body: crate::task::hook::body(task),
+            next: self.now(),
+            tries: 0,
+        })
+    }
+
+    /// Takes a task back, as far as that can be.
+    ///
+    /// # Errors
+    /// [`CancelError`]. Once taken back, again is none.
+    pub async fn cancel(self: &Arc<Self>, id: TaskId) -> Result<Arc<Record>, CancelError> {
+        loop {
+            let Found::Task(task) = self.find(id).await.map_err(AdvanceError::Store)? else {
+                return Err(AdvanceError::Unknown.into());
+            };
+            match task.status.state() {
+                State::Scheduled => {}
+                State::Running => return Err(CancelError::NotCancelable),
+                State::Aborted => return Ok(task),
+                _ => return Err(CancelError::Over),
+            }
+            match self.advance(id, Event::Abort, Change::default()).await {
+                // It went up meanwhile, or ended: its state says what is to be said.
+                Err(AdvanceError::Stale | AdvanceError::Illegal(_)) => {
+                    tokio::task::yield_now().await;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
