@@ -14,6 +14,7 @@ mod adaptive;
 mod claim;
 mod explain;
 mod live;
+mod outside;
 mod rule;
 mod stack;
 mod tally;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use claim::Claim;
 pub use explain::{Explained, Holder, Outlook};
+pub use outside::{Shared, Usage};
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
 pub use turn::Turn;
 pub use units::SessionUnits;

@@ -173,7 +173,12 @@ impl Rule {
         }
     }
 
-    /// What of it is not in force: the upstream refused by itself, or got slower.
+    /// Whether it speaks of every call.
+    pub(super) fn is_of_everybody(&self) -> bool {
+        self.classes.is_empty() && self.wanted.is_none()
+    }
+
+    /// What of it is not in force: the upstream refused by itself, got slower, or serves others beside the gate.
     pub(super) fn withheld(&self) -> u64 {
         let gradient = self.gradient.as_ref();
         let slower = gradient.map_or(0, |gradient| self.ceiling.saturating_sub(gradient.limit()));

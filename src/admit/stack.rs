@@ -182,10 +182,13 @@ impl Stack {
     }
 
     pub(super) fn rules_for(&self, call: &Call<'_>) -> Rules {
-        let of_class = self.by_class.get(call.class.index()).copied().unwrap_or(0);
-        self.each(of_class)
+        self.each(self.rules_of(call.class))
             .filter(|(_, rule)| rule.speaks_of(call))
             .fold(0, |rules, (at, _)| rules | 1 << at)
+    }
+
+    pub(super) fn rules_of(&self, class: Class) -> Rules {
+        self.by_class.get(class.index()).copied().unwrap_or(0)
     }
 
     pub(super) fn rule(&self, at: usize) -> Option<&Rule> {

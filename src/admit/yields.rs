@@ -48,6 +48,8 @@ pub(super) struct Yields {
     share: Mutex<Share>,
     /// Units that are not: what every call looks at.
     withheld: AtomicU64,
+    /// Units that others use.
+    pub(super) outside: AtomicU64,
 }
 
 impl Yields {
@@ -55,11 +57,13 @@ impl Yields {
         Self {
             share: Mutex::new(Share::new(ceiling)),
             withheld: AtomicU64::new(0),
+            outside: AtomicU64::new(0),
         }
     }
 
     pub(super) fn withheld(&self) -> u64 {
-        self.withheld.load(Ordering::Relaxed)
+        let outside = self.outside.load(Ordering::Relaxed);
+        self.withheld.load(Ordering::Relaxed).max(outside)
     }
 }
 
@@ -151,14 +155,19 @@ impl Stack {
                     }
                 }
             }
-            let line = rule.line.as_ref().filter(|_| rule.is_held());
-            if let Some(line) = line.filter(|line| line.is_wanted()) {
-                for lane in line.lanes() {
-                    line.call(&lane, |guest| self.room(at, rule, guest, now));
-                }
-            }
+            self.call_waiting(at, rule, now);
         }
         next
+    }
+
+    /// Calls those who wait for rule `at`, of what is held, as far as there is room: more of it may be in force now.
+    pub(super) fn call_waiting(&self, at: usize, rule: &Rule, now: Moment) {
+        let line = rule.line.as_ref().filter(|_| rule.is_held());
+        if let Some(line) = line.filter(|line| line.is_wanted()) {
+            for lane in line.lanes() {
+                line.call(&lane, |guest| self.room(at, rule, guest, now));
+            }
+        }
     }
 
     /// The longest time that `call` may stand in any line of its limits; `None` where it has none.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::utilization;
 use crate::admit::Stack;
 use crate::listen::Identities;
 use crate::proxy::Shared;
@@ -37,6 +38,7 @@ pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, identities: &Identitie
     for identity in [&identities.https, &identities.admin].into_iter().flatten() {
         helm.spawn(identity.clone().watch(CERTIFICATES));
     }
+    utilization::start(helm, shared);
     let shared = shared.clone();
     helm.spawn(async move {
         let mut ticks = ticks(TIDY);

@@ -13,6 +13,7 @@ mod own;
 mod people;
 mod serve;
 mod tasks;
+mod utilization;
 mod view;
 mod whose;
 

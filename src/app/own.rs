@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::call::{Call, Class, SessionKind, Spoken};
-use crate::dialect::{Secret, own};
-use crate::forward::{OwnAnswer, OwnCall};
+use crate::admit::{Claim, SessionUnits};
+use crate::call::{Call, Class, Opening, SessionKind, Spoken};
+use crate::dialect::{Secret, login, own};
+use crate::forward::{OwnAnswer, OwnCall, Upstream};
 use crate::proxy::{Home, People, Shared};
 use crate::session::{self, SessionId};
 
@@ -32,6 +33,15 @@ pub(super) async fn send(
     // Refused: whoever wanted it comes again.
     let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
     claim.dispatch(shared.now()).ok()?;
+    exchange(upstream, request, &claim, within).await
+}
+
+async fn exchange(
+    upstream: &Arc<Upstream>,
+    request: own::Request,
+    claim: &Claim,
+    within: Duration,
+) -> Option<OwnAnswer> {
     let own = OwnCall {
         method: request.method,
         target: request.target.to_owned(),
@@ -49,6 +59,48 @@ pub(super) async fn send(
         tracing::warn!(upstream = %upstream.name(), %error, "a call of the gate's own had no answer");
     })
     .ok()
+}
+
+/// A session of the gate's own at a vCenter, with its units of the limits on sessions.
+pub(super) struct LoggedIn {
+    /// Its token.
+    pub(super) token: Secret,
+    _units: SessionUnits,
+}
+
+/// Logs the gate itself in, as `user` with this password, under the limits on logins and sessions.
+pub(super) async fn log_in(
+    shared: &Shared,
+    index: usize,
+    (user, password): (&str, &str),
+    within: Duration,
+) -> Option<LoggedIn> {
+    let upstream = shared.hosts.all().get(index)?;
+    let home = shared.people.home(index)?;
+    let request = own::log_in(user, password)?;
+    let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut call = Call::new(Class::Login, request.target, nobody);
+    call.opens = Some(Opening {
+        kind: SessionKind::Rest,
+        user: home.user(user).map(|user| user.id),
+        proven: true,
+    });
+    let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
+    claim.dispatch(shared.now()).ok()?;
+    let answer = exchange(upstream, request, &claim, within).await?;
+    let said = login::Answer {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+        shown: None,
+    };
+    match login::outcome(home.dialect, Spoken::Api, &said) {
+        login::Outcome::Opened(opened) => Some(LoggedIn {
+            token: opened.token,
+            _units: claim.keep_session(shared.now()),
+        }),
+        login::Outcome::Refused | login::Outcome::Unknown => None,
+    }
 }
 
 /// What became of a session that the operator wants to end.

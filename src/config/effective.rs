@@ -129,6 +129,9 @@ fn upstream(upstream: &Upstream) -> Value {
         "limits": upstream.limits.iter().map(|one| (one.name.to_string(), limit(one))).collect::<Map<_, _>>(),
         "route": upstream.routes.iter().map(route).collect::<Vec<_>>(),
     }));
+    let account = upstream.account.as_ref();
+    let account = account.map(|account| json!({ "user": account.user, "password": "***" }));
+    put(&mut table, "account", account);
     match &upstream.verify {
         Verify::System => put(&mut table, "verify", Some("system")),
         Verify::Ca(path) => put(&mut table, "verify", Some(format!("ca:{}", path.display()))),

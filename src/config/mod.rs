@@ -9,6 +9,8 @@
 //!
 //! [`load`] and [`parse`] are the only ways to a [`Config`] from outside; what they return holds no wrong value.
 
+/// `[upstream.account]`.
+mod account;
 /// What `tidegate check` prints: the configuration in plain words.
 mod describe;
 /// Every key is documented, and nothing else.

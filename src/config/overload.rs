@@ -56,6 +56,13 @@ pub(super) fn utilization(r: &Reader<'_>, dialect: Dialect) -> Option<Duration> 
             ),
         );
     }
+    if period.is_some() && !r.has("account") && dialect == Dialect::Vcenter {
+        r.fault(
+            "utilization",
+            "needs account: write account = { user = \"tidegate@vsphere.local\", password = \"file:/etc/tidegate/vc1.password\" }, \
+             a user with System.Read",
+        );
+    }
     period
 }
 

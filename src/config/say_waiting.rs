@@ -13,7 +13,7 @@ pub(super) fn lines(upstream: &Upstream) -> Vec<(&'static str, String)> {
     lines.extend(upstream.utilization.map(|period| {
         let period = say_duration(period);
         let said = format!(
-            "every {period}: not done by this version, it has no user of its own at vCenter"
+            "every {period} it is asked what others use of it; as much less of its sockets is the gate's to give"
         );
         ("utilization", said)
     }));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use super::account::Account;
 pub use super::glob::{AgentPattern, Glob};
 pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};
 pub use super::patience::Client;
@@ -263,7 +264,9 @@ pub struct Upstream {
     pub blackout: Duration,
     /// Shrink limits for a while when it refuses by itself, never above what is configured.
     pub learn: bool,
-    /// How often its own numbers of utilization are to be read; `None`: never. This version does not.
+    /// Who the gate itself is there.
+    pub account: Option<Account>,
+    /// How often its own numbers of utilization are read; `None`: never.
     pub utilization: Option<Duration>,
     /// Calls in one turn of a line, by user (text as it stands in `admin.break_glass.users`); who is absent has 1.
     pub weights: BTreeMap<String, NonZeroU32>,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::account;
 use super::files::{Pem, check_pem};
 use super::limits::{Scene, limits};
 use super::net::{address, fingerprint, host, host_header};
@@ -113,6 +114,7 @@ fn merged_upstream(
         address,
         hosts: r.list("hosts", host).unwrap_or_default(),
         host: r.get("host", host_header).unwrap_or(HostHeader::Upstream),
+        account: account(r),
         utilization: overload::utilization(r, speech.dialect),
         speech,
         adaptive: overload::adaptive(r),

@@ -24,6 +24,8 @@ pub mod refusal;
 pub mod rpc;
 /// SOAP calls, `POST /sdk`.
 pub mod soap;
+/// What a vCenter says of its own load.
+pub mod utilization;
 /// User names in one spelling.
 pub mod user;
 

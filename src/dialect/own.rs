@@ -1,7 +1,8 @@
 //! Requests that the gate makes for itself: end a session, ask whose it is. Plain data; sending is another's.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, COOKIE, REFERER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, REFERER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
@@ -86,6 +87,27 @@ pub fn logout(session: &Session<'_>, origin: &str) -> Option<Request> {
         (Dialect::Avi, _) => avi("/logout", session, origin),
         _ => None,
     }
+}
+
+/// What a vCenter of 9.1 or later says of the load of its endpoints.
+pub const PROXIES: &str = "/api/vcenter/utilization/proxies";
+/// What it says of its connections.
+pub const CONNECTIONS: &str = "/api/vcenter/utilization/connections";
+
+/// The request that logs `user` in at a vCenter's REST endpoint. `None` where that cannot be written in a field.
+#[must_use]
+pub fn log_in(user: &str, password: &str) -> Option<Request> {
+    let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    let mut request = request(Method::POST, "/api/session");
+    let basic = sensitive(format!("Basic {pair}").as_bytes())?;
+    request.headers.insert(AUTHORIZATION, basic);
+    Some(request)
+}
+
+/// The request that reads `target` in a session of a vCenter's REST endpoint.
+#[must_use]
+pub fn get(session: &Session<'_>, target: &'static str) -> Option<Request> {
+    rest(Method::GET, target, session)
 }
 
 /// Whether a logout ends the session that it is made in. vim25's `TerminateSession` ends those of others,

@@ -48,6 +48,15 @@ fn one_fault(text: &str, key: &str, part: &str) {
     assert!(fault.problem.contains(part), "{part:?} is not in: {fault}");
 }
 
+/// Lines of an upstream that reads a vCenter's own numbers, with an account to do so.
+fn reading() -> String {
+    let folder = folder("account", &[("password", "secret\n")]);
+    format!(
+        "utilization = \"30s\"\naccount = {{ user = \"gate\", password = \"file:{}/password\" }}\n",
+        folder.display()
+    )
+}
+
 /// The limit `name` of the first upstream.
 fn limit<'a>(config: &'a Config, name: &str) -> &'a Limit {
     let limits = &config.upstreams[0].limits;

@@ -24,7 +24,8 @@ fn the_defaults() {
 #[test]
 fn what_is_written_is_read() {
     let u = upstream(
-        "dialect = \"vcenter\"\nadaptive = \"gradient\"\nblackout = \"0s\"\nlearn = false\nutilization = \"30s\"\nweights = { \" CI@vsphere.local\" = 3 }\n[[upstream.route]]\nname = \"a\"\nclass = \"rest\"\nmatch = { path = \"/a\" }\npriority = \"batch\"\n[[upstream.route]]\nname = \"b\"\nclass = \"rest\"\nmatch = { path = \"/b\" }",
+        &(crate::reading()
+            + "dialect = \"vcenter\"\nadaptive = \"gradient\"\nblackout = \"0s\"\nlearn = false\nweights = { \" CI@vsphere.local\" = 3 }\n[[upstream.route]]\nname = \"a\"\nclass = \"rest\"\nmatch = { path = \"/a\" }\npriority = \"batch\"\n[[upstream.route]]\nname = \"b\"\nclass = \"rest\"\nmatch = { path = \"/b\" }"),
     );
     assert_eq!(
         (u.adaptive, u.blackout, u.learn, u.utilization),
@@ -63,6 +64,16 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "dialect = \"nsx\"\nutilization = \"30s\"",
         "utilization",
         "this upstream speaks nsx",
+    ),
+    (
+        "dialect = \"vcenter\"\nutilization = \"30s\"",
+        "utilization",
+        "needs account",
+    ),
+    (
+        "account = { user = \"a\" }",
+        "account.password",
+        "is missing",
     ),
     ("weights = { a = 0 }", "weights.a", "from 1 to 100"),
     ("weights = { a = 101 }", "weights.a", "from 1 to 100"),
@@ -286,4 +297,11 @@ fn a_signature_is_all_that_it_says() {
     assert!(field.matches(503, |_| Some(&b""[..]), b""));
     assert!(!field.matches(503, none, b"retry-after"));
     assert!(status.matches(423, none, b""));
+}
+
+#[test]
+fn no_user_has_a_colon() {
+    let account = crate::reading().replace("user = \"gate\"", "user = \"a:b\"");
+    let text = format!("{MINIMAL}dialect = \"vcenter\"\n{account}");
+    one_fault(&text, "upstream[0].account.user", "without a colon");
 }

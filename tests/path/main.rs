@@ -16,4 +16,5 @@ mod sent_back;
 mod sockets;
 mod streaming;
 mod tls;
+mod utilization;
 mod whose;
