@@ -24,6 +24,7 @@ mod conformance;
 mod crash;
 mod faults;
 mod files;
+mod histories;
 mod ledger;
 #[path = "../support/shim.rs"]
 mod shim;
