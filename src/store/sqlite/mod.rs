@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, watch};
@@ -39,6 +39,8 @@ const READERS: u32 = 3;
 const CACHE: &str = "-16384";
 /// `PRAGMA application_id` of the gate's files, as the first migration sets it.
 const APPLICATION: i64 = 1_952_737_140;
+
+type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, SqliteArguments>;
 
 /// A database file. It is written to by a thread of its own; statements run on threads of their connections.
 pub struct Sqlite {
@@ -145,7 +147,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let pool = SqlitePoolOptions::new()
-        .min_connections(1)
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
