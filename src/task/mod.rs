@@ -10,6 +10,7 @@
 //!
 //! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
 
+pub mod api;
 mod desk;
 mod hook;
 mod id;
