@@ -17,6 +17,8 @@ mod id;
 mod parcel;
 mod port;
 mod record;
+#[cfg(test)]
+mod sample;
 mod state;
 
 pub use desk::{

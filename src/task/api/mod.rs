@@ -8,34 +8,54 @@
 //!
 //! Nothing here knows a connection: whoever serves it hands in what was asked and writes what comes back.
 
+mod change;
 mod events;
+mod headers;
+mod json;
+mod list;
+mod message;
+mod pace;
 mod path;
+mod polls;
 mod prefer;
+mod problems;
+mod published;
+mod result;
+mod status;
+mod teller;
+mod ticket;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+
 pub use self::events::Events;
 pub use self::prefer::Prefer;
+pub use self::problems::{Kind, kind, kinds};
 pub use self::words::{Applied, Asked, Dice, Pool, Pools, Reply, Settings};
 
-use self::path::Place;
-use super::desk::{Desk, Receipt};
+use self::path::{Part, Place};
+use self::polls::Polls;
+use self::published::Published;
+use self::teller::Teller;
+use super::desk::Desk;
 use super::record::{Record, Viewer};
-use crate::answer::{Answer, problem};
+use crate::answer::Answer;
 
 /// The task API of a gate.
 pub struct Api {
-    desk: Arc<Desk>,
-    settings: Settings,
+    teller: Teller,
+    published: Published,
+    polls: Polls,
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api")
-            .field("settings", &self.settings)
+            .field("settings", &self.teller.settings)
             .finish_non_exhaustive()
     }
 }
@@ -43,76 +63,90 @@ impl fmt::Debug for Api {
 impl Api {
     /// The API over `desk`.
     #[must_use]
-    pub const fn new(desk: Arc<Desk>, settings: Settings) -> Self {
-        Self { desk, settings }
+    pub fn new(desk: Arc<Desk>, settings: Settings) -> Self {
+        Self {
+            published: Published::new(&desk, &settings),
+            polls: Polls::new(settings.polls_per_second),
+            teller: Teller {
+                desk,
+                settings: Arc::new(settings),
+            },
+        }
     }
 
     /// What it was built with.
     #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> &Settings {
+        &self.teller.settings
     }
 
     /// Whether this path is the gate's own, and no upstream's: everything below the prefix, and what stands beside it.
     #[must_use]
     pub fn owns(&self, path: &str) -> bool {
-        path::owns(&self.settings.prefix, path)
+        path::owns(self.prefix(), path)
     }
 
     /// Whether anybody may read it: explanations, the OpenAPI document, the policy.
     #[must_use]
     pub fn is_open(&self, path: &str) -> bool {
-        Place::of(&self.settings.prefix, path).is_open()
+        Place::of(self.prefix(), path).is_open()
+    }
+
+    fn prefix(&self) -> &str {
+        &self.teller.settings.prefix
     }
 
     /// Answers one request. A long poll waits inside: whoever drops the future ends the wait. The answer to a HEAD has
     /// the body whose length it tells: the writer leaves it out. Without a viewer, what is not open is 401.
-    #[expect(clippy::unused_async, reason = "it waits for tasks once that is built")]
     pub async fn answer(&self, asked: &Asked<'_>, viewer: Option<&Viewer>) -> Reply {
-        let place = Place::of(&self.settings.prefix, asked.path);
-        tracing::debug!(
-            ?place,
-            known = viewer.is_some(),
-            now = self.desk.now().0,
-            "not built yet"
-        );
-        let allowed = place.methods().join(", ");
-        problem(501, &format!("not built yet: {allowed}")).into()
+        let place = Place::of(self.prefix(), asked.path);
+        if let Some(refused) = self.wrong_method(&place, asked.method) {
+            return refused.into();
+        }
+        if let Some(answer) = self.published.answer(&place) {
+            return answer.into();
+        }
+        let Some(viewer) = viewer else {
+            return match place {
+                Place::List | Place::Task(..) => self.teller.who_asks().into(),
+                _ => self.teller.nothing_here().into(),
+            };
+        };
+        match place {
+            Place::List => self.teller.list(asked, viewer).await.into(),
+            Place::Task(id, part) => self.of_task(id, part, asked, viewer).await,
+            _ => self.teller.nothing_here().into(),
+        }
     }
 
-    /// The answer to a request that became a task, or had become one before: 202.
-    #[must_use]
-    pub fn ticket(&self, receipt: &Receipt, applied: &Applied, base: Option<&str>) -> Answer {
-        let field = applied.field();
-        tracing::debug!(task = %receipt.task.id, ?field, base, "not built yet");
-        problem(501, "not built yet")
+    fn wrong_method(&self, place: &Place<'_>, method: &Method) -> Option<Answer> {
+        let allowed = place.methods();
+        let fits = allowed.is_empty() || allowed.contains(&method.as_str());
+        (!fits).then(|| self.teller.wrong_method(allowed))
     }
 
-    /// The answer to a request whose task was over before its `wait` was: what the upstream answered, with
-    /// `Preference-Applied` and `Task-Id`; `replayed` where its key was seen before.
-    #[expect(
-        clippy::unused_async,
-        reason = "it waits for the store once that is built"
-    )]
-    pub async fn replay(&self, task: &Record, applied: &Applied, replayed: bool) -> Answer {
-        tracing::debug!(task = %task.id, ?applied, replayed, "not built yet");
-        problem(501, "not built yet")
+    async fn of_task(&self, id: &str, part: Part, asked: &Asked<'_>, viewer: &Viewer) -> Reply {
+        let Ok(id) = id.parse() else {
+            return self.teller.no_such_task().into();
+        };
+        if let Some(wait) = self.polls.too_many(id, viewer) {
+            return self.teller.too_many_polls(wait).into();
+        }
+        let task = match self.teller.find(id, viewer).await {
+            Ok(task) => task,
+            Err(answer) => return answer.into(),
+        };
+        match (part, asked.method.as_str()) {
+            (Part::Status, "DELETE") => self.teller.forget(&task, viewer).await.into(),
+            (Part::Status, _) => self.teller.status(task, asked).await.into(),
+            (Part::Result, _) => self.teller.result(task, asked).await.into(),
+            (Part::Events, _) => self.teller.events(task, asked),
+            (Part::Cancel, _) => self.teller.cancel(&task, asked, viewer).await.into(),
+        }
     }
 
     /// Waits until a task is over, but no longer than `wait`: how it is then.
-    #[expect(
-        clippy::unused_async,
-        reason = "it waits for the task once that is built"
-    )]
     pub async fn until_done(&self, task: Arc<Record>, wait: Duration) -> Arc<Record> {
-        tracing::debug!(?wait, "not built yet");
-        task
-    }
-
-    /// A problem of the gate's own, by its kind: `/-/problems/KIND`. For refusals of requests that do not become tasks.
-    #[must_use]
-    pub fn problem(&self, kind: &'static str, status: u16, detail: &str) -> Answer {
-        tracing::debug!(kind, "not built yet");
-        problem(status, detail)
+        self.teller.until_done(task, wait).await
     }
 }
