@@ -17,6 +17,7 @@ mod parcel;
 mod port;
 mod record;
 mod state;
+mod worker;
 
 pub use desk::{
     AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
@@ -33,3 +34,4 @@ pub use record::{
     Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
+pub use worker::{Crew, Means, Recovered, Roster};
