@@ -20,6 +20,7 @@ mod record;
 #[cfg(test)]
 mod sample;
 mod state;
+mod worker;
 
 pub use desk::{
     AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
@@ -36,3 +37,4 @@ pub use record::{
     Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
+pub use worker::{Crew, Means, Recovered, Roster};
