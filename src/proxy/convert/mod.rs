@@ -50,10 +50,7 @@ pub(super) async fn consider(
     if plan.kind == Kind::Held {
         return hold_key(stage, &plan);
     }
-    if stage.shared.is_draining() {
-        session.set_keepalive(None);
-        return Err(refused::leaving(stage));
-    }
+    stays(session, stage)?;
     let shared = stage.shared.clone();
     plan.person = plan.person.verified(&shared, plan.question.take()).await;
     match plan.person.standing {
@@ -72,12 +69,23 @@ pub(super) async fn consider(
         return Err(refused::outstanding(stage));
     }
     let body = body(session, stage, &plan).await?;
+    // A body takes its time.
+    stays(session, stage)?;
     let receipt = match submit(session, stage, upstream, &plan, body).await {
         Ok(receipt) => receipt,
         Err(error) => return Err(refused::not_taken(stage, &error)),
     };
     let answer = accepted::answer(session, stage, receipt, &plan).await?;
     Err(Stop::Answer(answer))
+}
+
+/// A gate that is about to stop takes no new tasks.
+fn stays(session: &mut Session, stage: &mut Stage) -> Result<(), Stop> {
+    if !stage.shared.is_draining() {
+        return Ok(());
+    }
+    session.set_keepalive(None);
+    Err(refused::leaving(stage))
 }
 
 /// A call that is held while others with its key are told to wait.
