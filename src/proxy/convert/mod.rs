@@ -71,10 +71,7 @@ pub(super) async fn consider(
     let body = body(session, stage, &plan).await?;
     // A body takes its time.
     stays(session, stage)?;
-    let receipt = match submit(session, stage, upstream, &plan, body).await {
-        Ok(receipt) => receipt,
-        Err(error) => return Err(refused::not_taken(stage, &error)),
-    };
+    let receipt = submit(session, stage, upstream, &plan, body).await?;
     let answer = accepted::answer(session, stage, receipt, &plan).await?;
     Err(Stop::Answer(answer))
 }
@@ -145,13 +142,26 @@ fn is_json(headers: &HeaderMap, body: &[u8]) -> bool {
 
 async fn submit(
     session: &mut Session,
-    stage: &Stage,
+    stage: &mut Stage,
     upstream: &Upstream,
     plan: &Plan,
     body: Bytes,
-) -> Result<Receipt, SubmitError> {
-    let desk = stage.shared.desk.clone();
+) -> Result<Receipt, Stop> {
+    let shared = stage.shared.clone();
+    let (desk, owners) = (&shared.desk, &plan.person.owners);
+    let key = plan.key.as_ref();
+    let first = key.and_then(|key| shared.tasks.arriving.hold(owners, &plan.scope, key));
     let id = desk.new_id();
     let submission = parcel::submission(session, stage, upstream, plan, (id, body));
-    desk.submit_as(id, submission).await
+    desk.submit_as(id, submission)
+        .await
+        .map_err(|error| match error {
+            // It is the first with its key that takes the room.
+            SubmitError::OwnerFull(_) | SubmitError::Full(_)
+                if key.is_some() && first.is_none() =>
+            {
+                refused::outstanding(stage)
+            }
+            error => refused::not_taken(stage, &error),
+        })
 }
