@@ -19,12 +19,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tidegate::session::SessionStore;
 use tidegate::store::Sqlite;
 use tidegate::task::{
     Filter, Found, Key, Millis, New, Owner, Record, Replay, Requested, Submitted, TaskId, TaskStore,
 };
+
+mod bare;
+use bare::Bare;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -113,50 +116,6 @@ async fn closed(tasks: &Arc<Sqlite>, next: &Arc<AtomicU64>) -> f64 {
         done += one.await.unwrap();
     }
     done as f64 / began.elapsed().as_secs_f64()
-}
-
-/// The same bytes into one table with two unique names, as one who keeps tasks by hand would.
-struct Bare(SqliteConnection);
-
-impl Bare {
-    async fn open(path: &Path) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        let table = "CREATE TABLE row (id BLOB NOT NULL UNIQUE, key BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL) STRICT";
-        sqlx::query(table).execute(&mut connection).await.unwrap();
-        Self(connection)
-    }
-
-    /// Rows a second, `group` to a transaction.
-    async fn insert(&mut self, group: usize, bytes: usize) -> f64 {
-        let began = Instant::now();
-        let mut done = 0;
-        while began.elapsed() < TURN {
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut self.0)
-                .await
-                .unwrap();
-            for _ in 0..group {
-                let id = TaskId::new(SystemTime::now()).bytes().to_vec();
-                let mut key = TaskId::new(SystemTime::now()).bytes().to_vec();
-                key.reverse();
-                let row = sqlx::query("INSERT INTO row VALUES (?, ?, ?)")
-                    .bind(id)
-                    .bind(key);
-                row.bind(vec![7_u8; bytes])
-                    .execute(&mut self.0)
-                    .await
-                    .unwrap();
-            }
-            sqlx::query("COMMIT").execute(&mut self.0).await.unwrap();
-            done += group;
-        }
-        done as f64 / began.elapsed().as_secs_f64()
-    }
 }
 
 /// Milliseconds that each submit took from when it was due, at `RATE` a second, whoever waits.
@@ -307,7 +266,7 @@ async fn measure(folder: &Path) {
     for _ in 0..1 {
         closed(&empty, &next).await;
         closed(&full, &full_next).await;
-        bare.insert(SUBMITTERS, ROW).await;
+        bare.insert(SUBMITTERS, ROW, TURN).await;
     }
     let mut took = [const { Vec::new() }; 4];
     let mut group = Vec::new();
@@ -317,8 +276,8 @@ async fn measure(folder: &Path) {
         let after = empty.written();
         group.push((after.1 - before.1) as f64 / (after.0 - before.0) as f64);
         let as_many = group.last().unwrap().round() as usize;
-        took[1].push(bare.insert(as_many, ROW).await);
-        took[2].push(bare.insert(1, ROW).await);
+        took[1].push(bare.insert(as_many, ROW, TURN).await);
+        took[2].push(bare.insert(1, ROW, TURN).await);
         took[3].push(closed(&full, &full_next).await);
     }
     let [submits, grouped, single, on_full] = took;

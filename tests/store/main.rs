@@ -26,6 +26,8 @@ mod faults;
 mod files;
 mod histories;
 mod ledger;
+mod lives;
+mod puppet;
 #[path = "../support/shim.rs"]
 mod shim;
 mod task;
