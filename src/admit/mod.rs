@@ -13,11 +13,13 @@
 mod adaptive;
 mod claim;
 mod explain;
+mod left;
 mod live;
 mod outside;
 mod rule;
 mod stack;
 mod tally;
+mod terms;
 mod turn;
 mod units;
 mod view;
@@ -30,10 +32,12 @@ mod tests;
 
 pub use claim::Claim;
 pub use explain::{Explained, Holder, Outlook};
+pub use left::LeftBehind;
 pub use outside::{Shared, Usage};
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use terms::{Terms, rank};
 pub use turn::Turn;
 pub use units::SessionUnits;
 pub use view::LimitView;
-pub use wait::{Entry, Terms, Waiting};
+pub use wait::{Entry, Waiting};
 pub use yields::{Pushback, Why};

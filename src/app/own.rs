@@ -1,107 +1,15 @@
-//! Calls of the gate's own: they go up under the limits of their class; and the operator's logout.
+//! The operator's logout: a call of the gate's own.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::admit::{Claim, SessionUnits};
-use crate::call::{Call, Class, Opening, SessionKind, Spoken};
-use crate::dialect::{Secret, login, own};
-use crate::forward::{OwnAnswer, OwnCall, Upstream};
+use crate::call::{Class, SessionKind, Spoken};
+use crate::dialect::{Secret, own};
 use crate::proxy::{Home, People, Shared};
 use crate::session::{self, SessionId};
 
 /// Longest time for a logout.
 const LOGOUT: Duration = Duration::from_secs(30);
-/// Longest answer to a call of the gate's own, bytes.
-const ANSWER: usize = 64 * 1024;
-
-/// A call of the gate's own, under the limits of its class, answered `within` this time.
-pub(super) async fn send(
-    shared: &Shared,
-    upstream: usize,
-    request: own::Request,
-    (class, side): (Class, SessionKind),
-    within: Duration,
-) -> Option<OwnAnswer> {
-    let upstream = shared.hosts.all().get(upstream)?;
-    let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut call = Call::new(class, request.target, nobody);
-    call.side = side;
-    // Refused: whoever wanted it comes again.
-    let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
-    claim.dispatch(shared.now()).ok()?;
-    exchange(upstream, request, &claim, within).await
-}
-
-async fn exchange(
-    upstream: &Arc<Upstream>,
-    request: own::Request,
-    claim: &Claim,
-    within: Duration,
-) -> Option<OwnAnswer> {
-    let own = OwnCall {
-        method: request.method,
-        target: request.target.to_owned(),
-        headers: request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        body: Bytes::clone(&request.body.0),
-    };
-    let sent = upstream
-        .send(own, claim.socket_group(), within, ANSWER)
-        .await;
-    sent.inspect_err(|error| {
-        tracing::warn!(upstream = %upstream.name(), %error, "a call of the gate's own had no answer");
-    })
-    .ok()
-}
-
-/// A session of the gate's own at a vCenter, with its units of the limits on sessions.
-pub(super) struct LoggedIn {
-    /// Its token.
-    pub(super) token: Secret,
-    _units: SessionUnits,
-}
-
-/// Logs the gate itself in, as `user` with this password, under the limits on logins and sessions.
-pub(super) async fn log_in(
-    shared: &Shared,
-    index: usize,
-    (user, password): (&str, &str),
-    within: Duration,
-) -> Option<LoggedIn> {
-    let upstream = shared.hosts.all().get(index)?;
-    let home = shared.people.home(index)?;
-    let request = own::log_in(user, password)?;
-    let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut call = Call::new(Class::Login, request.target, nobody);
-    call.opens = Some(Opening {
-        kind: SessionKind::Rest,
-        user: home.user(user).map(|user| user.id),
-        proven: true,
-    });
-    let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
-    claim.dispatch(shared.now()).ok()?;
-    let answer = exchange(upstream, request, &claim, within).await?;
-    let said = login::Answer {
-        status: answer.status,
-        headers: &answer.headers,
-        body: &answer.body,
-        shown: None,
-    };
-    match login::outcome(home.dialect, Spoken::Api, &said) {
-        login::Outcome::Opened(opened) => Some(LoggedIn {
-            token: opened.token,
-            _units: claim.keep_session(shared.now()),
-        }),
-        login::Outcome::Refused | login::Outcome::Unknown => None,
-    }
-}
 
 /// What became of a session that the operator wants to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +34,9 @@ pub(super) async fn log_out(shared: Arc<Shared>, id: SessionId) -> LoggedOut {
         return LoggedOut::Impossible;
     };
     let of = (Class::Logout, found.kind);
-    let answer = send(&shared, home.upstream.index, request, of, LOGOUT).await;
+    let answer = shared
+        .send_own(home.upstream.index, request, of, LOGOUT)
+        .await;
     let gone = answer.is_some_and(|answer| {
         let said = own::answer(home.dialect, form(found.kind), answer.status, &answer.body);
         answer.status < 400 || said == own::Whose::Gone

@@ -1,10 +1,15 @@
 //! Tasks while the gate runs: the desk, who works on them, who tells of them.
 
+mod api;
+mod hands;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+pub(super) use self::api::at_the_door;
+pub(super) use self::hands::Hands;
 use super::people::TakenUp;
 use crate::config::Config;
 use crate::task::{Bounds, Desk, TaskId};

@@ -10,13 +10,12 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::own::{LoggedIn, log_in, send};
 use crate::admit::{Shared as Sockets, Usage};
 use crate::call::{Class, Dialect, SessionKind, Spoken};
 use crate::config::Account;
 use crate::dialect::{own, utilization};
 use crate::forward::Upstream;
-use crate::proxy::Shared;
+use crate::proxy::{LoggedIn, Shared};
 
 /// Longest time for one question.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -90,7 +89,7 @@ impl Reader {
 
     async fn read(&self) -> Result<(), Unread> {
         let account = (&*self.account.user, self.account.password.expose());
-        let session = log_in(&self.shared, self.index, account, PATIENCE);
+        let session = self.shared.log_in(self.index, account, PATIENCE);
         let session = session.await.ok_or(Unread::Login)?;
         let port = self.upstream.config().address.port;
         let rest = self.usage(&session, Sockets::Rest, own::PROXIES, utilization::rest);
@@ -136,7 +135,10 @@ impl Reader {
     async fn ask(&self, session: &LoggedIn, target: &'static str) -> Option<bytes::Bytes> {
         let request = own::get(&spoken(session), target)?;
         let of = (Class::Rest, SessionKind::Rest);
-        let answer = send(&self.shared, self.index, request, of, PATIENCE).await?;
+        let answer = self
+            .shared
+            .send_own(self.index, request, of, PATIENCE)
+            .await?;
         (answer.status == 200).then_some(answer.body)
     }
 
@@ -144,7 +146,11 @@ impl Reader {
         let origin = format!("https://{}", self.upstream.name());
         if let Some(request) = own::logout(&spoken(&session), &origin) {
             let of = (Class::Logout, SessionKind::Rest);
-            drop(send(&self.shared, self.index, request, of, PATIENCE).await);
+            drop(
+                self.shared
+                    .send_own(self.index, request, of, PATIENCE)
+                    .await,
+            );
         }
     }
 }

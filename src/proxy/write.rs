@@ -20,6 +20,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Writes `answer`. That the client is gone by now is noted, and no error.
 pub(super) async fn answer(session: &mut Session, stage: &mut Stage, answer: Answer) {
     stage.note_status(answer.status);
+    // Whoever has its answer and calls again does not find its own last call in the way.
+    stage.key = None;
     if !drained(session).await {
         session.set_keepalive(None);
     }
@@ -33,8 +35,12 @@ async fn write(session: &mut Session, answer: Answer) -> Result<()> {
     for (name, value) in answer.headers {
         head.append_header(name, value)?;
     }
-    head.insert_header(CONTENT_LENGTH, answer.body.len())?;
-    let bodiless = session.req_header().method == http::Method::HEAD;
+    // These have no body, whose length it could be (RFC 9110 section 8.6).
+    let is_bare = matches!(answer.status, 204 | 304);
+    if !is_bare {
+        head.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    let bodiless = is_bare || session.req_header().method == http::Method::HEAD;
     session
         .write_response_header(Box::new(head), bodiless)
         .await?;

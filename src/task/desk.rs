@@ -2,17 +2,19 @@
 //! forbids.
 
 mod books;
+mod pace;
 mod step;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use self::books::{Books, Room};
+use self::pace::Pace;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
@@ -32,6 +34,7 @@ pub struct Desk {
     clock: Clock,
     bounds: Bounds,
     books: Arc<Books>,
+    pace: Pace,
     arrivals: mpsc::UnboundedSender<TaskId>,
 }
 
@@ -58,6 +61,7 @@ impl Desk {
             clock,
             bounds,
             books: Arc::default(),
+            pace: Pace::default(),
             arrivals,
         };
         (desk, arriving)
@@ -86,18 +90,44 @@ impl Desk {
     /// # Errors
     /// [`SubmitError`]; then nothing is kept.
     pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Receipt, SubmitError> {
-        let desk = self.clone();
-        to_its_end(async move { desk.take_in(submission).await }).await
+        let id = self.new_id();
+        self.submit_as(id, submission).await
     }
 
-    async fn take_in(&self, submission: Submission) -> Result<Receipt, SubmitError> {
+    /// A name for a task that is about to be handed in.
+    #[must_use]
+    pub fn new_id(&self) -> TaskId {
+        TaskId::new((self.clock)())
+    }
+
+    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`].
+    ///
+    /// # Errors
+    /// [`SubmitError`]; then nothing is kept.
+    pub async fn submit_as(
+        self: &Arc<Self>,
+        id: TaskId,
+        submission: Submission,
+    ) -> Result<Receipt, SubmitError> {
+        let desk = self.clone();
+        to_its_end(async move { desk.take_in(id, submission).await }).await
+    }
+
+    async fn take_in(&self, id: TaskId, submission: Submission) -> Result<Receipt, SubmitError> {
         let Submission {
             requested,
             request,
             key,
         } = submission;
-        let room = self.room(&requested)?;
-        let id = TaskId::new((self.clock)());
+        let room = match (self.room(&requested), &key) {
+            (Ok(room), _) => room,
+            // What is there already needs no room.
+            (Err(full), Some(key)) => match self.store.keyed(key).await? {
+                Some(taken) => return self.known(taken).await,
+                None => return Err(full),
+            },
+            (Err(full), None) => return Err(full),
+        };
         let sealed = self.keys.seal_request(&id.bytes(), &request)?.into();
         let record = Arc::new(Record::new(id, requested, key.is_some(), self.now()));
         let new = New {
@@ -113,15 +143,22 @@ impl Desk {
                     replayed: false,
                 })
             }
-            Submitted::Other => Err(SubmitError::KeyTaken),
-            Submitted::Same(id) => match self.find(id).await? {
-                Found::Task(task) => Ok(Receipt {
-                    task,
-                    replayed: true,
-                }),
-                // It was forgotten between the two: the key is free by now, or soon.
-                Found::Gone(_) | Found::Nothing => Err(SubmitError::KeyTaken),
-            },
+            taken => self.known(taken).await,
+        }
+    }
+
+    /// The task whose key came again.
+    async fn known(&self, taken: Submitted) -> Result<Receipt, SubmitError> {
+        let Submitted::Same(id) = taken else {
+            return Err(SubmitError::KeyTaken);
+        };
+        match self.find(id).await? {
+            Found::Task(task) => Ok(Receipt {
+                task,
+                replayed: true,
+            }),
+            // It was forgotten between the two: the key is free by now, or soon.
+            Found::Gone(_) | Found::Nothing => Err(SubmitError::KeyTaken),
         }
     }
 
@@ -163,6 +200,18 @@ impl Desk {
             self.books.remember(task.clone());
         }
         Ok(found)
+    }
+
+    /// Reads a task anew, where the store knows more than the desk: a step may have been committed though its answer was an
+    /// error.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
+        if let Found::Task(task) = self.store.task(id).await? {
+            self.books.changed(&task);
+        }
+        Ok(())
     }
 
     /// Hears of every change of a task that is not over.
@@ -229,6 +278,12 @@ impl Desk {
     #[must_use]
     pub fn position(&self, task: &Record) -> Option<usize> {
         self.books.position(task)
+    }
+
+    /// How long runs on this route take; none where none ended yet.
+    #[must_use]
+    pub fn expected_run(&self, upstream: &str, route: &str) -> Option<Duration> {
+        self.pace.mean(upstream, route)
     }
 
     /// Tasks that are not over, by state.

@@ -10,13 +10,17 @@
 //!
 //! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
 
+pub mod api;
 mod desk;
 mod hook;
 mod id;
 mod parcel;
 mod port;
 mod record;
+#[cfg(test)]
+mod sample;
 mod state;
+mod worker;
 
 pub use desk::{
     AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
@@ -33,3 +37,4 @@ pub use record::{
     Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
+pub use worker::{Crew, Means, Recovered, Roster};
