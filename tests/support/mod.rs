@@ -4,9 +4,11 @@
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod process;
 pub mod raw2;
 pub mod script;
 pub mod seen;
+pub mod wire;
 
 use std::net::SocketAddr;
 use std::path::Path;
