@@ -8,6 +8,7 @@ pub mod process;
 pub mod raw2;
 pub mod script;
 pub mod seen;
+pub mod shim;
 pub mod wire;
 
 use std::net::SocketAddr;

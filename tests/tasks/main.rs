@@ -16,4 +16,5 @@ mod points;
 mod pollers;
 mod rig;
 mod rows;
+mod syncs;
 mod witness;

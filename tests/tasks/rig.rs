@@ -132,17 +132,25 @@ impl Gate {
 
     /// Starts it on the same database; it is dead.
     pub async fn again(&mut self) {
-        assert!(self.process.is_none());
-        let env: Vec<(&str, &str)> = self.setup.env.iter().map(|(n, v)| (&**n, &**v)).collect();
-        let process = Process::start(&self.text, &self.setup.folder, &env).await;
-        *self.at.lock().unwrap() = Some(process.http);
-        self.process = Some(process);
+        let env = self.setup.env.clone();
+        let env: Vec<(&str, &str)> = env.iter().map(|(n, v)| (&**n, &**v)).collect();
+        assert!(self.tried(&env).await, "it does not stand: {}", self.logged);
     }
 
-    /// As [`Gate::again`], without what was set in its environment.
-    pub async fn again_without_env(&mut self) {
-        self.setup.env.clear();
-        self.again().await;
+    /// As [`Gate::again`], with `env` instead of what was set; false where it ends instead of standing.
+    pub async fn tried(&mut self, env: &[(&str, &str)]) -> bool {
+        assert!(self.process.is_none());
+        match Process::tried(&self.text, &self.setup.folder, env).await {
+            Ok(process) => {
+                *self.at.lock().unwrap() = Some(process.http);
+                self.process = Some(process);
+                true
+            }
+            Err(log) => {
+                self.logged += &log;
+                false
+            }
+        }
     }
 
     fn process(&self) -> &Process {

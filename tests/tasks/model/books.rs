@@ -23,6 +23,7 @@ pub struct Books(Mutex<Inner>);
 struct Inner {
     users: BTreeMap<String, String>,
     verified: BTreeMap<String, u64>,
+    begun: BTreeMap<String, u64>,
     effects: BTreeMap<String, u64>,
     there: BTreeMap<String, String>,
     running: usize,
@@ -88,6 +89,7 @@ impl Books {
     /// A call begins; none where it is the eleventh.
     pub fn begin(self: &Arc<Self>, what: &str) -> Option<Running> {
         let mut inner = self.lock();
+        *inner.begun.entry(what.to_owned()).or_default() += 1;
         if inner.running == SEATS {
             inner
                 .violations
@@ -97,6 +99,11 @@ impl Books {
         inner.running += 1;
         inner.most_running = inner.most_running.max(inner.running);
         Some(Running(self.clone()))
+    }
+
+    /// How often this came up.
+    pub fn begun(&self, name: &str) -> u64 {
+        self.lock().begun.get(name).copied().unwrap_or_default()
     }
 
     /// The work is done from here on, whoever still waits for it.
