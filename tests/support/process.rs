@@ -97,7 +97,7 @@ impl Process {
     /// Asks it to leave (SIGTERM), and waits until it has.
     pub fn stop(&mut self) {
         // One that has left already hears nothing.
-        drop(kill_process(self.id(), Signal::TERM));
+        _ = kill_process(self.id(), Signal::TERM);
         self.wait();
     }
 

@@ -48,7 +48,7 @@ async fn a_hundred_at_once_with_one_key_are_one_task() {
     let sent = model.books.seen();
     let clone = sent
         .iter()
-        .find(|seen| seen.target.contains("action=clone"))
+        .find(|seen| seen.call.contains("action=clone"))
         .unwrap();
     for field in ["idempotency-key", "prefer"] {
         assert!(

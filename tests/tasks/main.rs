@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod faults;
 mod ghosts;
 mod judge;
 mod keys;

@@ -181,7 +181,7 @@ impl Gate {
     /// Kills it (SIGKILL) when it is called, from wherever.
     pub fn killer(&self) -> impl FnOnce() + Send + 'static {
         let id: Pid = self.process().id();
-        move || drop(kill_process(id, Signal::KILL))
+        move || _ = kill_process(id, Signal::KILL)
     }
 
     /// Kills it (SIGKILL).

@@ -42,7 +42,8 @@ struct Trial {
 impl Trial {
     async fn begin(work: Work) -> Self {
         let model = Model::start(20);
-        let setup = Setup::new(&format!("syncs-{work:?}")).tasks("max_blocking = \"1s\"\nreconcile = \"4s\"");
+        let setup = Setup::new(&format!("syncs-{work:?}"))
+            .tasks("max_blocking = \"1s\"\nreconcile = \"4s\"");
         let mut gate = Gate::start(setup, &model).await;
         let person = Person::log_in(gate.http(), "user1@corp").await;
         gate.stop();
@@ -59,7 +60,10 @@ impl Trial {
     /// One life that is to end `when` (before or after) the `nth` sync. Whether it did.
     async fn life(&mut self, work: Work, when: &'static str, nth: u32) -> bool {
         let plan = format!("{when}:wal:{nth}");
-        let env = [("LD_PRELOAD", shim::library().to_str().unwrap()), ("TIDEGATE_FS_KILL", &*plan)];
+        let env = [
+            ("LD_PRELOAD", shim::library().to_str().unwrap()),
+            ("TIDEGATE_FS_KILL", &*plan),
+        ];
         if !self.gate.tried(&env).await {
             // It died before it stood: nobody could ask for anything.
             self.table.kills += 1;
@@ -107,7 +111,10 @@ impl Trial {
     async fn note(&mut self, when: &'static str, asked: &Asked, account: &Account, ended: bool) {
         let rows = rows(&self.gate.database()).await;
         are_legal(&rows.records);
-        let new = rows.records.iter().find(|record| !self.known.contains(&record.id));
+        let new = rows
+            .records
+            .iter()
+            .find(|record| !self.known.contains(&record.id));
         self.deaths.insert(Death {
             when,
             status: new.map(|record| record.status),
@@ -116,7 +123,8 @@ impl Trial {
             accepted: !account.ids.is_empty(),
             ended,
         });
-        self.known.extend(rows.records.iter().map(|record| record.id));
+        self.known
+            .extend(rows.records.iter().map(|record| record.id));
     }
 
     /// The next gate knows it, or takes it now; and it comes to its end.
@@ -129,7 +137,8 @@ impl Trial {
         self.gate.all_given_back().await;
         self.gate.stop();
         let rows = rows(&self.gate.database()).await;
-        self.known.extend(rows.records.iter().map(|record| record.id));
+        self.known
+            .extend(rows.records.iter().map(|record| record.id));
     }
 }
 
@@ -143,7 +152,9 @@ async fn at_each_sync(work: Work) -> Trial {
         }
         println!("{work:?}: {} syncs in a life", nth - 1);
     }
-    trial.table.print(&format!("{work:?}: killed before and after each sync"));
+    trial
+        .table
+        .print(&format!("{work:?}: killed before and after each sync"));
     for death in &trial.deaths {
         println!("  {death:?}");
     }
@@ -153,13 +164,22 @@ async fn at_each_sync(work: Work) -> Trial {
     are_legal(&rows.records);
     assert_eq!((rows.unfinished, rows.unforgotten.len()), (0, 0));
     let has = |what, is: &dyn Fn(&Death) -> bool| {
-        assert!(trial.deaths.iter().any(is), "never died {what}: {:#?}", trial.deaths);
+        assert!(
+            trial.deaths.iter().any(is),
+            "never died {what}: {:#?}",
+            trial.deaths
+        );
     };
-    has("around the first commit, unheard", &|death| !death.accepted && !death.sent);
-    has("between the commit of the dispatch and the first byte", &|death| {
-        death.status == Some(Status::Dispatching) && !death.sent
+    has("around the first commit, unheard", &|death| {
+        !death.accepted && !death.sent
     });
-    has("with the answer read, and its commit unheard", &|death| death.done && !death.ended);
+    has(
+        "between the commit of the dispatch and the first byte",
+        &|death| death.status == Some(Status::Dispatching) && !death.sent,
+    );
+    has("with the answer read, and its commit unheard", &|death| {
+        death.done && !death.ended
+    });
     trial
 }
 
@@ -171,5 +191,11 @@ async fn a_clone_killed_at_each_sync_is_done_once_at_most() {
 #[tokio::test]
 async fn a_clone_to_be_sent_again_killed_at_each_sync_is_done_once() {
     let trial = at_each_sync(Work::CloneAgain).await;
-    assert!(trial.table.accounts.values().all(|account| account.effects == 1));
+    assert!(
+        trial
+            .table
+            .accounts
+            .values()
+            .all(|account| account.effects == 1)
+    );
 }

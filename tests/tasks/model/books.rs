@@ -9,8 +9,8 @@ pub const SEATS: usize = 10;
 /// A request that came up, without its secrets.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    pub method: String,
-    pub target: String,
+    /// Method and target.
+    pub call: String,
     /// Names of its fields, in lower case.
     pub fields: Vec<String>,
 }
@@ -82,7 +82,7 @@ impl Books {
         inner
             .seen
             .iter()
-            .filter(|seen| seen.target.contains(part))
+            .filter(|seen| seen.call.contains(part))
             .count()
     }
 

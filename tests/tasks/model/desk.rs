@@ -51,8 +51,7 @@ impl Desk<'_> {
             format!("?{}", request.query)
         };
         self.books.note(Seen {
-            method: request.method.clone(),
-            target: format!("{}{query}", request.path),
+            call: format!("{} {}{query}", request.method, request.path),
             fields: request
                 .headers
                 .iter()
