@@ -1,17 +1,25 @@
 //! The calls of a dead gate: they go on upstream, and hold their seats until they are known to be over.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::model::{Model, SEATS};
 use crate::people::{Asked, Person, Work};
 use crate::rig::{Gate, Setup};
-use crate::support::until;
+use crate::support::{PATIENCE, until};
 
-async fn in_use(gate: &Gate) -> Value {
+/// The row of the limit whose seats are taken.
+async fn seats(gate: &Gate) -> Value {
     let limits: Value = serde_json::from_str(&gate.shown("/limits").await).unwrap();
     let mut rows = limits["limits"].as_array().unwrap().iter();
-    let row = rows.find(|row| row["name"] == "blocking_tasks");
-    row.unwrap()["in_use"].clone()
+    rows.find(|row| row["name"] == "blocking_tasks")
+        .unwrap()
+        .clone()
+}
+
+async fn in_use(gate: &Gate) -> Value {
+    seats(gate).await["in_use"].clone()
 }
 
 #[tokio::test]
@@ -94,5 +102,43 @@ async fn a_dead_gates_calls_give_their_seats_back_when_none_can_be_at_work_any_m
         (model.books.effects("late"), model.books.violations()),
         (1, vec![])
     );
+    gate.all_given_back().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_again_keeps_a_seat_for_each_time() {
+    let model = Model::start(20);
+    let setup = Setup::new("twice").tasks("max_blocking = \"8s\"");
+    let mut gate = Gate::start(setup, &model).await;
+    let person = Person::log_in(gate.http(), "user1@corp").await;
+    model.hold();
+    let mut tasks = Vec::new();
+    for n in 0..SEATS / 2 {
+        let asked = Asked::new(Work::Set, &format!("state-{n}"));
+        tasks.push(person.submitted(gate.http(), &asked).await);
+    }
+    until("five run", || model.books.running() == SEATS / 2).await;
+    gate.kill();
+    gate.again().await;
+    until("they run twice", || model.books.running() == SEATS).await;
+    gate.kill();
+    gate.again().await;
+    // Ten calls are at work upstream, of five tasks: nobody may go up.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let row = seats(&gate).await;
+        assert_eq!(model.books.violations(), [""; 0], "{row}");
+        if row["in_use"] == SEATS && row["waiting"] == SEATS / 2 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{row}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    model.let_go();
+    for id in &tasks {
+        let status = person.end(gate.http(), id).await;
+        assert_eq!(status["state"], "COMPLETED", "{status}");
+    }
+    assert_eq!(model.books.violations(), [""; 0]);
     gate.all_given_back().await;
 }

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::model::Model;
+use crate::model::{Model, SEATS};
 use crate::people::{Asked, Person, Work};
 use crate::rig::{Gate, Setup};
 use crate::support::client::Client;
+use crate::support::until;
 
 const POLLERS: usize = 1000;
 const PEOPLE: usize = 5;
+/// Tasks of each.
+const TASKS: usize = 20;
 /// How long they poll, by TIDEGATE_POLL_SECONDS.
 const SECONDS: u64 = 10;
 
@@ -21,13 +24,13 @@ async fn polls(
     gate: SocketAddr,
     person: Person,
     task: String,
-    until: Instant,
+    end: Instant,
 ) -> [usize; 2] {
     let mut client = Client::connect(gate).await;
     let mut tag = String::new();
     let mut seen = [0, 0];
     tokio::time::sleep(Duration::from_millis(number as u64)).await;
-    while Instant::now() < until {
+    while Instant::now() < end {
         let fields = if number % 2 == 0 { &*tag } else { "" };
         let target = format!("/-/tasks/{task}");
         client
@@ -61,19 +64,21 @@ async fn a_thousand_pollers_cost_the_upstream_a_question_each_person() {
         let person = Person {
             token: model.books.open(&format!("user{n}@corp")),
         };
-        let asked = Asked::new(Work::Blind, &format!("slow-{n}"));
-        let task = person.submitted(gate.http(), &asked).await;
-        people.push((person, task));
+        let mut tasks = Vec::new();
+        for task in 0..TASKS {
+            let asked = Asked::new(Work::Blind, &format!("slow-{n}-{task}"));
+            tasks.push(person.submitted(gate.http(), &asked).await);
+        }
+        people.push((person, tasks));
     }
-    for (person, _) in &people {
-        assert!(model.books.verified(&person.token) <= 1);
-    }
+    until("ten run", || model.books.running() == SEATS).await;
     let asked = model.books.seen().len();
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + Duration::from_secs(seconds);
     let mut pollers = JoinSet::new();
     for number in 0..POLLERS {
-        let (person, task) = people[number % PEOPLE].clone();
-        pollers.spawn(polls(number, gate.http(), person, task, until));
+        let (person, tasks) = &people[number % PEOPLE];
+        let (person, task) = (person.clone(), tasks[number / PEOPLE % TASKS].clone());
+        pollers.spawn(polls(number, gate.http(), person, task, end));
     }
     let seen = pollers.join_all().await;
     let [whole, same] = seen
@@ -98,7 +103,8 @@ async fn a_thousand_pollers_cost_the_upstream_a_question_each_person() {
     gate.again().await;
     let mut storm = JoinSet::new();
     for number in 0..POLLERS {
-        let (person, task) = people[number % PEOPLE].clone();
+        let (person, tasks) = &people[number % PEOPLE];
+        let (person, task) = (person.clone(), tasks[number / PEOPLE % TASKS].clone());
         let gate = gate.http();
         storm.spawn(async move { person.poll(gate, &task).await.expect("an answer").status });
     }
