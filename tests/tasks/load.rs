@@ -107,7 +107,7 @@ impl Customer {
                 0..40 if open.len() < OPEN => self.buys_with_key(&market).await,
                 40..60 if open.len() < OPEN => self.buys(&market).await,
                 60..70 => self.cancels(&market, &open).await,
-                number => self.looks(&market, &open, number % 10 == 0).await,
+                number => self.looks(&market, &open, number.is_multiple_of(10)).await,
             }
             let pause = self.dice.roll(8);
             tokio::time::sleep(Duration::from_millis(pause)).await;

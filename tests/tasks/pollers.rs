@@ -31,7 +31,7 @@ async fn polls(
     let mut seen = [0, 0];
     tokio::time::sleep(Duration::from_millis(number as u64)).await;
     while Instant::now() < end {
-        let fields = if number % 2 == 0 { &*tag } else { "" };
+        let fields = if number.is_multiple_of(2) { &*tag } else { "" };
         let target = format!("/-/tasks/{task}");
         client
             .send(person.request("GET", &target, fields, ""))
