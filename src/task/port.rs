@@ -210,10 +210,11 @@ pub trait TaskStore: Debug + Send + Sync {
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError>;
 
     /// Forgets a task that is over, on its owner's word: a tombstone is left until `until`. False where it is not over,
-    /// or not there.
+    /// or not there, or holds a seat: nobody would know of that one any more.
     async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError>;
 
-    /// Forgets tasks that expired before `now`, at most `most` at a time; their tombstones are left until `until`.
+    /// Forgets tasks that expired before `now`, at most `most` at a time, but for those that hold a seat until later;
+    /// their tombstones are left until `until`.
     /// Tombstones and keys whose time is up go.
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError>;
 

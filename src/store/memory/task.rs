@@ -110,13 +110,19 @@ impl Tasks {
 
     fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
         let is_due = |row: &&Row| {
+            let seat = self.seats.get(&row.record.id);
             row.record.status.state().is_done()
                 && row.record.expires.is_some_and(|expires| expires <= now)
+                && seat.is_none_or(|until| *until <= now)
         };
         let due = self.rows.values().filter(is_due);
-        let due: Vec<TaskId> = due.map(|row| row.record.id).take(most).collect();
-        for id in &due {
+        let mut due: Vec<(Option<Millis>, TaskId)> =
+            due.map(|row| (row.record.expires, row.record.id)).collect();
+        due.sort();
+        due.truncate(most);
+        for (_, id) in &due {
             self.bury(*id, until);
+            self.seats.remove(id);
         }
         let old = self.gone.iter().filter(|(_, (_, until))| *until <= now);
         let old: Vec<TaskId> = old.map(|(id, _)| *id).take(most).collect();
@@ -229,7 +235,8 @@ impl TaskStore for Memory {
     async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError> {
         let mut tasks = self.tasks.lock();
         let row = tasks.rows.get(&id);
-        let is_over = row.is_some_and(|row| row.record.status.state().is_done());
+        let is_over = row.is_some_and(|row| row.record.status.state().is_done())
+            && !tasks.seats.contains_key(&id);
         if is_over {
             tasks.bury(id, until);
         }

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{Sqlite, fault};
+use super::Sqlite;
+use super::queue::{Way, Work};
+use super::writer::Check;
 use crate::call::{SessionKey, SessionKind, UserId};
 use crate::session::{Change, Record, Sealed, SessionId, SessionStore, StoreError, User};
 
@@ -23,29 +25,36 @@ const REMOVE: &str = "DELETE FROM session WHERE key = ?";
 impl SessionStore for Sqlite {
     async fn load(&self, most: usize) -> Result<Vec<Record>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = sqlx::query(LOAD).bind(most).fetch_all(&self.pool).await;
-        let rows = rows.map_err(|error| fault::running(&error))?;
-        let records: Result<_, sqlx::Error> = rows.iter().map(record).collect();
-        records.map_err(|error| fault::running(&error))
+        let rows = sqlx::query(LOAD).bind(most).fetch_all(&self.readers).await;
+        let records = rows.and_then(|rows| rows.iter().map(record).collect());
+        self.told(records)
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let all = async {
-            let mut writing = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            for change in changes {
-                make(&mut writing, change).await?;
-            }
-            writing.commit().await
-        };
-        all.await.map_err(|error| fault::running(&error))
+        self.ask(Way::Sessions, Changes(changes.to_vec())).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.ready().await
+        self.ask(Way::Sessions, Check).await
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.end().await;
+    }
+}
+
+/// All of them, or none.
+struct Changes(Vec<Change>);
+
+#[async_trait]
+impl Work for Changes {
+    type Said = ();
+
+    async fn run(&self, on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        for change in &self.0 {
+            make(on, change).await?;
+        }
+        Ok(())
     }
 }
 
