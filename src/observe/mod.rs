@@ -21,6 +21,7 @@ pub use ending::{Ending, Phase, Who};
 pub use meters::Meters;
 pub use prometheus::{Error as MetersError, TEXT_FORMAT as METRICS_FORMAT};
 pub use record::{Destination, Record};
+pub use redact::target as redacted;
 #[cfg(test)]
 pub(crate) use rows::sample as sample_snapshot;
 pub use rows::{Build, CertificateRow, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};

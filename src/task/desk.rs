@@ -2,17 +2,19 @@
 //! forbids.
 
 mod books;
+mod pace;
 mod step;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use self::books::{Books, Room};
+use self::pace::Pace;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
@@ -32,6 +34,7 @@ pub struct Desk {
     clock: Clock,
     bounds: Bounds,
     books: Arc<Books>,
+    pace: Pace,
     arrivals: mpsc::UnboundedSender<TaskId>,
 }
 
@@ -58,6 +61,7 @@ impl Desk {
             clock,
             bounds,
             books: Arc::default(),
+            pace: Pace::default(),
             arrivals,
         };
         (desk, arriving)
@@ -229,6 +233,12 @@ impl Desk {
     #[must_use]
     pub fn position(&self, task: &Record) -> Option<usize> {
         self.books.position(task)
+    }
+
+    /// How long runs on this route take; none where none ended yet.
+    #[must_use]
+    pub fn expected_run(&self, upstream: &str, route: &str) -> Option<Duration> {
+        self.pace.mean(upstream, route)
     }
 
     /// Tasks that are not over, by state.

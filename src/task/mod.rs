@@ -10,12 +10,15 @@
 //!
 //! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
 
+pub mod api;
 mod desk;
 mod hook;
 mod id;
 mod parcel;
 mod port;
 mod record;
+#[cfg(test)]
+mod sample;
 mod state;
 
 pub use desk::{
