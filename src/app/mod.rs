@@ -18,3 +18,4 @@ mod whose;
 
 pub use gate::{Drained, Options, Running, StartError, start};
 pub use serve::main;
+pub use tasks::Post;

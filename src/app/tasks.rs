@@ -1,10 +1,16 @@
 //! Tasks while the gate runs: the desk, who works on them, who tells of them.
 
+mod alive;
+mod carrier;
+mod chores;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+pub use self::carrier::Post;
+pub(super) use self::chores::start as start_chores;
 use super::people::TakenUp;
 use crate::config::Config;
 use crate::task::{Bounds, Desk, TaskId};
@@ -22,5 +28,5 @@ pub(super) fn desk(
     let clock = Arc::new(SystemTime::now);
     let (store, keys) = (taken_up.tasks.clone(), taken_up.keys.clone());
     let (desk, arriving) = Desk::new(store, keys, clock, bounds);
-    (Arc::new(desk), arriving)
+    (Arc::new(desk.under(&config.tasks.prefix)), arriving)
 }

@@ -62,7 +62,8 @@ impl View {
     fn store_lost(&self) -> Option<String> {
         let ledger = self.shared.people.ledger();
         let standing = self.health.standing(ledger, self.shared.now());
-        standing.lost.map(|why| format!("the store is lost: {why}"))
+        let lost = standing.lost.or_else(|| self.shared.desk.store_lost());
+        lost.map(|why| format!("the store is lost: {why}"))
     }
 
     /// Every live session, never a token.

@@ -19,11 +19,21 @@ struct Data<'a> {
     id: String,
     state: &'a str,
     version: u64,
+    links: Links,
 }
 
-/// What is said of a task that is over: nothing of its request or its answer.
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    result: String,
+}
+
+/// What is said of a task that is over, and where it is asked for, below `prefix`: nothing of its request or its
+/// answer.
 #[must_use]
-pub fn body(task: &Record) -> Bytes {
+pub fn body(task: &Record, prefix: &str) -> Bytes {
+    let own = format!("{prefix}/{}", task.id);
     let state = task.status.state().as_str();
     let message = Message {
         kind: format!("task.{}", state.to_ascii_lowercase()),
@@ -32,6 +42,10 @@ pub fn body(task: &Record) -> Bytes {
             id: task.id.to_string(),
             state,
             version: task.version,
+            links: Links {
+                result: format!("{own}/result"),
+                own,
+            },
         },
     };
     // Plain strings and a number: nothing in it could fail to serialize.

@@ -54,11 +54,18 @@ impl Desk {
             release_key,
             hook: is_done.then(|| self.hook(&next)).flatten(),
         };
-        match self.store.advance(step).await? {
+        let told = step.hook.is_some();
+        let advanced = self.store.advance(step).await;
+        self.standing.heard(&advanced);
+        match advanced? {
             Advanced::Done => {
                 self.books.changed(&next);
                 if is_done {
                     self.pace.note(&next);
+                }
+                self.tally.step(&before, event, &next);
+                if told {
+                    self.put_out.notify_one();
                 }
                 Ok(next)
             }
@@ -72,7 +79,7 @@ impl Desk {
             id: TaskId::new((self.clock)()),
             task: task.id,
             url,
-            body: crate::task::hook::body(task),
+            body: crate::task::hook::body(task, &self.prefix),
             next: self.now(),
             tries: 0,
         })
