@@ -133,16 +133,17 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         upstreams.iter().map(|upstream| &**upstream.name()),
     )?);
     let access = access_log(config)?;
-    let hosts = Hosts::new(upstreams)?;
     let settings = settings(config, options.unwatched);
     let (desk, _arriving) = tasks::desk(config, &taken_up);
+    let at_the_door = tasks::at_the_door(config, &desk, &upstreams);
+    let hosts = Hosts::new(upstreams)?;
     let shared = Arc::new(Shared::new(
         settings,
         hosts,
         meters.clone(),
         access,
         people,
-        desk,
+        (desk, at_the_door),
         epoch,
         options.probe,
     ));

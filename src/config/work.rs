@@ -45,6 +45,8 @@ pub struct Work {
     pub needs_key: bool,
     /// Fields that make it another request, names in lower case.
     pub fingerprint: Vec<String>,
+    /// The upstream understands `Idempotency-Key`: it gets one, and again does no harm unless `replay` says so.
+    pub upstream_key: bool,
 }
 
 /// A question that only reads, and the answer that says that the work was done.
@@ -80,6 +82,7 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
         json: r.get("json", flag).unwrap_or_default(),
         needs_key: r.get("needs_key", flag).unwrap_or_default(),
         fingerprint: fingerprint.unwrap_or_default(),
+        upstream_key: r.get("upstream_key", flag).unwrap_or_default(),
     };
     if work.requeue && work.probe.is_none() && r.sound(&["requeue", "probe"]) {
         r.fault(

@@ -26,7 +26,7 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields that Pingora takes away or makes anew on the way up, none of which a call may have for it to be
 /// spared the look.
-static HOP_BY_HOP: [HeaderName; 10] = [
+pub(super) static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     TE,
     TRAILER,
@@ -118,6 +118,11 @@ impl Rewriter {
         self.host
             .clone()
             .unwrap_or_else(|| HeaderValue::from_str(own).unwrap_or(HeaderValue::from_static("")))
+    }
+
+    /// Whether `Host` goes up as the configuration says, not as the client sent it.
+    pub(super) const fn sends_own_host(&self) -> bool {
+        self.host.is_some()
     }
 
     /// Makes the client's request head fit for the upstream; the lines are to be sent behind it.

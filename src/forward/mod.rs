@@ -18,6 +18,7 @@ mod fault;
 pub mod headers;
 mod health;
 mod io;
+mod kept;
 mod lines;
 mod pool;
 mod probe;

@@ -131,18 +131,36 @@ impl Desk {
     /// # Errors
     /// [`SubmitError`]; then nothing is kept.
     pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Receipt, SubmitError> {
-        let desk = self.clone();
-        to_its_end(async move { desk.take_in(submission).await }).await
+        let id = self.new_id();
+        self.submit_as(id, submission).await
     }
 
-    async fn take_in(&self, submission: Submission) -> Result<Receipt, SubmitError> {
+    /// A name for a task that is about to be handed in.
+    #[must_use]
+    pub fn new_id(&self) -> TaskId {
+        TaskId::new((self.clock)())
+    }
+
+    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`].
+    ///
+    /// # Errors
+    /// [`SubmitError`]; then nothing is kept.
+    pub async fn submit_as(
+        self: &Arc<Self>,
+        id: TaskId,
+        submission: Submission,
+    ) -> Result<Receipt, SubmitError> {
+        let desk = self.clone();
+        to_its_end(async move { desk.take_in(id, submission).await }).await
+    }
+
+    async fn take_in(&self, id: TaskId, submission: Submission) -> Result<Receipt, SubmitError> {
         let Submission {
             requested,
             request,
             key,
         } = submission;
         let room = self.room(&requested)?;
-        let id = TaskId::new((self.clock)());
         let sealed = self.keys.seal_request(&id.bytes(), &request)?.into();
         let record = Arc::new(Record::new(id, requested, key.is_some(), self.now()));
         let new = New {

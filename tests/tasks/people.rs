@@ -171,7 +171,8 @@ impl Person {
                 if wanted(&status) {
                     return status;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                // More than twenty a second of one task is too often.
+                tokio::time::sleep(Duration::from_millis(60)).await;
             }
         };
         match timeout(PATIENCE, polled).await {
