@@ -110,7 +110,9 @@ async fn ask(shared: &Shared, session: &Logout) -> Option<Whose> {
         SessionKind::Soap => Class::Soap,
     };
     let of = (class, session.kind);
-    let said = own::send(shared, session.upstream.index, request, of, PATIENCE).await?;
+    let said = shared
+        .send_own(session.upstream.index, request, of, PATIENCE)
+        .await?;
     Some(answer(home.dialect, spoken, said.status, &said.body))
 }
 
