@@ -84,7 +84,7 @@ impl Broken {
 /// A refusal says that it is the store, and when to come back; it does not say where the store is.
 fn has_words(answer: &Answer) {
     let said = String::from_utf8_lossy(&answer.body).to_lowercase();
-    let words = ["store", "kept", "database", "capacity"];
+    let words = ["cannot keep", "store"];
     assert!(words.iter().any(|word| said.contains(word)), "{said}");
     assert!(!said.contains("tidegate.db"), "{said}");
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
@@ -174,51 +174,69 @@ async fn a_disk_that_cannot_be_read_any_more_refuses_what_it_cannot_keep() {
     fails_and_comes_back("failing", "write EIO\nsync EIO\nread EIO\ntruncate EIO\n").await;
 }
 
-/// What a broken disk does to a file: its pages are overwritten, none of what it says is true any more.
-fn overwrite(path: &std::path::Path) {
+/// What a broken disk does to a file in place: its second half says nothing that is true any more.
+fn damage(path: &std::path::Path) {
     use std::os::unix::fs::FileExt;
-    let Ok(file) = std::fs::File::options().write(true).open(path) else {
-        return;
-    };
-    let size = file.metadata().unwrap().len();
-    let noise = vec![0xa5; usize::try_from(size).unwrap()];
-    file.write_all_at(&noise, 0).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let half = file.metadata().unwrap().len() / 8192 * 4096;
+    let noise = vec![0xa5; usize::try_from(half).unwrap()];
+    file.write_all_at(&noise, half).unwrap();
 }
 
 #[tokio::test]
-async fn a_file_that_is_overwritten_is_noticed_named_and_left_alone() {
-    let mut broken = Broken::begin("corrupt").await;
-    let [over, runs] = broken.two().await;
-    let database = broken.gate.database();
-    for end in ["", "-wal"] {
-        overwrite(&database.with_file_name(format!("tidegate.db{end}")));
+async fn a_damaged_file_is_noticed_named_and_left_as_it_is() {
+    let mut broken = Broken::begin("damaged").await;
+    let gate = broken.gate.http();
+    let mut many = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let person = broken.person.clone();
+        let asked = Asked::new(Work::Clone, &format!("old-{n}")).taking(0);
+        many.spawn(async move { person.submitted(gate, &asked).await });
     }
-    let mut accepted = Vec::new();
-    let (_, answer) = broken.submits_until(503, &mut accepted).await;
-    has_words(&answer);
-    for (task, state) in [(&over, "COMPLETED"), (&runs, "RUNNING")] {
-        assert_eq!(
-            broken.status(task).await["state"],
-            state,
-            "the truth is told from memory"
-        );
+    let old = many.join_all().await;
+    for id in &old {
+        assert_eq!(broken.end(id).await["state"], "COMPLETED");
     }
+    // What is over and not on the desk any more stands in the file alone.
+    broken.gate.stop();
+    broken.gate.again().await;
+    broken.model.hold();
+    let runs = id(&broken.submit("runs").await.json());
+    until("it runs", || broken.model.books.running() == 1).await;
+    damage(&broken.gate.database());
+    let mut unread = 0;
+    for id in &old {
+        let answer = broken.person.poll(broken.gate.http(), id).await.unwrap();
+        match answer.status {
+            200 => assert_eq!(answer.json()["state"], "COMPLETED"),
+            503 => unread += 1,
+            _ => panic!("neither the truth nor that it is out of reach: {answer:?}"),
+        }
+    }
+    assert!(unread > 0, "this shows nothing");
+    let log = broken.gate.log();
     assert!(
-        broken.gate.log().contains("tidegate.db"),
-        "{}",
-        broken.gate.log()
+        log.contains("tidegate.db") && log.contains("damaged"),
+        "{log}"
+    );
+    assert_eq!(
+        broken.status(&runs).await["state"],
+        "RUNNING",
+        "the truth is told from memory"
     );
     broken.model.let_go();
     broken.gate.kill();
+    let database = broken.gate.database();
     let before = std::fs::read(&database).unwrap();
     assert!(
         !broken.gate.tried(&[]).await,
         "it does not begin anew as if nothing had been"
     );
+    let log = broken.gate.log();
+    let last = log.lines().last().unwrap_or_default();
     assert!(
-        broken.gate.log().contains("tidegate.db"),
-        "{}",
-        broken.gate.log()
+        last.contains("tidegate.db") && last.contains("damaged"),
+        "{last}"
     );
     assert_eq!(
         std::fs::read(&database).unwrap(),
