@@ -1,6 +1,7 @@
 //! State in an `SQLite` file: one writer, which commits in groups, readers beside it, durable at every commit, this
 //! gate's alone.
 
+mod checkpoint;
 mod fault;
 mod file;
 mod migrations;
@@ -20,7 +21,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::queue::{Door, Queue, Way, Work};
 use self::writer::Writer;
@@ -34,6 +35,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(30);
 /// Connections to read by.
 const READERS: u32 = 3;
+/// `PRAGMA cache_size` of the writer: 16 MiB.
+const CACHE: &str = "-16384";
 /// `PRAGMA application_id` of the gate's files, as the first migration sets it.
 const APPLICATION: i64 = 1_952_737_140;
 
@@ -72,15 +75,20 @@ impl Sqlite {
         let lock = Arc::new(lock.map_err(fail)?);
         let options = options(&path);
         examine(&options).await.map_err(fail)?;
-        let options = options.journal_mode(SqliteJournalMode::Wal);
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("wal_autocheckpoint", checkpoint::WRITER_AT)
+            .pragma("cache_size", CACHE);
         let connection = writable(&options).await.map_err(fail)?;
+        let carrier = SqliteConnection::connect_with(&options).await;
+        let carrier = carrier.map_err(|error| fail(fault::opening(&error)))?;
         let readers = readers(&path).await;
         let readers = readers.map_err(|error| fail(fault::opening(&error)))?;
         let name: Arc<str> = path.display().to_string().into();
         let (door, queue) = queue::queue();
         let writer = Writer::new(name.clone(), options, connection);
         let writing =
-            start(writer, queue, lock.clone()).map_err(|error| fail(error.to_string()))?;
+            start(writer, carrier, queue, lock.clone()).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
             path: name,
             door: Mutex::new(Some(door)),
@@ -137,14 +145,26 @@ async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
 }
 
 /// Has a thread of its own write: nothing that the gate does for its clients holds it up.
-fn start(writer: Writer, queue: Queue, lock: Arc<File>) -> std::io::Result<watch::Receiver<()>> {
+fn start(
+    writer: Writer,
+    mut carrier: SqliteConnection,
+    queue: Queue,
+    lock: Arc<File>,
+) -> std::io::Result<watch::Receiver<()>> {
     let (alive, writing) = watch::channel(());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let thread = std::thread::Builder::new().name("store-writer".to_owned());
     thread.spawn(move || {
-        runtime.block_on(writer.run(queue));
+        runtime.block_on(async {
+            let written = Notify::new();
+            tokio::select! {
+                () = writer.run(queue, &written) => {}
+                () = checkpoint::run(&mut carrier, &written) => {}
+            }
+            checkpoint::end(carrier).await;
+        });
         drop(lock);
         drop(alive);
     })?;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio::sync::Notify;
 
 use super::fault::{self, Blame};
 use super::queue::{Queue, Queued};
@@ -42,9 +43,10 @@ impl Writer {
     }
 
     /// Writes until every door of the queue is closed and nothing waits.
-    pub(super) async fn run(mut self, mut queue: Queue) {
+    pub(super) async fn run(mut self, mut queue: Queue, written: &Notify) {
         while let Some(group) = queue.next().await {
             self.write(group).await;
+            written.notify_one();
         }
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await

@@ -16,11 +16,14 @@ pub(super) const REQUEST: i64 = 0;
 /// The other.
 pub(super) const ANSWER: i64 = 1;
 
-const TAKE_KEY: &str =
-    "INSERT INTO idem (name, fingerprint, task) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 const WHOSE_KEY: &str = "SELECT fingerprint, task FROM idem WHERE name = ?";
-const NEW: &str = "INSERT INTO task (id, owner, upstream, state, substate, version, fence, expires, form, requested, \
-     progress, history, idem, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// A task without a key.
+const NEW: &str = "INSERT INTO task (sealed, id, idem, owner, upstream, state, substate, version, fence, expires, form, requested, \
+     progress, history) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// A key and its task, unless the key is taken: on one way to the connection's thread and back.
+const NEW_KEYED: &str = "INSERT INTO idem (fingerprint, task, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING; \
+     INSERT INTO task (sealed, id, idem, owner, upstream, state, substate, version, fence, expires, form, requested, \
+     progress, history) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE changes() = 1";
 const BESIDE: &str = "INSERT OR REPLACE INTO body (task, part, bytes) VALUES (?, ?, ?)";
 /// A step: only of the task that it was made for.
 const ADVANCE: &str = "UPDATE task SET state = ?, substate = ?, version = ?, fence = ?, expires = ?, progress = ?, \
@@ -71,32 +74,22 @@ impl Work for New {
     type Said = Submitted;
 
     async fn run(&self, on: &mut SqliteConnection) -> Result<Submitted, sqlx::Error> {
-        let record = &*self.record;
-        let id = record.id.bytes();
-        let key = self.key.as_ref().map(|key| (name(key), key.fingerprint));
-        if let Some((name, fingerprint)) = &key
-            && let Some(taken) = take_key(on, name, fingerprint, &id).await?
-        {
-            return Ok(taken);
+        let id = self.record.id.bytes();
+        let Some(key) = &self.key else {
+            let query = sqlx::query(NEW);
+            bound(query, self, None)?.execute(&mut *on).await?;
+            beside(on, &id, REQUEST, &self.sealed).await?;
+            return Ok(Submitted::New);
+        };
+        let name = name(key);
+        let query = sqlx::query(NEW_KEYED)
+            .bind(key.fingerprint.to_vec())
+            .bind(id.to_vec())
+            .bind(name.to_vec());
+        let done = bound(query, self, Some(&name))?.execute(&mut *on).await?;
+        if done.rows_affected() == 0 {
+            return whose_key(on, &name, &key.fingerprint).await;
         }
-        let (state, substate) = row::status_words(record.status);
-        let requested = row::requested(&record.requested)?;
-        let query = sqlx::query(NEW)
-            .bind(id.as_slice())
-            .bind(&*record.requested.owner.0)
-            .bind(&*record.requested.upstream)
-            .bind(state)
-            .bind(substate)
-            .bind(record.version.cast_signed())
-            .bind(record.fence.cast_signed())
-            .bind(record.expires.map(millis))
-            .bind(row::FORM)
-            .bind(requested)
-            .bind(row::progress(record)?)
-            .bind(row::history(record))
-            .bind(key.as_ref().map(|(name, _)| name.as_slice()))
-            .bind(in_row(&self.sealed));
-        query.execute(&mut *on).await?;
         beside(on, &id, REQUEST, &self.sealed).await?;
         Ok(Submitted::New)
     }
@@ -106,23 +99,42 @@ impl Work for New {
     }
 }
 
-/// Whose a key is already; none where it is this task's from now on.
-async fn take_key(
+/// The query with everything of a new task, in the order of its columns.
+fn bound<'a>(
+    query: Query<'a>,
+    new: &'a New,
+    idem: Option<&[u8]>,
+) -> Result<Query<'a>, sqlx::Error> {
+    let record = &*new.record;
+    let (state, substate) = row::status_words(record.status);
+    Ok(query
+        .bind(in_row(&new.sealed))
+        .bind(record.id.bytes().to_vec())
+        .bind(idem.map(<[u8]>::to_vec))
+        .bind(&*record.requested.owner.0)
+        .bind(&*record.requested.upstream)
+        .bind(state)
+        .bind(substate)
+        .bind(record.version.cast_signed())
+        .bind(record.fence.cast_signed())
+        .bind(record.expires.map(millis))
+        .bind(row::FORM)
+        .bind(row::requested(&record.requested)?)
+        .bind(row::progress(record)?)
+        .bind(row::history(record)))
+}
+
+/// Whose a key is that is taken.
+async fn whose_key(
     on: &mut SqliteConnection,
     name: &[u8],
     fingerprint: &[u8],
-    id: &[u8],
-) -> Result<Option<Submitted>, sqlx::Error> {
-    let take = sqlx::query(TAKE_KEY).bind(name).bind(fingerprint).bind(id);
-    if take.execute(&mut *on).await?.rows_affected() == 1 {
-        return Ok(None);
-    }
+) -> Result<Submitted, sqlx::Error> {
     let taken = sqlx::query(WHOSE_KEY).bind(name).fetch_one(on).await?;
     if taken.try_get::<&[u8], _>("fingerprint")? != fingerprint {
-        return Ok(Some(Submitted::Other));
+        return Ok(Submitted::Other);
     }
-    let id = row::id(taken.try_get("task")?)?;
-    Ok(Some(Submitted::Same(id)))
+    row::id(taken.try_get("task")?).map(Submitted::Same)
 }
 
 #[async_trait]
