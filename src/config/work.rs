@@ -32,6 +32,10 @@ pub enum Replay {
 
 /// What a route says of its calls as tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four keys of a route that do not depend on each other"
+)]
 pub struct Work {
     /// How often one may be executed; `None`: PUT, DELETE, GET and HEAD again, all others once (RFC 9110 section 9.2.2).
     pub replay: Option<Replay>,

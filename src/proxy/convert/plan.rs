@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::{callback, key, policy, refused};
 use crate::answer::Answer;
-use crate::config::Convert;
+use crate::config::{Convert, Route};
 use crate::forward::Upstream;
 use crate::proxy::caller::Look;
 use crate::proxy::judge;
@@ -80,15 +80,7 @@ pub(super) fn of(
     };
     let prefer = Prefer::of(&head.headers);
     let tasks = &stage.shared.clone().tasks;
-    let key = if tasks.honours_keys {
-        let key = key::of(&head.headers).map_err(|_| refused::no_key(stage))?;
-        if key.is_none() && route.work.needs_key {
-            return Err(refused::without_key(stage));
-        }
-        key
-    } else {
-        None
-    };
+    let key = key_of(&head.headers, stage, route)?;
     let becomes = policy == Convert::Always || prefer.respond_async;
     let start_within = if becomes {
         start_within(&head.headers, stage)?
@@ -122,6 +114,18 @@ pub(super) fn of(
         key,
         scope: key::scope(method, upstream.name(), &asked.normal_path, asked.query),
     }))
+}
+
+/// Its key, where keys are the gate's to read.
+fn key_of(headers: &HeaderMap, stage: &mut Stage, route: &Route) -> Result<Option<String>, Answer> {
+    if !stage.shared.tasks.honours_keys {
+        return Ok(None);
+    }
+    let key = key::of(headers).map_err(|_| refused::no_key(stage))?;
+    if key.is_none() && route.work.needs_key {
+        return Err(refused::without_key(stage));
+    }
+    Ok(key)
 }
 
 /// Who makes the call; what it shows is in use from here on.
