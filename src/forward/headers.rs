@@ -176,6 +176,22 @@ impl Rewriter {
         Ok(())
     }
 
+    /// `Location` of an answer that is kept, as a client must ask for it that speaks to the gate at `authority`.
+    pub fn kept(&self, fields: &mut HeaderMap, tls: bool, authority: &[u8]) {
+        let hop = Hop {
+            peer: IpAddr::from([0, 0, 0, 0]),
+            peer_text: "",
+            trusted: false,
+            tls,
+            http2: false,
+            authority,
+        };
+        let location = fields.get(LOCATION);
+        if let Some(value) = location.and_then(|value| self.renamed_location(value, hop)) {
+            fields.insert(LOCATION, value);
+        }
+    }
+
     /// `https://upstream/x` as the client must ask for it; `None` where it names somebody else.
     fn renamed_location(&self, value: &HeaderValue, hop: Hop<'_>) -> Option<HeaderValue> {
         let text = value.to_str().ok()?;

@@ -13,7 +13,7 @@ impl Rewriter {
     ///
     /// # Errors
     /// When Pingora refuses a header.
-    pub fn kept(
+    pub fn kept_request(
         &self,
         head: &RequestHeader,
         hop: Hop<'_>,
@@ -86,7 +86,7 @@ mod tests {
         };
         let rewriter = Rewriter::new(&config.upstreams[0]);
         let id = HeaderValue::from_static("r-1");
-        rewriter.kept(&head, hop, &id).unwrap()
+        rewriter.kept_request(&head, hop, &id).unwrap()
     }
 
     #[test]

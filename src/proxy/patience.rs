@@ -6,10 +6,9 @@ use std::time::Duration;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName};
 
-use crate::admit::Terms;
-use crate::call::{Call, Class};
-use crate::config::{self, Client, Priority, Route};
-use crate::limit::Rank;
+use crate::admit::{Terms, rank};
+use crate::call::Call;
+use crate::config::{self, Client};
 use crate::task::api::Prefer;
 
 /// RFC 7240.
@@ -46,21 +45,6 @@ pub(super) fn of_client(headers: &HeaderMap, clients: &[Client]) -> Duration {
         .chain(usual(headers, clients))
         .min()
         .unwrap_or(UNKNOWN)
-}
-
-/// The system cannot drain without logouts and polls; administrators get in when nobody else does.
-fn rank(call: &Call<'_>, routes: &[Route]) -> Rank {
-    let is_batch = |route: u16| {
-        let route = routes.get(usize::from(route));
-        route.is_some_and(|route| route.priority == Priority::Batch)
-    };
-    if matches!(call.class, Class::Logout | Class::Task) || call.caller.privileged {
-        Rank::First
-    } else if call.routes.iter().any(is_batch) {
-        Rank::Batch
-    } else {
-        Rank::Usual
-    }
 }
 
 /// How long clients of this kind wait.

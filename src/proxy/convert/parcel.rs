@@ -94,7 +94,7 @@ fn fields(
     let request_id = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"));
     let kept = upstream
         .rewriter()
-        .kept(head, hop(session, stage), &request_id);
+        .kept_request(head, hop(session, stage), &request_id);
     // A head that was read is one that can be written.
     let mut fields = kept.unwrap_or_default();
     fields.remove(START_DEADLINE);
