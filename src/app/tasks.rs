@@ -3,6 +3,7 @@
 mod alive;
 mod carrier;
 mod chores;
+mod hands;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 
 pub use self::carrier::Post;
 pub(super) use self::chores::start as start_chores;
+pub(super) use self::hands::Hands;
 use super::people::TakenUp;
 use crate::config::Config;
 use crate::forward::Upstream;

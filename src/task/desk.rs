@@ -230,6 +230,18 @@ impl Desk {
         Ok(found)
     }
 
+    /// Reads a task anew, where the store knows more than the desk: a step may have been committed though its answer was an
+    /// error.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
+        if let Found::Task(task) = self.store.task(id).await? {
+            self.books.changed(&task);
+        }
+        Ok(())
+    }
+
     /// Hears of every change of a task that is not over.
     #[must_use]
     pub fn watch(&self, id: TaskId) -> Option<watch::Receiver<Arc<Record>>> {
