@@ -22,8 +22,11 @@ macro_rules! on_every_store {
 mod allocations;
 mod conformance;
 mod crash;
+mod faults;
 mod files;
 mod ledger;
+#[path = "../support/shim.rs"]
+mod shim;
 mod task;
 mod tasks;
 

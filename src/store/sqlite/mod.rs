@@ -176,8 +176,8 @@ async fn writable(options: &SqliteConnectOptions) -> Result<SqliteConnection, St
     let connection = SqliteConnection::connect_with(options).await;
     let mut connection = connection.map_err(|error| fault::opening(&error))?;
     migrations::run(&mut connection).await?;
-    let written = writer::mark(&mut connection).await;
-    written.map_err(|error| fault::opening(&error))?;
+    let lockable = writer::probe(&mut connection).await;
+    lockable.map_err(|error| fault::opening(&error))?;
     Ok(connection)
 }
 

@@ -155,10 +155,16 @@ async fn transaction(
 }
 
 /// Writes to the disk, for the sake of it.
-pub(super) async fn mark(on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn mark(on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::query(BEGIN).execute(&mut *on).await?;
     sqlx::query(MARK).execute(&mut *on).await?;
     sqlx::query("COMMIT").execute(&mut *on).await.map(drop)
+}
+
+/// Takes the lock for writing, and gives it back: a full disk is no reason not to start.
+pub(super) async fn probe(on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(BEGIN).execute(&mut *on).await?;
+    rollback(on).await
 }
 
 /// Ends a transaction, if `SQLite` has not done so itself.
