@@ -35,12 +35,29 @@ const MOST: u64 = 64 * 1024;
 ///
 /// Only in plain spelling: what another reader may take for another path is an upstream's, and is judged as such.
 pub(super) fn concerns(session: &Session, stage: &Stage) -> bool {
-    let target = session.req_header().raw_path();
+    let target = in_origin_form(session.req_header().raw_path());
     let tasks = &stage.shared.tasks;
     target.starts_with(tasks.beside.as_bytes()) && {
         let (path, _) = split(target);
         path.is_some_and(|path| is_plain(path) && tasks.api.owns(path))
     }
+}
+
+/// A target without the scheme and the authority that it may be written with (RFC 9112 section 3.2.2).
+fn in_origin_form(target: &[u8]) -> &[u8] {
+    if target.first() == Some(&b'/') {
+        return target;
+    }
+    let scheme = |scheme: &str| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start
+            .eq_ignore_ascii_case(scheme.as_bytes())
+            .then_some(rest)
+    };
+    let rest = scheme("http://").or_else(|| scheme("https://"));
+    let rest = rest.unwrap_or_default();
+    let path = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    path.and_then(|at| rest.get(at..)).unwrap_or_default()
 }
 
 fn is_plain(path: &str) -> bool {
@@ -157,7 +174,7 @@ async fn viewer(session: &Session, stage: &Stage, upstream: &Upstream) -> Option
 impl Request {
     fn of(session: &Session, stage: &Stage, body: Bytes) -> Self {
         let head = session.req_header();
-        let (path, query) = split(head.raw_path());
+        let (path, query) = split(in_origin_form(head.raw_path()));
         Self {
             method: head.method.clone(),
             path: path.unwrap_or_default().to_owned(),
@@ -196,6 +213,26 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_may_be_written_whole() {
+        for (target, path) in [
+            ("/-/tasks?a", "/-/tasks?a"),
+            ("http://gate/-/tasks", "/-/tasks"),
+            ("HTTPS://gate:1/-/tasks?a", "/-/tasks?a"),
+            ("http://gate?/-/tasks", "?/-/tasks"),
+            ("http://gate", ""),
+            ("ftp://gate/-/tasks", ""),
+            ("*", ""),
+            ("", ""),
+        ] {
+            assert_eq!(
+                in_origin_form(target.as_bytes()),
+                path.as_bytes(),
+                "{target}"
+            );
+        }
+    }
 
     #[test]
     fn only_plain_spelling_is_the_gates_own() {
