@@ -6,7 +6,7 @@ use super::words::{AdvanceError, CancelError, Change};
 use super::{Desk, to_its_end};
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Hook, Step};
-use crate::task::record::{Fault, Record};
+use crate::task::record::{Fault, Outcome, Record};
 use crate::task::state::{Event, State};
 
 impl Desk {
@@ -38,7 +38,12 @@ impl Desk {
         next.error = change.error.or(next.error);
         next.result = change.result.or(next.result);
         next.not_before = change.not_before;
-        next.dispatched &= !change.not_executed;
+        next.dispatched &= !change.not_executed || next.may_be_done();
+        // What this attempt did not do, one before it may have done.
+        let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));
+        if is_done && is_unproven && next.may_be_done() {
+            next.outcome = Some(Outcome::Unknown);
+        }
         if is_done {
             next.expires = Some(now.after(self.bounds.retention));
         }
