@@ -100,7 +100,7 @@ impl Job {
             let longest = self.works.longest(&record.requested);
             if record.status.state() == State::Running && !self.works.ghosts.has(self.id) {
                 let until = super::recover::sent(&record).after(longest);
-                self.works.hold(&record, until).await;
+                self.works.hold(&record, record.fence, until).await;
             }
         }
         self.work().await;
@@ -133,6 +133,15 @@ impl Job {
             ..Change::default()
         };
         self.works.settle(self.id, Event::Fail, change, None).await;
+    }
+
+    /// What becomes of its seat as it ends: a call of it that was lost before may still be at work.
+    pub(super) fn last_seat(&self) -> SeatChange {
+        if self.works.ghosts.has(self.id) {
+            SeatChange::Keep
+        } else {
+            SeatChange::Free
+        }
     }
 
     async fn queued(
