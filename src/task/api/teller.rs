@@ -168,7 +168,12 @@ impl Teller {
 
     /// What the store says of itself is for the operator, not for clients.
     pub(super) fn store_away(&self, error: &StoreError) -> Answer {
-        tracing::debug!(%error, "a client's question about a task cannot be answered");
+        if error.lasting {
+            // It does not pass by itself: somebody has to look at the file that it names.
+            tracing::error!(%error, "a client's question about a task cannot be answered");
+        } else {
+            tracing::debug!(%error, "a client's question about a task cannot be answered");
+        }
         let seconds = pace::some_time(self.die());
         let detail = format!("The store of tasks does not answer; come back in {seconds} s.");
         let mut answer = self.problem("store-unavailable", 503, &detail);
