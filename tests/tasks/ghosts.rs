@@ -142,3 +142,39 @@ async fn what_is_sent_again_keeps_a_seat_for_each_time() {
     assert_eq!(model.books.violations(), [""; 0]);
     gate.all_given_back().await;
 }
+
+#[tokio::test]
+async fn what_may_have_been_done_is_not_said_to_be_taken_back_in_time() {
+    let model = Model::start(20);
+    let setup = Setup::new("taken-back").tasks("max_blocking = \"6s\"");
+    let mut gate = Gate::start(setup, &model).await;
+    let person = Person::log_in(gate.http(), "user1@corp").await;
+    model.hold();
+    let mut tasks = Vec::new();
+    for n in 0..SEATS {
+        let asked = Asked::new(Work::Set, &format!("state-{n}")).keyed(&format!("key-{n}"));
+        tasks.push(person.submitted(gate.http(), &asked).await);
+    }
+    until("ten run", || model.books.running() == SEATS).await;
+    gate.kill();
+    gate.again().await;
+    let queued = |status: &Value| status["state"] == "SCHEDULED";
+    person.when(gate.http(), &tasks[0], queued).await;
+    let answer = person.cancel(gate.http(), &tasks[0]).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let status = person.status(gate.http(), &tasks[0]).await;
+    let said = ["state", "outcome", "dispatched"].map(|key| status[key].clone());
+    assert_eq!(
+        said,
+        [Value::from("ABORTED"), "unknown".into(), true.into()],
+        "{status}"
+    );
+    let asked = Asked::new(Work::Set, "state-0").keyed("key-0");
+    let again = person.submitted(gate.http(), &asked).await;
+    assert_eq!(again, tasks[0], "nor may its key be used again");
+    model.let_go();
+    for id in &tasks[1..] {
+        assert_eq!(person.end(gate.http(), id).await["state"], "COMPLETED");
+    }
+    gate.all_given_back().await;
+}

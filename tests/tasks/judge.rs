@@ -35,6 +35,7 @@ impl End {
             "COMPLETED" if self.by_probe => "completed, as a probe found",
             "COMPLETED" if self.attempts > 1 => "completed, sent again",
             "COMPLETED" => "completed, as answered",
+            "ABORTED" if self.dispatched => "aborted before it was sent again",
             "ABORTED" => "aborted before it was sent",
             "FAILED" if self.not_applied => "failed, not applied",
             "FAILED" if self.outcome.as_deref() == Some("unknown") => "failed, outcome unknown",
@@ -109,8 +110,11 @@ impl Account {
     fn of_end(&self, end: &End, wrong: &mut impl FnMut(bool, &'static str)) {
         let done = end.state == "COMPLETED";
         wrong(done && self.effects == 0, "completed, and not done");
+        // What was sent before and is sent again may be taken back in between, by who says that it may be done.
+        let said =
+            self.work == Work::Set && end.dispatched && end.outcome.as_deref() == Some("unknown");
         wrong(
-            end.state == "ABORTED" && self.effects > 0,
+            end.state == "ABORTED" && self.effects > 0 && !said,
             "aborted, and done",
         );
         wrong(end.not_applied && self.effects > 0, "not applied, and done");

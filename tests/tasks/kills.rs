@@ -51,6 +51,15 @@ impl Trial {
     async fn round(&mut self) {
         let moment = self.dice.roll(300_000);
         tokio::time::sleep(Duration::from_micros(moment)).await;
+        if self.dice.roll(2) == 0 {
+            // In the middle of a submission, every other time: these moments are few.
+            let end = Instant::now() + Duration::from_millis(300);
+            while self.market.sending.load(Ordering::SeqCst) == 0 && Instant::now() < end {
+                tokio::task::yield_now().await;
+            }
+            let moment = self.dice.roll(2_000);
+            tokio::time::sleep(Duration::from_micros(moment)).await;
+        }
         self.gate.kill();
         self.no_secrets();
         self.gate.again().await;
@@ -149,8 +158,9 @@ async fn judge(trial: &Trial, kills: usize, took: Duration) {
     table.print("killed at random moments under load");
     let count = |count: &std::sync::atomic::AtomicUsize| count.load(Ordering::SeqCst);
     println!(
-        "  {} submissions, {} made again with their key, {} canceled, most at once upstream {}, {took:.1?}",
+        "  {} submissions, {} broken off and made again with their key, {} made again all the same, {} canceled, most at once upstream {}, {took:.1?}",
         count(&market.submitted),
+        count(&market.broken),
         count(&market.repeated),
         count(&market.canceled),
         books.most_running(),

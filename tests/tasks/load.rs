@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::people::{Asked, Person, Work};
+use crate::support::client::Answer;
 use crate::witness::Witness;
 
 /// Numbers that look random, and are the same for the same seed.
@@ -33,7 +34,9 @@ impl Dice {
 }
 
 /// Most tasks that are not over, before customers stop to ask for more.
-const OPEN: usize = 48;
+const OPEN: usize = 64;
+/// How names begin of what nobody takes back.
+const KEPT: &str = "kept";
 
 /// What all customers share.
 pub struct Market {
@@ -42,7 +45,11 @@ pub struct Market {
     pub witness: Witness,
     pub closing: AtomicBool,
     pub submitted: AtomicUsize,
-    /// Submissions whose answer was lost and that were made again with the same key.
+    /// Submissions on their way.
+    pub sending: AtomicUsize,
+    /// Submissions whose answer was lost with their gate, and that were made again with the same key.
+    pub broken: AtomicUsize,
+    /// Those that were made again though their answer was there.
     pub repeated: AtomicUsize,
     pub canceled: AtomicUsize,
 }
@@ -54,6 +61,8 @@ impl Market {
             witness: Witness::default(),
             closing: AtomicBool::new(false),
             submitted: AtomicUsize::new(0),
+            sending: AtomicUsize::new(0),
+            broken: AtomicUsize::new(0),
             repeated: AtomicUsize::new(0),
             canceled: AtomicUsize::new(0),
         }
@@ -67,6 +76,15 @@ impl Market {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Submits: the answer, if all of it came.
+    async fn submit(&self, person: &Person, asked: &Asked) -> Option<Answer> {
+        let gate = self.gate().await;
+        self.sending.fetch_add(1, Ordering::SeqCst);
+        let answer = person.submit(gate, asked).await;
+        self.sending.fetch_sub(1, Ordering::SeqCst);
+        answer
     }
 
     /// Asks how a task does, and has the witness compare.
@@ -86,6 +104,8 @@ pub struct Customer {
     pub person: Person,
     pub dice: Dice,
     made: usize,
+    /// The last with a key that nobody takes back.
+    kept: Option<Asked>,
 }
 
 impl Customer {
@@ -96,6 +116,7 @@ impl Customer {
             person,
             dice,
             made: 0,
+            kept: None,
         }
     }
 
@@ -106,7 +127,9 @@ impl Customer {
             match self.dice.roll(100) {
                 0..40 if open.len() < OPEN => self.buys_with_key(&market).await,
                 40..60 if open.len() < OPEN => self.buys(&market).await,
-                60..70 => self.cancels(&market, &open).await,
+                // What has its task already: the same again is no other one.
+                60..75 => self.buys_again(&market).await,
+                75..82 => self.cancels(&market, &open).await,
                 number => self.looks(&market, &open, number.is_multiple_of(10)).await,
             }
             let pause = self.dice.roll(8);
@@ -118,7 +141,8 @@ impl Customer {
         self.made += 1;
         market.submitted.fetch_add(1, Ordering::SeqCst);
         let work = Work::ALL[usize::try_from(self.dice.roll(4)).unwrap()];
-        let asked = Asked::new(work, &format!("vm-{}-{}", self.number, self.made));
+        let kind = ["vm", KEPT][self.made % 2];
+        let asked = Asked::new(work, &format!("{kind}-{}-{}", self.number, self.made));
         asked.taking(5 + self.dice.roll(120))
     }
 
@@ -128,12 +152,25 @@ impl Customer {
         let key = format!("key-{}", asked.name);
         let asked = asked.keyed(&key);
         market.witness.asks(&asked);
+        self.insists(market, &asked).await;
+        if asked.name.starts_with(KEPT) {
+            self.kept = Some(asked);
+        }
+    }
+
+    async fn buys_again(&mut self, market: &Market) {
+        if let Some(asked) = self.kept.clone() {
+            market.repeated.fetch_add(1, Ordering::SeqCst);
+            self.insists(market, &asked).await;
+        }
+    }
+
+    async fn insists(&mut self, market: &Market, asked: &Asked) {
         loop {
-            let gate = market.gate().await;
-            let answer = self.person.submit(gate, &asked).await;
+            let answer = market.submit(&self.person, asked).await;
             match &answer {
                 Some(answer) if answer.status == 202 => {
-                    market.witness.accepted(&asked, answer);
+                    market.witness.accepted(asked, answer);
                     return;
                 }
                 // Full, or the first of the same is being written down.
@@ -142,7 +179,7 @@ impl Customer {
                     market.witness.fault(format!("{asked:?}: {answer:?}"));
                     return;
                 }
-                None => drop(market.repeated.fetch_add(1, Ordering::SeqCst)),
+                None => drop(market.broken.fetch_add(1, Ordering::SeqCst)),
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -152,8 +189,7 @@ impl Customer {
     async fn buys(&mut self, market: &Market) {
         let asked = self.wants(market);
         market.witness.asks(&asked);
-        let gate = market.gate().await;
-        match self.person.submit(gate, &asked).await {
+        match market.submit(&self.person, &asked).await {
             Some(answer) if answer.status == 202 => {
                 market.witness.accepted(&asked, &answer);
             }
@@ -176,6 +212,9 @@ impl Customer {
             return;
         };
         let before = market.witness.heard(id);
+        if before.name.starts_with(KEPT) {
+            return;
+        }
         let gate = market.gate().await;
         match self.person.cancel(gate, id).await {
             Some(answer) if answer.status == 200 => {
