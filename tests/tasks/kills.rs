@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use tokio::task::JoinSet;
+
 use crate::load::{Customer, Dice, Market};
 use crate::model::{Model, PASSWORD};
 use crate::people::Person;
@@ -49,11 +51,11 @@ impl Trial {
 
     /// Lives for a while, dies, and comes back: what was accepted is known.
     async fn round(&mut self) {
-        let moment = self.dice.roll(300_000);
+        let moment = self.dice.roll(250_000);
         tokio::time::sleep(Duration::from_micros(moment)).await;
         if self.dice.roll(2) == 0 {
             // In the middle of a submission, every other time: these moments are few.
-            let end = Instant::now() + Duration::from_millis(300);
+            let end = Instant::now() + Duration::from_millis(100);
             while self.market.sending.load(Ordering::SeqCst) == 0 && Instant::now() < end {
                 tokio::task::yield_now().await;
             }
@@ -68,10 +70,13 @@ impl Trial {
             let place = self.dice.roll(all.len() as u64);
             known.push(all[usize::try_from(place).unwrap()].clone());
         }
+        let gate = self.gate.http();
+        let mut looks = JoinSet::new();
         for id in known {
-            let gate = self.gate.http();
-            self.market.look(&self.person, gate, &id, false).await;
+            let (market, person) = (self.market.clone(), self.person.clone());
+            looks.spawn(async move { market.look(&person, gate, &id, false).await });
         }
+        looks.join_all().await;
         let faults = self.market.witness.faults();
         assert!(faults.is_empty(), "{faults:#?}\n{}", self.gate.log());
         assert_eq!(self.model.books.violations(), [""; 0]);
