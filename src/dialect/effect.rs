@@ -68,7 +68,9 @@ fn of_soap(status: u16, body: &[u8]) -> Effect {
     let answer = soap::answer(body);
     match answer.fault.as_deref() {
         Some("NotAuthenticatedFault" | "NotAuthenticated") => Effect::Unauthenticated,
-        _ if answer.is_fault || status >= 300 => Effect::Failed(answer.fault.filter(is_short)),
+        _ if answer.is_fault || status >= 300 => {
+            Effect::Failed(answer.fault.filter(|word| is_short(word)))
+        }
         _ => Effect::Done,
     }
 }
@@ -81,7 +83,7 @@ fn of_rpc(headers: &HeaderMap, body: &[u8]) -> Effect {
         return Effect::Done;
     };
     let is_said = |error: &&Value| !error.is_null();
-    if answer.get("error").filter(is_said).is_some() {
+    if answer.get("error").as_ref().is_some_and(is_said) {
         return Effect::Failed(None);
     }
     if let Some(error) = answer.pointer("/result/error").filter(is_said) {
@@ -89,7 +91,7 @@ fn of_rpc(headers: &HeaderMap, body: &[u8]) -> Effect {
         let kind = error.and_then(|error| error.keys().next()).cloned();
         return match kind {
             Some(kind) if kind.ends_with(".unauthenticated") => Effect::Unauthenticated,
-            kind => Effect::Failed(kind.filter(is_short)),
+            kind => Effect::Failed(kind.filter(|word| is_short(word))),
         };
     }
     let output = answer.pointer("/result/output/STRUCTURE");
@@ -130,10 +132,10 @@ fn word(body: &[u8]) -> Option<String> {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         })?;
-    Some(said).filter(is_short)
+    Some(said).filter(|word| is_short(word))
 }
 
-fn is_short(word: &String) -> bool {
+fn is_short(word: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_graphic();
     !word.is_empty() && word.len() <= LONGEST && word.chars().all(is_plain)
 }
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn errors_are_named_as_the_api_names_them() {
-        let vcenter = |spoken, body| of(Dialect::Vcenter, spoken, 400, body);
+        let vcenter = |spoken, body: &str| of(Dialect::Vcenter, spoken, 400, body);
         let api = r#"{"error_type":"ALREADY_EXISTS","messages":[]}"#;
         assert_eq!(vcenter(Spoken::Api, api), failed("ALREADY_EXISTS"));
         let rest =
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_was_not_done_whole_is_done_in_part() {
-        let of = |spoken, body| of(Dialect::Vcenter, spoken, 200, body);
+        let of = |spoken, body: &str| of(Dialect::Vcenter, spoken, 200, body);
         let some = r#"{"success":false,"error_messages":[{"args":[],"id":"x"}]}"#;
         let none = r#"{"success":true,"error_messages":[]}"#;
         assert_eq!(of(Spoken::Api, some), Effect::Partly);
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn json_rpc_says_its_errors_beside_200() {
-        let of = |body| of(Dialect::Vcenter, Spoken::Rpc, 200, body);
+        let of = |body: &str| of(Dialect::Vcenter, Spoken::Rpc, 200, body);
         assert_eq!(
             of(r#"{"jsonrpc":"2.0","result":{"output":"vm-1"}}"#),
             Effect::Done
@@ -265,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_session_that_is_over_is_told_from_what_its_user_may_not_do() {
-        let nsx = |body| of(Dialect::Nsx, Spoken::Plain, 403, body);
+        let nsx = |body: &str| of(Dialect::Nsx, Spoken::Plain, 403, body);
         let over = r#"{"error_message":"The credentials were incorrect or the account specified has been locked.","error_code":403}"#;
         assert_eq!(nsx(over), Effect::Unauthenticated);
         assert_eq!(nsx(""), Effect::Unauthenticated);

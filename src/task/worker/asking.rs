@@ -72,6 +72,12 @@ impl Asking {
         }
     }
 
+    /// Whether its upstream cannot be reached.
+    pub(super) fn is_down(&self) -> bool {
+        let health = self.upstream.health();
+        !health.is_steady() && health.down_for(std::time::Instant::now()).is_some()
+    }
+
     /// Looks at the call, and at the form of the API it speaks.
     ///
     /// # Errors

@@ -68,12 +68,11 @@ impl Works {
         let mut waits: Option<Counted<'_>> = None;
         for failed in 1.. {
             let mut step = std::pin::pin!(self.desk.advance(id, event, change.clone()));
-            let made = match timeout(PATIENCE, &mut step).await {
-                Ok(made) => made,
-                Err(_) => {
-                    self.release(claim.take());
-                    step.await
-                }
+            let made = if let Ok(made) = timeout(PATIENCE, &mut step).await {
+                made
+            } else {
+                self.release(claim.take());
+                step.await
             };
             match made {
                 Err(AdvanceError::Store(error)) => {

@@ -81,7 +81,7 @@ impl Works {
         let works = self.clone();
         let timer = tokio::spawn(async move {
             sleep(most).await;
-            works.over_by_time(id, number).await;
+            works.over_by_time(id, number);
         });
         let ghost = Ghost {
             _seats: seats,
@@ -92,7 +92,7 @@ impl Works {
     }
 
     /// A call can be at work no more.
-    async fn over_by_time(self: Arc<Self>, id: TaskId, number: u64) {
+    fn over_by_time(self: Arc<Self>, id: TaskId, number: u64) {
         // Giving the seat back ends this very timer: what is left to do is done beside it.
         drop(tokio::spawn(async move {
             if !self.ghosts.lay_one(id, number) {

@@ -255,7 +255,7 @@ impl Job {
                 Err(unconnected) => {
                     drop(claim);
                     failed += 1;
-                    if !unconnected.is_down || !works.is_down(&asking) {
+                    if !unconnected.is_down || !asking.is_down() {
                         tracing::debug!(task = %self.id, reason = unconnected.fault.as_str(), "no connection: back in line");
                         sleep(back_off(failed, works.spread.next())).await;
                     }

@@ -45,7 +45,7 @@ impl Works {
             }
             // It went down meanwhile, and the units are the next one's: who finds it down waits outside.
             failed += 1;
-            if !self.is_down(asking) {
+            if !asking.is_down() {
                 sleep(back_off(failed, self.spread.next())).await;
             }
         }
@@ -77,20 +77,14 @@ impl Works {
         }
     }
 
-    pub(super) fn is_down(&self, asking: &Asking) -> bool {
-        let now = std::time::Instant::now();
-        let health = asking.upstream.health();
-        !health.is_steady() && health.down_for(now).is_some()
-    }
-
     /// Waits until the upstream is there. One task stands at its door for all the others.
     async fn reachable(&self, asking: &Asking) {
         let Some(lead) = self.leads.get(asking.upstream.index()) else {
             return;
         };
-        while self.is_down(asking) {
+        while asking.is_down() {
             let _lead = lead.lock().await;
-            if !self.is_down(asking) {
+            if !asking.is_down() {
                 return;
             }
             let now = std::time::Instant::now();
