@@ -19,12 +19,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use tidegate::config::{State, Store};
-use tidegate::store::{Stores, open};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tidegate::session::SessionStore;
+use tidegate::store::Sqlite;
 use tidegate::task::{
-    Found, Key, Millis, New, Owner, Record, Replay, Requested, Submitted, TaskId, TaskStore,
+    Filter, Found, Key, Millis, New, Owner, Record, Replay, Requested, Submitted, TaskId, TaskStore,
 };
+
+mod bare;
+use bare::Bare;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,12 +55,8 @@ fn folder() -> PathBuf {
     folder
 }
 
-async fn store(path: &Path) -> Stores {
-    let state = State {
-        store: Store::Sqlite(path.to_owned()),
-        key_file: PathBuf::new(),
-    };
-    open(&state).await.unwrap()
+async fn store(path: &Path) -> Arc<Sqlite> {
+    Arc::new(Sqlite::open(path).await.unwrap())
 }
 
 fn requested(number: u64) -> Requested {
@@ -96,7 +95,7 @@ fn new(number: u64) -> New {
 }
 
 /// Submits a second, of `SUBMITTERS` who each wait for theirs.
-async fn closed(tasks: &Arc<dyn TaskStore>, next: &Arc<AtomicU64>) -> f64 {
+async fn closed(tasks: &Arc<Sqlite>, next: &Arc<AtomicU64>) -> f64 {
     let began = Instant::now();
     let all: Vec<_> = (0..SUBMITTERS)
         .map(|_| {
@@ -119,52 +118,8 @@ async fn closed(tasks: &Arc<dyn TaskStore>, next: &Arc<AtomicU64>) -> f64 {
     done as f64 / began.elapsed().as_secs_f64()
 }
 
-/// The same bytes into one table with two unique names, as one who keeps tasks by hand would.
-struct Bare(SqliteConnection);
-
-impl Bare {
-    async fn open(path: &Path) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        let table = "CREATE TABLE row (id BLOB NOT NULL UNIQUE, key BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL) STRICT";
-        sqlx::query(table).execute(&mut connection).await.unwrap();
-        Self(connection)
-    }
-
-    /// Rows a second, `group` to a transaction.
-    async fn insert(&mut self, group: usize, bytes: usize) -> f64 {
-        let began = Instant::now();
-        let mut done = 0;
-        while began.elapsed() < TURN {
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut self.0)
-                .await
-                .unwrap();
-            for _ in 0..group {
-                let id = TaskId::new(SystemTime::now()).bytes().to_vec();
-                let mut key = TaskId::new(SystemTime::now()).bytes().to_vec();
-                key.reverse();
-                let row = sqlx::query("INSERT INTO row VALUES (?, ?, ?)")
-                    .bind(id)
-                    .bind(key);
-                row.bind(vec![7_u8; bytes])
-                    .execute(&mut self.0)
-                    .await
-                    .unwrap();
-            }
-            sqlx::query("COMMIT").execute(&mut self.0).await.unwrap();
-            done += group;
-        }
-        done as f64 / began.elapsed().as_secs_f64()
-    }
-}
-
 /// Milliseconds that each submit took from when it was due, at `RATE` a second, whoever waits.
-async fn opened(tasks: &Arc<dyn TaskStore>, next: &Arc<AtomicU64>) -> Vec<f64> {
+async fn opened(tasks: &Arc<Sqlite>, next: &Arc<AtomicU64>) -> Vec<f64> {
     let began = tokio::time::Instant::now();
     let total = RATE * LOOP.as_secs();
     let mut all = Vec::new();
@@ -187,7 +142,7 @@ async fn opened(tasks: &Arc<dyn TaskStore>, next: &Arc<AtomicU64>) -> Vec<f64> {
 }
 
 /// Microseconds that it takes to read a task from the store.
-async fn polled(tasks: &Arc<dyn TaskStore>, ids: &[TaskId]) -> f64 {
+async fn polled(tasks: &Arc<Sqlite>, ids: &[TaskId]) -> f64 {
     let began = Instant::now();
     for id in ids {
         assert!(matches!(tasks.task(*id).await.unwrap(), Found::Task(_)));
@@ -293,8 +248,8 @@ async fn measure(folder: &Path) {
     let next = Arc::new(AtomicU64::new(0));
     let full_path = folder.join("full.db");
     let full = store(&full_path).await;
-    full.tasks.submit(new(1)).await.unwrap();
-    full.sessions.close().await;
+    full.submit(new(1)).await.unwrap();
+    full.close().await;
     drop(full);
     let began = Instant::now();
     fill(&full_path).await;
@@ -302,25 +257,33 @@ async fn measure(folder: &Path) {
         "{FINISHED} finished tasks made in {:.1} s",
         began.elapsed().as_secs_f64()
     );
+    let began = Instant::now();
     let full = store(&full_path).await;
+    println!("opened in {:.1} s", began.elapsed().as_secs_f64());
     let full_next = Arc::new(AtomicU64::new(1 << 40));
     let mut bare = Bare::open(&folder.join("bare.db")).await;
     // Both logs have their size before anything is measured.
     for _ in 0..1 {
-        closed(&empty.tasks, &next).await;
-        closed(&full.tasks, &full_next).await;
-        bare.insert(SUBMITTERS, ROW).await;
+        closed(&empty, &next).await;
+        closed(&full, &full_next).await;
+        bare.insert(SUBMITTERS, ROW, TURN).await;
     }
     let mut took = [const { Vec::new() }; 4];
+    let mut group = Vec::new();
     for _ in 0..TURNS {
-        took[0].push(closed(&empty.tasks, &next).await);
-        took[1].push(bare.insert(SUBMITTERS, ROW).await);
-        took[2].push(bare.insert(1, ROW).await);
-        took[3].push(closed(&full.tasks, &full_next).await);
+        let before = empty.written();
+        took[0].push(closed(&empty, &next).await);
+        let after = empty.written();
+        group.push((after.1 - before.1) as f64 / (after.0 - before.0) as f64);
+        let as_many = group.last().unwrap().round() as usize;
+        took[1].push(bare.insert(as_many, ROW, TURN).await);
+        took[2].push(bare.insert(1, ROW, TURN).await);
+        took[3].push(closed(&full, &full_next).await);
     }
     let [submits, grouped, single, on_full] = took;
     show("durable submits, 64 at once", &submits, "/s");
-    show("bare loop, 64 rows a commit", &grouped, "/s");
+    show("submits in one commit", &group, "");
+    show("bare loop, as many rows a commit", &grouped, "/s");
     show("bare loop, one row a commit", &single, "/s");
     show(
         "durable submits, 1,000,000 finished on disk",
@@ -328,29 +291,80 @@ async fn measure(folder: &Path) {
         "/s",
     );
     show_ratio(
-        "submits / bare loop of 64 rows a commit",
+        "submits / bare loop of as many rows a commit",
         &submits,
         &grouped,
     );
     show_ratio("submits / bare loop of one row a commit", &submits, &single);
     show_ratio("submits empty / submits on 1,000,000", &submits, &on_full);
-    show_latencies("500 submits/s", &opened(&empty.tasks, &next).await);
+    show_latencies("500 submits/s", &opened(&empty, &next).await);
     show_latencies(
         "500 submits/s, 1,000,000 finished",
-        &opened(&full.tasks, &full_next).await,
+        &opened(&full, &full_next).await,
     );
     let few = ids(&path).await;
     let many = ids(&full_path).await;
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        small.push(polled(&empty.tasks, &few).await);
-        large.push(polled(&full.tasks, &many).await);
+        small.push(polled(&empty, &few).await);
+        large.push(polled(&full, &many).await);
     }
     show("a task read from the store", &small, "µs");
     show("the same, 1,000,000 finished", &large, "µs");
     show_ratio("read on 1,000,000 / read", &large, &small);
-    empty.sessions.close().await;
-    full.sessions.close().await;
+    lists(&full).await;
+    empty.close().await;
+    full.close().await;
+}
+
+/// What lists take on a full disk.
+async fn lists(full: &Arc<Sqlite>) {
+    let owner = Some(Owner(Arc::from("user:7@vsphere.local")));
+    let upstream = Some(Arc::from("vc1"));
+    let state = Some(tidegate::task::State::Aborted);
+    let mine = Filter {
+        owner,
+        upstream,
+        state: None,
+    };
+    let rare = Filter {
+        state,
+        ..mine.clone()
+    };
+    let all = Filter {
+        state,
+        ..Filter::default()
+    };
+    for (what, filter) in [
+        ("an owner's list", mine),
+        ("of a state none is in", rare),
+        ("everybody's of such", all),
+    ] {
+        let mut took = Vec::new();
+        for _ in 0..TURNS {
+            let began = Instant::now();
+            full.list(&filter, None, 50).await.unwrap();
+            took.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        show(&format!("{what}, 1,000,000 finished"), &took, "ms");
+    }
+    let began = Instant::now();
+    let open = full.unfinished(None, 500).await.unwrap();
+    println!(
+        "{} unfinished of 1,000,000 in {:.1} ms",
+        open.len(),
+        began.elapsed().as_secs_f64() * 1e3
+    );
+    let began = Instant::now();
+    let purged = full
+        .purge(Millis(9_000_000_001_000), Millis(u64::MAX), 500)
+        .await
+        .unwrap();
+    println!(
+        "{} purged of 1,000,000 in {:.1} ms",
+        purged.tasks,
+        began.elapsed().as_secs_f64() * 1e3
+    );
 }
 
 /// A thousand tasks, anywhere.

@@ -24,7 +24,10 @@ mod conformance;
 mod crash;
 mod faults;
 mod files;
+mod histories;
 mod ledger;
+mod lives;
+mod puppet;
 #[path = "../support/shim.rs"]
 mod shim;
 mod task;

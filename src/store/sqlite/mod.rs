@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, watch};
 
 use self::queue::{Door, Queue, Way, Work};
-use self::writer::Writer;
+use self::writer::{Writer, Written};
 use super::OpenError;
 use crate::limit::Mutex;
 use crate::session::StoreError;
@@ -40,12 +40,15 @@ const CACHE: &str = "-16384";
 /// `PRAGMA application_id` of the gate's files, as the first migration sets it.
 const APPLICATION: i64 = 1_952_737_140;
 
+type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, SqliteArguments>;
+
 /// A database file. It is written to by a thread of its own; statements run on threads of their connections.
 pub struct Sqlite {
     path: Arc<str>,
     /// None once it is closed.
     door: Mutex<Option<Door>>,
     readers: SqlitePool,
+    written: Arc<Written>,
     /// Ends with the writer.
     writing: watch::Receiver<()>,
     /// Locked for as long as this or the writer lives: two gates with one ledger would undo each other's.
@@ -86,16 +89,24 @@ impl Sqlite {
         let readers = readers.map_err(|error| fail(fault::opening(&error)))?;
         let name: Arc<str> = path.display().to_string().into();
         let (door, queue) = queue::queue();
-        let writer = Writer::new(name.clone(), options, connection);
+        let written = Arc::new(Written::default());
+        let writer = Writer::new(name.clone(), options, connection, written.clone());
         let writing =
             start(writer, carrier, queue, lock.clone()).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
             path: name,
             door: Mutex::new(Some(door)),
             readers,
+            written,
             writing,
             _lock: lock,
         })
+    }
+
+    /// Transactions since it was opened, and the changes that were in them.
+    #[must_use]
+    pub fn written(&self) -> (u64, u64) {
+        self.written.so_far()
     }
 
     /// Has `work` done, and waits until it is committed.
@@ -136,7 +147,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let pool = SqlitePoolOptions::new()
-        .min_connections(1)
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
 
-use super::Sqlite;
 use super::queue::{Way, Work};
 use super::writer::Check;
+use super::{Query, Sqlite};
 use crate::call::{SessionKey, SessionKind, UserId};
 use crate::session::{Change, Record, Sealed, SessionId, SessionStore, StoreError, User};
 
@@ -20,6 +20,9 @@ const PUT: &str = "INSERT OR REPLACE INTO session (key, id, kind, upstream, user
     address, opened, last_used, adopted, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const TOUCH: &str = "UPDATE session SET last_used = ? WHERE key = ?";
 const REMOVE: &str = "DELETE FROM session WHERE key = ?";
+
+/// Changes that go to the connection's thread at once: tasks wait for them.
+const AT_ONCE: usize = 32;
 
 #[async_trait]
 impl SessionStore for Sqlite {
@@ -51,18 +54,49 @@ impl Work for Changes {
     type Said = ();
 
     async fn run(&self, on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        for change in &self.0 {
-            make(on, change).await?;
+        for alike in self
+            .0
+            .chunk_by(|one, next| statement(one) == statement(next))
+        {
+            for some in alike.chunks(AT_ONCE) {
+                make(on, some).await?;
+            }
         }
         Ok(())
     }
 }
 
-async fn make(writing: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
-    let query = match change {
+/// Makes changes that are alike, on one way to the connection's thread and back if there are enough of them.
+async fn make(on: &mut SqliteConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
+    let Some(statement) = changes.first().map(statement) else {
+        return Ok(());
+    };
+    if changes.len() == AT_ONCE {
+        let sql = vec![statement; AT_ONCE].join("; ");
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = changes.iter().fold(query, bound);
+        return query.execute(on).await.map(drop);
+    }
+    for change in changes {
+        let query = bound(sqlx::query(statement), change);
+        query.execute(&mut *on).await?;
+    }
+    Ok(())
+}
+
+const fn statement(of: &Change) -> &'static str {
+    match of {
+        Change::Put(_) => PUT,
+        Change::Touch(..) => TOUCH,
+        Change::Remove(_) => REMOVE,
+    }
+}
+
+fn bound<'a>(query: Query<'a>, change: &'a Change) -> Query<'a> {
+    match change {
         Change::Put(record) => {
             let user = record.user.as_ref();
-            sqlx::query(PUT)
+            query
                 .bind(record.key.bytes().as_slice())
                 .bind(record.id.number().cast_signed())
                 .bind(record.kind.as_str())
@@ -75,12 +109,9 @@ async fn make(writing: &mut SqliteConnection, change: &Change) -> Result<(), sql
                 .bind(record.adopted)
                 .bind(record.sealed.as_ref().map(Sealed::bytes))
         }
-        Change::Touch(key, used) => sqlx::query(TOUCH)
-            .bind(millis(*used))
-            .bind(key.bytes().as_slice()),
-        Change::Remove(key) => sqlx::query(REMOVE).bind(key.bytes().as_slice()),
-    };
-    query.execute(writing).await.map(drop)
+        Change::Touch(key, used) => query.bind(millis(*used)).bind(key.bytes().as_slice()),
+        Change::Remove(key) => query.bind(key.bytes().as_slice()),
+    }
 }
 
 fn record(row: &SqliteRow) -> Result<Record, sqlx::Error> {

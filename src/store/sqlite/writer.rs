@@ -8,6 +8,7 @@
 //! next start may find work that was refused.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -19,11 +20,32 @@ use super::queue::{Queue, Queued};
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const MARK: &str = "UPDATE mark SET count = count + 1";
 
+/// How much was written since the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    groups: AtomicU64,
+    works: AtomicU64,
+}
+
+impl Written {
+    fn count(&self, works: usize) {
+        let works = u64::try_from(works).unwrap_or(u64::MAX);
+        self.groups.fetch_add(1, Relaxed);
+        self.works.fetch_add(works, Relaxed);
+    }
+
+    /// Transactions, and the works that were in them.
+    pub(super) fn so_far(&self) -> (u64, u64) {
+        (self.groups.load(Relaxed), self.works.load(Relaxed))
+    }
+}
+
 /// Writes what comes out of a queue.
 pub(super) struct Writer {
     options: SqliteConnectOptions,
     path: Arc<str>,
     connection: Option<SqliteConnection>,
+    written: Arc<Written>,
     /// A commit failed, and what it left is not written over yet.
     is_ailing: bool,
 }
@@ -33,11 +55,13 @@ impl Writer {
         path: Arc<str>,
         options: SqliteConnectOptions,
         connection: SqliteConnection,
+        written: Arc<Written>,
     ) -> Self {
         Self {
             options,
             path,
             connection: Some(connection),
+            written,
             is_ailing: false,
         }
     }
@@ -59,7 +83,10 @@ impl Writer {
     async fn write(&mut self, mut group: Vec<Box<dyn Queued>>) {
         while !group.is_empty() {
             let Err(failure) = self.attempt(&mut group).await else {
-                group.into_iter().for_each(|job| job.answer(Ok(())));
+                self.written.count(group.len());
+                for job in group {
+                    job.answer(Ok(()));
+                }
                 return;
             };
             let error = fault::running(&self.path, &failure.error);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 
+use super::super::Query;
 use super::{answer, limit, millis, row, time, write};
 use crate::task::{Answer, Filter, Found, Hook, Kept, Millis, Owner, Record, State, TaskId};
 
@@ -159,7 +160,7 @@ impl Page<'_> {
     /// As many as are wanted of those that can be read, if there are as many. The others are reported.
     async fn read<'q, T>(
         mut self,
-        query: impl Fn(Vec<u8>, i64) -> write::Query<'q> + Send,
+        query: impl Fn(Vec<u8>, i64) -> Query<'q> + Send,
         read: impl Fn(&SqliteRow) -> Result<T, sqlx::Error> + Send,
     ) -> Result<Vec<T>, sqlx::Error> {
         let mut page = Vec::new();

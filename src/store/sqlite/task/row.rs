@@ -14,7 +14,7 @@ use super::words;
 use crate::call::SessionKey;
 use crate::task::{
     Event, Fault, Millis, Moved, Operation, Owner, Record, Requested, ResultHead, State, Status,
-    TaskId,
+    Substate, TaskId,
 };
 
 /// The form of what is written now. A row of a later form is not read.
@@ -253,10 +253,7 @@ fn read_history(bytes: &[u8]) -> Result<Vec<Moved>, sqlx::Error> {
 /// Name and substate of a status: together they say which.
 pub(super) fn status_words(status: Status) -> (&'static str, Option<&'static str>) {
     let substate = status.substate();
-    (
-        status.state().as_str(),
-        substate.map(|substate| substate.as_str()),
-    )
+    (status.state().as_str(), substate.map(Substate::as_str))
 }
 
 fn status(state: &str, substate: Option<&str>) -> Option<Status> {

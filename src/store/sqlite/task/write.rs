@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Row, Sqlite};
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
 
+use super::super::Query;
 use super::super::queue::Work;
 use super::{answer, millis, row};
 use crate::task::{Advanced, Answer, Hook, Key, New, Record, SeatChange, Step, Submitted, TaskId};
@@ -38,8 +39,6 @@ const TAKE_SEAT: &str = "INSERT INTO seat (task, upstream, pool, until) VALUES (
 const FREE_SEAT: &str = "DELETE FROM seat WHERE task = ?";
 const TELL: &str = "INSERT OR REPLACE INTO outbox (id, task, url, body, next, tries) SELECT ?, ?, ?, ?, ?, ? \
      WHERE NOT EXISTS (SELECT 1 FROM deaf WHERE url = ?)";
-
-pub(super) type Query<'a> = sqlx::query::Query<'a, Sqlite, SqliteArguments>;
 
 /// What a key is called in the table: whoever reads it learns no key.
 fn name(key: &Key) -> [u8; 32] {
