@@ -26,6 +26,8 @@ pub struct Tasks {
     pub(super) honours_keys: bool,
     /// Keys of calls that are held.
     pub(super) running: Running,
+    /// Keys of calls that are being handed in.
+    pub(super) arriving: Running,
     pub(super) verifier: Verifier,
 }
 
@@ -48,6 +50,7 @@ impl Tasks {
             webhooks: tasks.webhooks.clone().into(),
             honours_keys: config.headers.idempotency_key,
             running: Running::default(),
+            arriving: Running::default(),
             verifier: Verifier::new(),
         }
     }

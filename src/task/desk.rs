@@ -160,7 +160,15 @@ impl Desk {
             request,
             key,
         } = submission;
-        let room = self.room(&requested)?;
+        let room = match (self.room(&requested), &key) {
+            (Ok(room), _) => room,
+            // What is there already needs no room.
+            (Err(full), Some(key)) => match self.store.keyed(key).await? {
+                Some(taken) => return self.known(taken).await,
+                None => return Err(full),
+            },
+            (Err(full), None) => return Err(full),
+        };
         let sealed = self.keys.seal_request(&id.bytes(), &request)?.into();
         let record = Arc::new(Record::new(id, requested, key.is_some(), self.now()));
         let new = New {
@@ -178,15 +186,22 @@ impl Desk {
                     replayed: false,
                 })
             }
-            Submitted::Other => Err(SubmitError::KeyTaken),
-            Submitted::Same(id) => match self.find(id).await? {
-                Found::Task(task) => Ok(Receipt {
-                    task,
-                    replayed: true,
-                }),
-                // It was forgotten between the two: the key is free by now, or soon.
-                Found::Gone(_) | Found::Nothing => Err(SubmitError::KeyTaken),
-            },
+            taken => self.known(taken).await,
+        }
+    }
+
+    /// The task whose key came again.
+    async fn known(&self, taken: Submitted) -> Result<Receipt, SubmitError> {
+        let Submitted::Same(id) = taken else {
+            return Err(SubmitError::KeyTaken);
+        };
+        match self.find(id).await? {
+            Found::Task(task) => Ok(Receipt {
+                task,
+                replayed: true,
+            }),
+            // It was forgotten between the two: the key is free by now, or soon.
+            Found::Gone(_) | Found::Nothing => Err(SubmitError::KeyTaken),
         }
     }
 

@@ -184,6 +184,12 @@ pub trait TaskStore: Debug + Send + Sync {
     /// Keeps a new task and its key, unless the key is taken.
     async fn submit(&self, new: New) -> Result<Submitted, StoreError>;
 
+    /// What [`TaskStore::submit`] would say to a task with this key; none where it would keep it. A store that does not
+    /// say has its desk refuse a key that it knows while there is no room.
+    async fn keyed(&self, _: &Key) -> Result<Option<Submitted>, StoreError> {
+        Ok(None)
+    }
+
     /// Makes a step, if the task still is what the step takes it for: one version before, with that fence.
     async fn advance(&self, step: Step) -> Result<Advanced, StoreError>;
 

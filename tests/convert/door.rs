@@ -134,6 +134,7 @@ async fn whoever_hangs_up_ends_its_wait() {
     let origin = Origin::start().await;
     let gate = start(origin.address, "");
     let id = id(&say(&gate, post("/clone?hold", &format!("{ALICE}{ASYNC}"))).await);
+    until("the task runs", || gate.in_flight() == 1).await;
     for (target, fields) in [
         (format!("/-/tasks/{id}"), "Prefer: wait=60\r\n"),
         (format!("/-/tasks/{id}/events"), ""),
@@ -144,9 +145,9 @@ async fn whoever_hangs_up_ends_its_wait() {
                 "GET {target} HTTP/1.1\r\nHost: a\r\n{ALICE}{fields}\r\n"
             ))
             .await;
-        until("it waits", || gate.in_flight() == 1).await;
+        until("it waits", || gate.in_flight() == 2).await;
         drop(client);
-        until("it is over", || gate.in_flight() == 0).await;
+        until("it is over", || gate.in_flight() == 1).await;
     }
 }
 

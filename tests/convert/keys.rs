@@ -138,3 +138,33 @@ async fn keys_are_nothing_to_the_gate_where_it_is_told_so() {
     assert_ne!(id(&one), id(&other));
     id(&say(&gate, keyed("/clone?hold", ALICE, "a b", "{}")).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_known_needs_no_room() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "queue = 1\nqueue_per_user = 1");
+    let address = gate.http()[0];
+    let storm = (0..40).map(|_| {
+        tokio::spawn(async move {
+            let mut client = Client::connect(address).await;
+            client.send(keyed("/clone?hold", ALICE, "k", "{}")).await;
+            client.answer().await.unwrap()
+        })
+    });
+    let mut ids = BTreeSet::new();
+    for answer in storm.collect::<Vec<_>>() {
+        let answer = answer.await.unwrap();
+        match answer.status {
+            // Before the first was kept.
+            409 => assert_eq!(answer.header("retry-after"), Some("1")),
+            _ => drop(ids.insert(id(&answer))),
+        }
+    }
+    assert_eq!(ids.len(), 1);
+    let again = say(&gate, keyed("/clone?hold", ALICE, "k", "{}")).await;
+    assert!(ids.contains(&id(&again)));
+    let other = say(&gate, keyed("/clone?hold", ALICE, "k", "[]")).await;
+    assert_eq!(other.status, 422);
+    let new = say(&gate, keyed("/clone?hold", ALICE, "k2", "{}")).await;
+    assert_eq!(new.status, 503);
+}

@@ -1,5 +1,4 @@
-//! Blocking calls that become tasks, and the door to the task API, over real sockets. Everything here holds whether or
-//! not somebody works on the tasks: what the upstream is asked to do, it never ends.
+//! Blocking calls that become tasks, and the door to the task API, over real sockets.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -7,6 +6,7 @@ mod support;
 mod rig;
 
 mod bodies;
+mod done;
 mod door;
 mod forms;
 mod keys;

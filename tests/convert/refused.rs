@@ -43,6 +43,7 @@ async fn a_gate_that_drains_takes_no_tasks_and_ends_what_waits() {
     // Its body is on the way while the gate begins to drain.
     let mut late = Client::connect(address).await;
     late.send(&whole[..whole.len() - 1]).await;
+    until("the task runs", || origin.seen.running() == 1).await;
     // These wait: for a change of the task, for its events, and for its end.
     let mut poll = Client::connect(address).await;
     let version = get(&gate, &format!("/-/tasks/{id}"), ALICE).await;
@@ -62,7 +63,8 @@ async fn a_gate_that_drains_takes_no_tasks_and_ends_what_waits() {
     waits
         .send(post("/clone?hold", &format!("{ALICE}{prefer}")))
         .await;
-    until("all are under way", || gate.in_flight() == 4).await;
+    // Four calls, and two tasks.
+    until("all are under way", || gate.in_flight() == 6).await;
     let mut idle = Client::connect(address).await;
     idle.send("GET /-/tasks/policy HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
@@ -74,8 +76,12 @@ async fn a_gate_that_drains_takes_no_tasks_and_ends_what_waits() {
     assert!(streamed.whole && streamed.status == 200, "{streamed:?}");
     assert_eq!(waits.answer().await.unwrap().status, 202);
     late.send(&whole[whole.len() - 1..]).await;
-    let refused = late.answer().await;
-    // Accepted before the gate was told, it is a task; else it is told to come back.
-    assert!(refused.is_some_and(|answer| matches!(answer.status, 202 | 503)));
+    let refused = late.answer().await.unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.header("connection"), Some("close"));
+    assert!(refused.header("retry-after").is_some());
+    assert!(late.closed().await);
+    until("its tasks are up", || origin.seen.running() >= 2).await;
+    origin.release();
     assert_eq!(drained.await.unwrap().cut, 0);
 }

@@ -117,6 +117,14 @@ async fn a_key_names_one_task_and_one_request(bench: Bench) {
         Submitted::Same(id(1))
     );
     assert_eq!(submit(keyed(3, "a", 2)).await.unwrap(), Submitted::Other);
+    for (new, said) in [
+        (keyed(4, "a", 1), Some(Submitted::Same(id(1)))),
+        (keyed(4, "a", 2), Some(Submitted::Other)),
+        (keyed(4, "b", 1), None),
+    ] {
+        let key = new.key.unwrap();
+        assert_eq!(bench.tasks.keyed(&key).await.unwrap(), said);
+    }
     assert_eq!(submit(keyed(4, "b", 1)).await.unwrap(), Submitted::New);
     let mut elsewhere = keyed(5, "a", 1);
     elsewhere.key.as_mut().unwrap().owner = owner("user:ben");

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use tidegate::session::StoreError;
 use tidegate::store::Memory;
 use tidegate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Millis, New, Purged, Record,
-    Step, Submitted, TaskId, TaskStore,
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Purged,
+    Record, Step, Submitted, TaskId, TaskStore,
 };
 
 #[derive(Debug, Default)]
@@ -44,6 +44,10 @@ impl Shaky {
 impl TaskStore for Shaky {
     async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
         self.here()?.submit(new).await
+    }
+
+    async fn keyed(&self, key: &Key) -> Result<Option<Submitted>, StoreError> {
+        self.here()?.keyed(key).await
     }
 
     async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {

@@ -50,10 +50,7 @@ pub(super) async fn consider(
     if plan.kind == Kind::Held {
         return hold_key(stage, &plan);
     }
-    if stage.shared.is_draining() {
-        session.set_keepalive(None);
-        return Err(refused::leaving(stage));
-    }
+    stays(session, stage)?;
     let shared = stage.shared.clone();
     plan.person = plan.person.verified(&shared, plan.question.take()).await;
     match plan.person.standing {
@@ -72,12 +69,20 @@ pub(super) async fn consider(
         return Err(refused::outstanding(stage));
     }
     let body = body(session, stage, &plan).await?;
-    let receipt = match submit(session, stage, upstream, &plan, body).await {
-        Ok(receipt) => receipt,
-        Err(error) => return Err(refused::not_taken(stage, &error)),
-    };
+    // A body takes its time.
+    stays(session, stage)?;
+    let receipt = submit(session, stage, upstream, &plan, body).await?;
     let answer = accepted::answer(session, stage, receipt, &plan).await?;
     Err(Stop::Answer(answer))
+}
+
+/// A gate that is about to stop takes no new tasks.
+fn stays(session: &mut Session, stage: &mut Stage) -> Result<(), Stop> {
+    if !stage.shared.is_draining() {
+        return Ok(());
+    }
+    session.set_keepalive(None);
+    Err(refused::leaving(stage))
 }
 
 /// A call that is held while others with its key are told to wait.
@@ -137,13 +142,26 @@ fn is_json(headers: &HeaderMap, body: &[u8]) -> bool {
 
 async fn submit(
     session: &mut Session,
-    stage: &Stage,
+    stage: &mut Stage,
     upstream: &Upstream,
     plan: &Plan,
     body: Bytes,
-) -> Result<Receipt, SubmitError> {
-    let desk = stage.shared.desk.clone();
+) -> Result<Receipt, Stop> {
+    let shared = stage.shared.clone();
+    let (desk, owners) = (&shared.desk, &plan.person.owners);
+    let key = plan.key.as_ref();
+    let first = key.and_then(|key| shared.tasks.arriving.hold(owners, &plan.scope, key));
     let id = desk.new_id();
     let submission = parcel::submission(session, stage, upstream, plan, (id, body));
-    desk.submit_as(id, submission).await
+    desk.submit_as(id, submission)
+        .await
+        .map_err(|error| match error {
+            // It is the first with its key that takes the room.
+            SubmitError::OwnerFull(_) | SubmitError::Full(_)
+                if key.is_some() && first.is_none() =>
+            {
+                refused::outstanding(stage)
+            }
+            error => refused::not_taken(stage, &error),
+        })
 }

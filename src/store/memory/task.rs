@@ -39,15 +39,18 @@ fn name(key: &Key) -> KeyName {
 }
 
 impl Tasks {
+    fn keyed(&self, key: &Key) -> Option<Submitted> {
+        let (id, fingerprint) = self.keys.get(&name(key))?;
+        Some(if *fingerprint == key.fingerprint {
+            Submitted::Same(*id)
+        } else {
+            Submitted::Other
+        })
+    }
+
     fn submit(&mut self, new: New) -> Submitted {
-        if let Some(key) = &new.key
-            && let Some((id, fingerprint)) = self.keys.get(&name(key))
-        {
-            return if *fingerprint == key.fingerprint {
-                Submitted::Same(*id)
-            } else {
-                Submitted::Other
-            };
+        if let Some(taken) = new.key.as_ref().and_then(|key| self.keyed(key)) {
+            return taken;
         }
         let id = new.record.id;
         if let Some(key) = &new.key {
@@ -176,6 +179,10 @@ fn fits(record: &Record, filter: &Filter) -> bool {
 impl TaskStore for Memory {
     async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
         Ok(self.tasks.lock().submit(new))
+    }
+
+    async fn keyed(&self, key: &Key) -> Result<Option<Submitted>, StoreError> {
+        Ok(self.tasks.lock().keyed(key))
     }
 
     async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {

@@ -19,8 +19,8 @@ use super::writer::Check;
 use super::{Sqlite, queue};
 use crate::session::StoreError;
 use crate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Millis, New, Purged, Record,
-    Step, Submitted, TaskId, TaskStore,
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Purged,
+    Record, Step, Submitted, TaskId, TaskStore,
 };
 
 impl Sqlite {
@@ -37,6 +37,10 @@ impl TaskStore for Sqlite {
 
     async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {
         self.write(step).await
+    }
+
+    async fn keyed(&self, key: &Key) -> Result<Option<Submitted>, StoreError> {
+        self.told(read::keyed(&self.readers, key).await)
     }
 
     async fn task(&self, id: TaskId) -> Result<Found, StoreError> {

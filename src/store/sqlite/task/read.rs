@@ -8,7 +8,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::super::Query;
 use super::{answer, limit, millis, row, time, write};
-use crate::task::{Answer, Filter, Found, Hook, Kept, Millis, Owner, Record, State, TaskId};
+use crate::task::{
+    Answer, Filter, Found, Hook, Kept, Key, Millis, Owner, Record, State, Submitted, TaskId,
+};
 
 const OWNER_OF_GONE: &str = "SELECT owner FROM tombstone WHERE task = ?";
 const REQUEST: &str = "SELECT sealed AS bytes, (SELECT bytes FROM body WHERE task = ?1 AND part = ?2) AS beside \
@@ -31,6 +33,14 @@ pub(super) async fn task(from: &SqlitePool, id: TaskId) -> Result<Found, sqlx::E
     let gone = sqlx::query_scalar(OWNER_OF_GONE).bind(bytes.as_slice());
     let owner: Option<String> = gone.fetch_optional(from).await?;
     Ok(owner.map_or(Found::Nothing, |owner| Found::Gone(Owner(Arc::from(owner)))))
+}
+
+pub(super) async fn keyed(from: &SqlitePool, key: &Key) -> Result<Option<Submitted>, sqlx::Error> {
+    let name = write::name(key);
+    let query = sqlx::query(write::WHOSE_KEY).bind(name.as_slice());
+    let taken = query.fetch_optional(from).await?;
+    let said = taken.map(|taken| write::same_or_other(&taken, &key.fingerprint));
+    said.transpose()
 }
 
 pub(super) async fn request(from: &SqlitePool, id: TaskId) -> Result<Option<Bytes>, sqlx::Error> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::super::Query;
 use super::super::queue::Work;
@@ -17,7 +17,7 @@ pub(super) const REQUEST: i64 = 0;
 /// The other.
 pub(super) const ANSWER: i64 = 1;
 
-const WHOSE_KEY: &str = "SELECT fingerprint, task FROM idem WHERE name = ?";
+pub(super) const WHOSE_KEY: &str = "SELECT fingerprint, task FROM idem WHERE name = ?";
 /// A task without a key.
 const NEW: &str = "INSERT INTO task (sealed, id, idem, owner, upstream, state, substate, version, fence, expires, form, requested, \
      progress, history) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -41,7 +41,7 @@ const TELL: &str = "INSERT OR REPLACE INTO outbox (id, task, url, body, next, tr
      WHERE NOT EXISTS (SELECT 1 FROM deaf WHERE url = ?)";
 
 /// What a key is called in the table: whoever reads it learns no key.
-fn name(key: &Key) -> [u8; 32] {
+pub(super) fn name(key: &Key) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [&key.owner.0, &key.scope, &key.key] {
         hash.update(u64::try_from(part.len()).unwrap_or(0).to_le_bytes());
@@ -130,6 +130,14 @@ async fn whose_key(
     fingerprint: &[u8],
 ) -> Result<Submitted, sqlx::Error> {
     let taken = sqlx::query(WHOSE_KEY).bind(name).fetch_one(on).await?;
+    same_or_other(&taken, fingerprint)
+}
+
+/// What is said to a key that is taken.
+pub(super) fn same_or_other(
+    taken: &SqliteRow,
+    fingerprint: &[u8],
+) -> Result<Submitted, sqlx::Error> {
     if taken.try_get::<&[u8], _>("fingerprint")? != fingerprint {
         return Ok(Submitted::Other);
     }
