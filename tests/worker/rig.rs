@@ -17,7 +17,7 @@ use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
     Bounds, Crew, Desk, Found, Means, Millis, Owner, Parcel, Record, Recovered, Replay, Requested,
-    Roster, State, Submission, TaskId, TaskStore,
+    Roster, Submission, TaskId, TaskStore,
 };
 use tokio::task::JoinHandle;
 
@@ -159,18 +159,6 @@ impl Rig {
                 return task;
             }
             assert!(Instant::now() < until, "not over: {task:?}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    pub async fn until_state(&self, id: TaskId, state: State) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let task = self.task(id).await;
-            if task.status.state() == state {
-                return;
-            }
-            assert!(Instant::now() < until, "not {state:?}: {task:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
