@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::rig::{ALICE, ASYNC, BOB, id, list, post, request, say, start, text};
+use crate::rig::{ALICE, ASYNC, BOB, get, id, list, post, request, say, start, text};
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::{gate, until};
@@ -167,4 +167,30 @@ async fn a_key_that_is_known_needs_no_room() {
     assert_eq!(other.status, 422);
     let new = say(&gate, keyed("/clone?hold", ALICE, "k2", "{}")).await;
     assert_eq!(new.status, 503);
+}
+
+#[tokio::test]
+async fn a_held_call_is_not_done_where_a_task_has_its_key() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "");
+    let held = |body: &str| keyed("/clone?hold", ALICE, "k", body).replace(ASYNC, "");
+    let task = id(&say(&gate, keyed("/clone?hold", ALICE, "k", "{}")).await);
+    until("it runs", || origin.seen.running() == 1).await;
+    let early = say(&gate, held("{}")).await;
+    assert_eq!(
+        (early.status, early.header("retry-after")),
+        (409, Some("1"))
+    );
+    assert_eq!(say(&gate, held("[]")).await.status, 422);
+    origin.release();
+    let fields = format!("{ALICE}Prefer: wait=50\r\n");
+    let done = get(&gate, &format!("/-/tasks/{task}"), &fields).await;
+    assert_eq!(done.json()["state"], "COMPLETED");
+    let again = say(&gate, held("{}")).await;
+    assert_eq!(
+        (again.status, again.header("task-id")),
+        (200, Some(task.as_str()))
+    );
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(origin.seen.requests(), 1);
 }

@@ -9,6 +9,7 @@ mod bodies;
 mod done;
 mod door;
 mod forms;
+mod http2;
 mod keys;
 mod owners;
 mod policy;

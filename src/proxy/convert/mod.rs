@@ -12,6 +12,7 @@
 mod accepted;
 mod callback;
 mod fingerprint;
+mod held;
 mod key;
 mod parcel;
 mod plan;
@@ -48,7 +49,7 @@ pub(super) async fn consider(
         return Ok(());
     };
     if plan.kind == Kind::Held {
-        return hold_key(stage, &plan);
+        return held::consider(session, stage, upstream, &plan).await;
     }
     stays(session, stage)?;
     let shared = stage.shared.clone();
@@ -83,21 +84,6 @@ fn stays(session: &mut Session, stage: &mut Stage) -> Result<(), Stop> {
     }
     session.set_keepalive(None);
     Err(refused::leaving(stage))
-}
-
-/// A call that is held while others with its key are told to wait.
-fn hold_key(stage: &mut Stage, plan: &Plan) -> Result<(), Stop> {
-    let Some(key) = &plan.key else {
-        return Ok(());
-    };
-    let running = &stage.shared.tasks.running;
-    match running.hold(&plan.person.owners, &plan.scope, key) {
-        Some(held) => {
-            stage.key = Some(Box::new(held));
-            Ok(())
-        }
-        None => Err(refused::outstanding(stage)),
-    }
 }
 
 /// The whole body: what was read of it already, and the rest, checked as on its way up.

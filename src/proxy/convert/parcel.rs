@@ -30,17 +30,7 @@ pub(super) fn submission(
     let route = upstream.config().routes.get(plan.route);
     let owner = plan.person.owners.first().cloned();
     let owner = owner.unwrap_or_else(|| Owner("".into()));
-    let key = plan.key.as_ref().map(|key| Key {
-        owner: owner.clone(),
-        scope: plan.scope.clone(),
-        key: key.as_str().into(),
-        fingerprint: fingerprint::of(
-            (&plan.method, &plan.scope),
-            &head.headers,
-            route.map_or(&[], |route| &route.work.fingerprint),
-            &body,
-        ),
-    });
+    let key = key(&head.headers, route, plan, &owner, &body);
     let requested = requested(stage, upstream, plan, (route, owner), &body);
     let headers = fields(session, stage, upstream, plan, (route, id));
     let parcel = Parcel { headers, body };
@@ -49,6 +39,24 @@ pub(super) fn submission(
         request: parcel.encode(),
         key,
     }
+}
+
+/// The key of a request, where it has one, as `owner`'s.
+pub(super) fn key(
+    headers: &HeaderMap,
+    route: Option<&Route>,
+    plan: &Plan,
+    owner: &Owner,
+    body: &[u8],
+) -> Option<Key> {
+    let named = route.map_or(&[][..], |route| &route.work.fingerprint);
+    let key = plan.key.as_ref()?;
+    Some(Key {
+        owner: owner.clone(),
+        scope: plan.scope.clone(),
+        key: key.as_str().into(),
+        fingerprint: fingerprint::of((&plan.method, &plan.scope), headers, named, body),
+    })
 }
 
 fn requested(
