@@ -3,6 +3,7 @@
 mod alive;
 mod carrier;
 mod chores;
+mod overseer;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 
 pub use self::carrier::Post;
 pub(super) use self::chores::start as start_chores;
+pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
 use crate::config::Config;
 use crate::task::{Bounds, Desk, TaskId};

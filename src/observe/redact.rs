@@ -38,7 +38,8 @@ const SECRET_NAMES: [&str; 7] = ["auth", "key", "sig", "code", "pass", "pw", "si
 ///
 /// Values of parameters that look like credentials, console tickets in the path (`/ticket/…`) and
 /// the user information of an absolute target become `***`.
-pub(super) fn target(received: &[u8]) -> String {
+#[must_use]
+pub fn target(received: &[u8]) -> String {
     let kept = received.get(..LONGEST_TARGET).unwrap_or(received);
     let mut out = String::with_capacity(kept.len() + 8);
     let rest = authority(kept, &mut out);

@@ -2,18 +2,20 @@
 //! forbids.
 
 mod books;
+mod pace;
 mod standing;
 mod step;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::books::{Books, Room};
+use self::pace::Pace;
 use self::standing::Standing;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
@@ -35,6 +37,7 @@ pub struct Desk {
     clock: Clock,
     bounds: Bounds,
     books: Arc<Books>,
+    pace: Pace,
     arrivals: mpsc::UnboundedSender<TaskId>,
     tally: Tally,
     standing: Standing,
@@ -66,6 +69,7 @@ impl Desk {
             clock,
             bounds,
             books: Arc::default(),
+            pace: Pace::default(),
             arrivals,
             tally: Tally::default(),
             standing: Standing::default(),
@@ -287,6 +291,12 @@ impl Desk {
     #[must_use]
     pub fn position(&self, task: &Record) -> Option<usize> {
         self.books.position(task)
+    }
+
+    /// How long runs on this route take; none where none ended yet.
+    #[must_use]
+    pub fn expected_run(&self, upstream: &str, route: &str) -> Option<Duration> {
+        self.pace.mean(upstream, route)
     }
 
     /// Tasks that are not over, by state.

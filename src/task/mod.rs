@@ -10,6 +10,7 @@
 //!
 //! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
 
+pub mod api;
 mod desk;
 mod hook;
 mod id;
@@ -18,6 +19,8 @@ mod parcel;
 mod port;
 mod reaper;
 mod record;
+#[cfg(test)]
+mod sample;
 mod state;
 mod tally;
 

@@ -6,7 +6,7 @@ use super::words::{AdvanceError, CancelError, Change};
 use super::{Desk, to_its_end};
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Hook, Step};
-use crate::task::record::Record;
+use crate::task::record::{Fault, Record};
 use crate::task::state::{Event, State};
 
 impl Desk {
@@ -61,6 +61,9 @@ impl Desk {
             Advanced::Done => {
                 self.books.changed(&next);
                 self.tally.step(&before, event, &next);
+                if is_done {
+                    self.pace.note(&next);
+                }
                 if told {
                     self.put_out.notify_one();
                 }
@@ -87,6 +90,18 @@ impl Desk {
     /// # Errors
     /// [`CancelError`]. Once taken back, again is none.
     pub async fn cancel(self: &Arc<Self>, id: TaskId) -> Result<Arc<Record>, CancelError> {
+        self.cancel_because(id, None).await
+    }
+
+    /// Takes a task back, as far as that can be, and keeps who said why.
+    ///
+    /// # Errors
+    /// As [`Desk::cancel`].
+    pub async fn cancel_because(
+        self: &Arc<Self>,
+        id: TaskId,
+        reason: Option<&str>,
+    ) -> Result<Arc<Record>, CancelError> {
         loop {
             let Found::Task(task) = self.find(id).await.map_err(AdvanceError::Store)? else {
                 return Err(AdvanceError::Unknown.into());
@@ -97,7 +112,7 @@ impl Desk {
                 State::Aborted => return Ok(task),
                 _ => return Err(CancelError::Over),
             }
-            match self.advance(id, Event::Abort, Change::default()).await {
+            match self.advance(id, Event::Abort, taken_back(reason)).await {
                 // It went up meanwhile, or ended: its state says what is to be said.
                 Err(AdvanceError::Stale | AdvanceError::Illegal(_)) => {
                     tokio::task::yield_now().await;
@@ -105,5 +120,17 @@ impl Desk {
                 other => return Ok(other?),
             }
         }
+    }
+}
+
+fn taken_back(reason: Option<&str>) -> Change {
+    let detail = reason.unwrap_or("It was taken back before it was sent to the upstream.");
+    Change {
+        error: Some(Fault {
+            kind: "aborted",
+            status: 409,
+            detail: detail.to_owned(),
+        }),
+        ..Change::default()
     }
 }

@@ -1,0 +1,308 @@
+//! A task as JSON: what its client may know. Nothing of the header or the body of its request.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
+
+use super::problems;
+use crate::observe::redacted;
+use crate::task::id::TaskId;
+use crate::task::record::{Millis, Mode, Outcome, Record, Source};
+use crate::task::state::State;
+
+/// Where a task stands in line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queue {
+    pub(super) position: usize,
+    pub(super) seats: Option<u64>,
+}
+
+/// Where its URLs begin: scheme and host, where they are written, and the prefix.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::task) struct Root<'a> {
+    pub(in crate::task) base: &'a str,
+    pub(in crate::task) prefix: &'a str,
+}
+
+/// The URL of a task, or of a part of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link<'a> {
+    pub(super) root: Root<'a>,
+    pub(super) id: TaskId,
+    pub(super) tail: &'static str,
+}
+
+impl fmt::Display for Link<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { root, id, tail } = self;
+        write!(f, "{}{}/{id}{tail}", root.base, root.prefix)
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(serialize_with = "as_text")]
+    id: TaskId,
+    state: &'static str,
+    done: bool,
+    cancelable: bool,
+    version: u64,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    substate: Option<&'static str>,
+    attempts: u32,
+    dispatched: bool,
+    upstream: &'a str,
+    route: &'a str,
+    request: Request<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Line<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_task: Option<&'a str>,
+    created_at: Stamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<Stamp>,
+    updated_at: Stamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_deadline: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_applied: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_source: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<problems::Problem<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Answered<'a>>,
+    links: Links<'a>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    method: &'a str,
+    target: String,
+    #[serde(serialize_with = "as_text")]
+    body_sha256: Hex<'a>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    pool: &'a str,
+    position: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Answered<'a> {
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available_until: Option<Stamp>,
+}
+
+/// Where a task, and what belongs to it, is asked for.
+#[derive(Serialize)]
+pub(in crate::task) struct Links<'a> {
+    #[serde(rename = "self", serialize_with = "as_text")]
+    own: Link<'a>,
+    #[serde(serialize_with = "as_text")]
+    result: Link<'a>,
+    #[serde(serialize_with = "as_text")]
+    cancel: Link<'a>,
+    #[serde(serialize_with = "as_text")]
+    events: Link<'a>,
+}
+
+/// The task, and what its operator may know beyond that.
+#[derive(Serialize)]
+struct Overseen<'a> {
+    #[serde(flatten)]
+    shown: Shown<'a>,
+    owner: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    client: IpAddr,
+}
+
+/// Appends the task as JSON, on one line, and whose it is.
+pub(super) fn write_overseen(
+    task: &Record,
+    queue: Option<Queue>,
+    root: Root<'_>,
+    out: &mut Vec<u8>,
+) {
+    let overseen = Overseen {
+        shown: shown(task, queue, root),
+        owner: &task.requested.owner.0,
+        user: task.requested.user.as_deref(),
+        client: task.requested.address,
+    };
+    serde_json::to_writer(out, &overseen).unwrap_or_default();
+}
+
+/// Appends the task as JSON, on one line.
+pub(super) fn write(task: &Record, queue: Option<Queue>, root: Root<'_>, out: &mut Vec<u8>) {
+    // Strings, numbers and maps of these: nothing in it could fail to serialize.
+    serde_json::to_writer(out, &shown(task, queue, root)).unwrap_or_default();
+}
+
+fn shown<'a>(task: &'a Record, queue: Option<Queue>, root: Root<'a>) -> Shown<'a> {
+    let requested = &task.requested;
+    let state = task.status.state();
+    let is_open = !state.is_done();
+    Shown {
+        id: task.id,
+        state: state.as_str(),
+        done: !is_open,
+        cancelable: state == State::Scheduled,
+        version: task.version,
+        mode: mode(task.mode),
+        substate: task.status.substate().map(|substate| substate.as_str()),
+        attempts: task.attempts,
+        dispatched: task.dispatched,
+        upstream: &requested.upstream,
+        route: &requested.route,
+        request: Request {
+            method: &requested.method,
+            target: redacted(requested.target.as_bytes()),
+            body_sha256: Hex(&requested.body_sha256),
+        },
+        queue: queue.map(|queue| Line {
+            pool: &requested.pool,
+            position: queue.position,
+            limit: queue.seats,
+        }),
+        upstream_task: task.upstream_task.as_deref(),
+        created_at: Stamp(task.created),
+        started_at: task.started.map(Stamp),
+        updated_at: Stamp(task.updated),
+        ended_at: task.ended.map(Stamp),
+        expires_at: task.expires.map(Stamp),
+        not_before: task.not_before.filter(|_| is_open).map(Stamp),
+        start_deadline: requested.start_deadline.map(Stamp),
+        deadline: task.deadline.filter(|_| is_open).map(Stamp),
+        outcome: task.outcome.map(outcome),
+        not_applied: (task.outcome == Some(Outcome::NotApplied)).then_some(true),
+        result_source: task.result.as_ref().map(|result| source(result.source)),
+        error: problems::of_task(task, root),
+        result: task.result.as_ref().map(|result| Answered {
+            status: result.status,
+            content_type: result.content_type.as_deref(),
+            bytes: result.bytes,
+            available_until: task.expires.map(Stamp),
+        }),
+        links: links(root, task.id),
+    }
+}
+
+/// The URLs of a task.
+pub(in crate::task) const fn links(root: Root<'_>, id: TaskId) -> Links<'_> {
+    Links {
+        own: Link { root, id, tail: "" },
+        result: Link {
+            root,
+            id,
+            tail: "/result",
+        },
+        cancel: Link {
+            root,
+            id,
+            tail: "/cancel",
+        },
+        events: Link {
+            root,
+            id,
+            tail: "/events",
+        },
+    }
+}
+
+const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Queued => "queued",
+        Mode::Native => "native",
+    }
+}
+
+const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        // That it was not applied is known, too; a member of its own says it.
+        Outcome::Known | Outcome::NotApplied => "known",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+const fn source(source: Source) -> &'static str {
+    match source {
+        Source::Answer => "answer",
+        Source::Probe => "probe",
+    }
+}
+
+fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+struct Hex<'a>(&'a [u8; 32]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A time of day by RFC 3339, to the millisecond.
+struct Stamp(Millis);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What lies behind the year 9999 has no form there.
+        const LAST: u64 = 253_402_300_799_999;
+        let at = Millis(self.0.0.min(LAST));
+        let at = time::OffsetDateTime::from(std::time::SystemTime::from(at));
+        let (date, clock) = (at.date(), at.time());
+        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+        let (hour, minute, second, milli) = clock.as_hms_milli();
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_has_milliseconds_and_four_digits_of_a_year() {
+        assert_eq!(Stamp(Millis(0)).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            Stamp(Millis(1_772_360_100_120)).to_string(),
+            "2026-03-01T10:15:00.120Z"
+        );
+        assert_eq!(
+            Stamp(Millis(u64::MAX)).to_string(),
+            "9999-12-31T23:59:59.999Z"
+        );
+    }
+}

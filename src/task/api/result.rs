@@ -1,0 +1,149 @@
+//! The result of a task: the upstream's answer as it was, or why there is none (tasks.md section 6.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION};
+
+use super::headers::{
+    ASYNC_RESULT, JSON, TASK_STATE, bare, of, put, put_retry_after, put_static, takes_messages,
+};
+use super::json::Link;
+use super::status::put_applied;
+use super::teller::Teller;
+use super::words::Asked;
+use super::{message, problems};
+use crate::answer::Answer;
+use crate::task::port;
+use crate::task::record::Record;
+use crate::task::state::State;
+
+/// Fields of a kept answer that are not said again: those of one connection, and those that the gate itself says.
+const NOT_REPLAYED: [&str; 14] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "asyncresult",
+    "task-state",
+    "task-id",
+    "preference-applied",
+    "idempotent-replayed",
+    "proxy-authenticate",
+];
+
+impl Teller {
+    /// The result of a task, with `Prefer: wait` once it is over.
+    pub(super) async fn result(&self, task: Arc<Record>, asked: &Asked<'_>) -> Answer {
+        let wait = self.wait(asked);
+        let task = match wait {
+            Some(seconds) => self.until_done(task, Duration::from_secs(seconds)).await,
+            None => task,
+        };
+        let enclosed = takes_messages(asked.headers);
+        let mut answer = self.outcome(&task, asked.base, enclosed).await;
+        put_applied(&mut answer, wait);
+        answer
+    }
+
+    /// What came of a task.
+    pub(super) async fn outcome(
+        &self,
+        task: &Record,
+        base: Option<&str>,
+        enclosed: bool,
+    ) -> Answer {
+        if !task.status.state().is_done() {
+            return self.not_yet(task, base);
+        }
+        if task.result.is_none() {
+            return self.unanswered(task, base);
+        }
+        match self.desk.answer(task.id).await {
+            Ok(Some(kept)) if enclosed => with_state(message::enclosed(&kept, fields(&kept)), task),
+            Ok(Some(kept)) => with_state(replayed(kept), task),
+            // Its time was up a moment ago.
+            Ok(None) => self.gone(),
+            Err(error) => with_state(self.store_away(&error), task),
+        }
+    }
+
+    /// 202: it is not over.
+    pub(super) fn not_yet(&self, task: &Record, base: Option<&str>) -> Answer {
+        let mut answer = of(202, JSON, self.json(task, base));
+        let own = Link {
+            root: self.root(base),
+            id: task.id,
+            tail: "",
+        };
+        put(&mut answer, LOCATION, &own.to_string());
+        put_retry_after(&mut answer, self.retry_after(task));
+        with_state(answer, task)
+    }
+
+    /// It is over, and the upstream answered nothing.
+    fn unanswered(&self, task: &Record, base: Option<&str>) -> Answer {
+        let fault = task.error.as_ref();
+        let (detail, status) =
+            fault.map_or(("", 502), |fault| (fault.detail.as_str(), fault.status));
+        let name = fault.map_or(problems::fallback(task), |fault| fault.kind);
+        let answer = match task.status.state() {
+            State::Aborted => self.problem("aborted", 409, or(detail, "The task was taken back.")),
+            State::Expired => self.problem("expired", 504, or(detail, late(task))),
+            State::Failed => {
+                let advice = problems::kind(name).map_or("", |kind| kind.advice);
+                self.problem(name, status, or(detail, advice))
+            }
+            // A probe found it done: there is nothing to repeat, and the record says all.
+            _ => of(200, JSON, self.json(task, base)),
+        };
+        with_state(answer, task)
+    }
+}
+
+fn or<'a>(text: &'a str, instead: &'a str) -> &'a str {
+    if text.is_empty() { instead } else { text }
+}
+
+const fn late(task: &Record) -> &'static str {
+    if task.dispatched {
+        "It did not end in time; it may still be going on at the upstream."
+    } else {
+        "It did not begin in time; nothing of it went to the upstream."
+    }
+}
+
+fn with_state(mut answer: Answer, task: &Record) -> Answer {
+    put_static(&mut answer, TASK_STATE, task.status.state().as_str());
+    answer
+}
+
+/// The answer as the upstream gave it.
+fn replayed(kept: port::Answer) -> Answer {
+    let fields = fields(&kept);
+    let says_caching = fields.iter().any(|(name, _)| name == CACHE_CONTROL);
+    let mut answer = bare(kept.status);
+    if says_caching {
+        answer.headers.clear();
+    }
+    answer.headers.extend(fields);
+    put(&mut answer, ASYNC_RESULT, &kept.status.to_string());
+    answer.body = kept.body;
+    answer
+}
+
+/// Its end-to-end fields, in their order.
+fn fields(kept: &port::Answer) -> Vec<(HeaderName, HeaderValue)> {
+    let kept = kept.headers.iter();
+    let fields = kept.filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        let value = HeaderValue::from_maybe_shared(value.clone()).ok()?;
+        Some((name, value))
+    });
+    let fields = fields.filter(|(name, _)| !NOT_REPLAYED.contains(&name.as_str()));
+    fields.collect()
+}
