@@ -13,6 +13,7 @@ mod operator;
 mod own;
 mod people;
 mod serve;
+mod task_rows;
 mod tasks;
 mod view;
 mod whose;

@@ -5,6 +5,7 @@ mod api;
 mod carrier;
 mod chores;
 mod hands;
+mod overseer;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ pub(super) use self::api::at_the_door;
 pub use self::carrier::Post;
 pub(super) use self::chores::start as start_chores;
 pub(super) use self::hands::Hands;
+pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
 use crate::config::Config;
 use crate::task::{Bounds, Desk, TaskId};

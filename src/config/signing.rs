@@ -72,9 +72,7 @@ mod tests {
             format!("whsec_{short}"),
             "whsec_hunter2!".to_owned(),
             format!("whsec_{},hunter2", STANDARD.encode([7; 24])),
-            [format!("whsec_{}", STANDARD.encode([7; 24])); 5]
-                .map(|key| key)
-                .join(","),
+            vec![format!("whsec_{}", STANDARD.encode([7; 24])); 5].join(","),
         ] {
             let why = keys(&bad).unwrap_err();
             assert!(!why.contains("hunter2") && !why.contains(&short), "{why}");

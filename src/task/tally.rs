@@ -245,39 +245,15 @@ fn reconciled(from: Status, event: Event, after: &Record) -> Option<Reconciled> 
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::task::{Millis, Owner, Replay, Requested, TaskId};
-
-    fn task() -> Record {
-        let requested = Requested {
-            upstream: "vc1".into(),
-            route: "clone".into(),
-            pool: "blocking_tasks".into(),
-            method: "POST".to_owned(),
-            target: "/x".to_owned(),
-            operation: None,
-            body_sha256: [0; 32],
-            owner: Owner("user:a".into()),
-            user: None,
-            session: None,
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            replay: Replay::AtMostOnce,
-            start_deadline: None,
-            run_for: Duration::from_secs(60),
-            callback: None,
-        };
-        let id = TaskId::new(SystemTime::UNIX_EPOCH);
-        Record::new(id, requested, false, Millis(1000))
-    }
+    use crate::task::Millis;
+    use crate::task::sample::sample;
 
     /// Goes through `steps`, a second apart, and ends with `outcome`.
     fn gone_through(steps: &[Event], outcome: Option<Outcome>) -> Work {
         let tally = Tally::default();
         let mut now = Millis(1000);
-        let mut task = task();
+        let mut task = sample(now);
         for event in steps {
             now = now.after(Duration::from_secs(1));
             let mut next = task.after(*event, now).unwrap();

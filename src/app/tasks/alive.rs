@@ -161,6 +161,6 @@ mod tests {
 
     #[test]
     fn it_is_looked_often_enough() {
-        assert_eq!(pause(&[]), Duration::from_millis(5000 / 12));
+        assert_eq!(pause(&[]), LOOK.1 / 12);
     }
 }

@@ -90,12 +90,16 @@ impl Teller {
     }
 
     pub(super) fn write(&self, task: &Record, base: Option<&str>, out: &mut Vec<u8>) {
+        json::write(task, self.queue(task), self.root(base), out);
+    }
+
+    /// Where it stands in line.
+    pub(super) fn queue(&self, task: &Record) -> Option<Queue> {
         let position = self.position(task);
-        let queue = position.map(|position| Queue {
+        position.map(|position| Queue {
             position,
             seats: self.seats(task),
-        });
-        json::write(task, queue, self.root(base), out);
+        })
     }
 
     fn position(&self, task: &Record) -> Option<usize> {

@@ -66,10 +66,10 @@ impl Desk {
         match advanced? {
             Advanced::Done => {
                 self.books.changed(&next);
+                self.tally.step(&before, event, &next);
                 if is_done {
                     self.pace.note(&next);
                 }
-                self.tally.step(&before, event, &next);
                 if told {
                     self.put_out.notify_one();
                 }
