@@ -10,7 +10,7 @@ use super::works::Works;
 use crate::session::StoreError;
 use crate::task::parcel::Parcel;
 use crate::task::port::Kept;
-use crate::task::record::{Millis, Record, Replay};
+use crate::task::record::{Millis, Outcome, Record, Replay};
 use crate::task::state::{Event, State};
 
 /// Tasks that are read in one go.
@@ -68,7 +68,9 @@ impl Works {
     fn left_before(&self, record: &Record, is_seated: bool) -> Vec<(u64, Millis)> {
         let longest = self.longest(&record.requested);
         let mut lost = lost_calls(record);
-        if is_seated && record.status.state() == State::Scheduled {
+        let is_last_up =
+            record.status.state() == State::Running || record.outcome == Some(Outcome::Unknown);
+        if is_seated && !is_last_up {
             // The seat that is kept is that of the last of them.
             lost.pop();
         }
