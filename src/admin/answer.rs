@@ -3,7 +3,7 @@
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Ending, Reloaded};
@@ -74,6 +74,19 @@ pub(super) fn explained(said: Result<Value, String>) -> Response<Vec<u8>> {
     }
 }
 
+/// What is known of tasks.
+pub(super) fn told(said: Result<Vec<u8>, (StatusCode, String)>) -> Response<Vec<u8>> {
+    match said {
+        Ok(body) => of(StatusCode::OK, JSON, body),
+        Err((status, why)) => problem(status, &why, &[]),
+    }
+}
+
+/// Whether a method only reads.
+pub(super) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// What became of a session that was to end.
 pub(super) fn ended(ending: Ending) -> Response<Vec<u8>> {
     let (status, detail) = match ending {
@@ -110,13 +123,6 @@ pub(super) fn problem(
         );
     }
     of(status, PROBLEM, body.to_string().into_bytes())
-}
-
-/// A path of the contract that this version does not answer yet.
-pub(super) fn later(path: &str) -> Response<Vec<u8>> {
-    let word = path.split('/').nth(1).unwrap_or_default();
-    let detail = format!("/{word} is not in this version: it comes with the feature it shows.");
-    problem(StatusCode::NOT_FOUND, &detail, &[])
 }
 
 /// 405 with what would be right.

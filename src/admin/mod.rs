@@ -41,9 +41,26 @@ pub struct Sources {
     pub end_session: Arc<dyn Fn(String) -> EndSession + Send + Sync>,
     /// Explains what would become of the call that a query describes; or says what is wrong with it.
     pub explain: Arc<Explain>,
+    /// Every principal's tasks, and one by its name.
+    pub tasks: Arc<AskTasks>,
     /// The metrics of the process.
     pub meters: Arc<Meters>,
 }
+
+/// What is asked of tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AboutTasks {
+    /// Those that a query describes.
+    Listed(String),
+    /// The one of this name.
+    One(String),
+}
+
+/// Answers what is asked of tasks with JSON, or else with a status and what is wrong.
+pub type AskTasks = dyn Fn(AboutTasks) -> Told + Send + Sync;
+
+/// An answer about tasks on its way.
+pub type Told = Pin<Box<dyn Future<Output = Result<Vec<u8>, (StatusCode, String)>> + Send>>;
 
 /// What would become of the call that a query describes, or what is wrong with it.
 pub type Explain = dyn Fn(&str) -> Result<serde_json::Value, String> + Send + Sync;
@@ -121,11 +138,8 @@ impl Door {
         credentials: Option<&[u8]>,
     ) -> Response<Vec<u8>> {
         match self.locks.entry(method, path, credentials) {
-            Entry::Free => match path.strip_prefix("/sessions/") {
-                Some(id) if *method == Method::DELETE => {
-                    answer::ended((self.sources.end_session)(id.to_owned()).await)
-                }
-                Some(_) => answer::wrong_method(answer::DELETE),
+            Entry::Free => match Aside::of(path, query) {
+                Some(aside) => self.aside(method, aside).await,
                 None => self.route(method, path, query),
             },
             Entry::NoToken => answer::no_token(),
@@ -135,6 +149,19 @@ impl Door {
                 }
                 answer::denied()
             }
+        }
+    }
+
+    async fn aside(&self, method: &Method, aside: Aside<'_>) -> Response<Vec<u8>> {
+        match aside {
+            Aside::Session(id) if *method == Method::DELETE => {
+                answer::ended((self.sources.end_session)(id.to_owned()).await)
+            }
+            Aside::Session(_) => answer::wrong_method(answer::DELETE),
+            Aside::Tasks(about) if answer::is_read(method) => {
+                answer::told((self.sources.tasks)(about).await)
+            }
+            Aside::Tasks(_) => answer::wrong_method(answer::READ),
         }
     }
 
@@ -166,7 +193,6 @@ impl Door {
             "/reload" => (answer::POST, |sources, _| {
                 answer::reloaded(&(sources.reload)())
             }),
-            _ if is_later(path) => return answer::later(path),
             _ => {
                 return answer::problem(
                     StatusCode::NOT_FOUND,
@@ -189,9 +215,22 @@ struct Listed {
     sessions: Vec<SessionRow>,
 }
 
-/// Paths of the contract that a later version answers.
-fn is_later(path: &str) -> bool {
-    path.split('/').nth(1) == Some("tasks")
+/// Paths whose answer takes a while.
+enum Aside<'a> {
+    Session(&'a str),
+    Tasks(AboutTasks),
+}
+
+impl<'a> Aside<'a> {
+    fn of(path: &'a str, query: &str) -> Option<Self> {
+        if path == "/tasks" {
+            return Some(Self::Tasks(AboutTasks::Listed(query.to_owned())));
+        }
+        if let Some(id) = path.strip_prefix("/tasks/") {
+            return Some(Self::Tasks(AboutTasks::One(id.to_owned())));
+        }
+        path.strip_prefix("/sessions/").map(Self::Session)
+    }
 }
 
 fn readyz(readiness: &Readiness) -> Response<Vec<u8>> {

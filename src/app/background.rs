@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::utilization;
+use super::{tasks, utilization};
 use crate::admit::Stack;
+use crate::config::Config;
 use crate::listen::Identities;
 use crate::proxy::Shared;
 
@@ -20,7 +21,13 @@ const TIDY: Duration = Duration::from_secs(1);
 const CERTIFICATES: Duration = Duration::from_secs(1);
 
 /// Starts it all on `helm`; it ends with that runtime.
-pub(super) fn start(helm: &Runtime, shared: &Arc<Shared>, identities: &Identities) {
+pub(super) fn start(
+    helm: &Runtime,
+    config: &Config,
+    shared: &Arc<Shared>,
+    identities: &Identities,
+) {
+    tasks::start_chores(helm, config, shared);
     for upstream in shared.hosts.all() {
         let upstream = upstream.clone();
         helm.spawn(async move {

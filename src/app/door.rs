@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::operator;
 use super::view::View;
+use super::{operator, tasks};
 use crate::admin::{Door, Locks, Readiness, Reloaded, Sources};
 use crate::config::{self, Config};
 use crate::proxy::Shared;
@@ -36,6 +36,7 @@ pub(super) fn door(config: &Config, shared: &Arc<Shared>, view: &Arc<View>) -> D
                 let shared = shared.clone();
                 move |query| operator::explain(&shared, query)
             }),
+            tasks: tasks::overseer(config, shared),
             config: Arc::new(move || effective.clone()),
             reload: Arc::new(Reloaded::unsupported),
         },

@@ -211,7 +211,7 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
     )));
     let door = Workers::start("door", 1, |_| operator.clone(), &door_closing)?;
     let helm = parts.helm;
-    background::start(&helm, &parts.shared, &parts.identities);
+    background::start(&helm, config, &parts.shared, &parts.identities);
     let clients = accept(parts.entrances.clients, workers.dispatch(), clients_closing);
     // The door is closed by being dropped, last of all: nothing waits for it.
     let admin = accept(parts.entrances.admin, door.dispatch(), door_closing);

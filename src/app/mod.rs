@@ -13,6 +13,7 @@ mod operator;
 mod own;
 mod people;
 mod serve;
+mod task_rows;
 mod tasks;
 mod utilization;
 mod view;
@@ -20,3 +21,4 @@ mod whose;
 
 pub use gate::{Drained, Options, Running, StartError, start};
 pub use serve::main;
+pub use tasks::Post;

@@ -69,8 +69,8 @@ fn logout_request<'p>(
     Some((home, request))
 }
 
-/// The form in which the gate itself ends a session of this kind.
-const fn form(kind: SessionKind) -> Spoken {
+/// The form in which the gate itself speaks of a session of this kind.
+pub(super) const fn form(kind: SessionKind) -> Spoken {
     match kind {
         SessionKind::Rest => Spoken::Api,
         SessionKind::Soap => Spoken::Soap,

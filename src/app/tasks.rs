@@ -1,7 +1,11 @@
 //! Tasks while the gate runs: the desk, who works on them, who tells of them.
 
+mod alive;
 mod api;
+mod carrier;
+mod chores;
 mod hands;
+mod overseer;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,7 +13,10 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 pub(super) use self::api::at_the_door;
+pub use self::carrier::Post;
+pub(super) use self::chores::start as start_chores;
 pub(super) use self::hands::Hands;
+pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
 use crate::config::Config;
 use crate::task::{Bounds, Desk, TaskId};
@@ -27,5 +34,5 @@ pub(super) fn desk(
     let clock = Arc::new(SystemTime::now);
     let (store, keys) = (taken_up.tasks.clone(), taken_up.keys.clone());
     let (desk, arriving) = Desk::new(store, keys, clock, bounds);
-    (Arc::new(desk), arriving)
+    (Arc::new(desk.under(&config.tasks.prefix)), arriving)
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Instant, SystemTime};
 
 use super::operator::Names;
+use super::task_rows;
 use crate::call::SessionKind;
 use crate::forward::Upstream;
 use crate::listen::{Entrance, Entrances, Listener, RefusedBecause, Role};
@@ -62,7 +63,8 @@ impl View {
     fn store_lost(&self) -> Option<String> {
         let ledger = self.shared.people.ledger();
         let standing = self.health.standing(ledger, self.shared.now());
-        standing.lost.map(|why| format!("the store is lost: {why}"))
+        let lost = standing.lost.or_else(|| self.shared.desk.store_lost());
+        lost.map(|why| format!("the store is lost: {why}"))
     }
 
     /// Every live session, never a token.
@@ -94,6 +96,9 @@ impl View {
                 .map(|upstream| upstream_row(upstream))
                 .collect(),
             sessions: self.session_counts(),
+            tasks: task_rows::counts(&self.shared),
+            webhooks: task_rows::webhooks(&self.shared),
+            store_lost: self.store_lost().is_some(),
             certificates: self.certificates(),
             access_lines_dropped: self.shared.access.dropped(),
             reloaded: Some(self.loaded),

@@ -9,8 +9,9 @@ use super::nearest::nearest;
 use super::net::webhook;
 use super::node::Node;
 use super::reader::Reader;
+use super::signing::signing_keys;
 use super::types::{
-    AccessLog, Admin, Headers, Log, LogFormat, LogLevel, Runtime, State, Store, Tasks,
+    AccessLog, Admin, Headers, Log, LogFormat, LogLevel, Runtime, Secret, State, Store, Tasks,
 };
 use super::user::user;
 use super::value::{duration, flag, share, size, text, whole, word};
@@ -83,10 +84,20 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         reconcile: time("reconcile", 300, DAY),
         poll_min: time("poll_min", 1, HOUR),
         webhooks: r.list("webhooks", webhook).unwrap_or_default(),
-        webhook_secret: r.get_hidden("webhook_secret", secret(r.base())),
+        webhook_secret: r.get_hidden("webhook_secret", signing_secret(r.base())),
     };
+    if !tasks.webhooks.is_empty() && !r.has("webhook_secret") && r.sound(&["webhooks"]) {
+        r.fault("webhook_secret", "is missing: receivers tell webhooks of the gate by their signature alone; write \"file:/etc/tidegate/webhook.key\", or leave tasks.webhooks empty");
+    }
     r.finish();
     tasks
+}
+
+fn signing_secret(base: &Path) -> impl Fn(&Node) -> Result<Secret, String> {
+    move |node| {
+        let secret = secret(base)(node)?;
+        signing_keys(&secret).map(|_| secret)
+    }
 }
 
 /// Reads `[headers]`.

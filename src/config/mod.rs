@@ -62,6 +62,8 @@ mod route;
 mod say_limit;
 /// What waits, in plain words.
 mod say_waiting;
+/// Keys that sign messages about tasks.
+mod signing;
 /// How an upstream speaks.
 mod speech;
 /// The configuration once checked.
@@ -79,6 +81,7 @@ mod work;
 pub use describe::describe;
 pub use effective::effective;
 pub use fault::{Fault, Faults, Place};
+pub use signing::signing_keys;
 pub use types::*;
 
 use std::collections::BTreeSet;

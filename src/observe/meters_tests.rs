@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 22] = [
+const CONTRACT: [(&str, &str, &[&str]); 32] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
@@ -61,6 +61,17 @@ const CONTRACT: [(&str, &str, &[&str]); 22] = [
     ),
     // Beside the contract: the access log must not lose lines in silence.
     ("access_lines_dropped_total", "counter", &[]),
+    ("tasks_in_state", "gauge", &["upstream", "state"]),
+    ("tasks_finished_total", "counter", &["upstream", "state"]),
+    ("task_queue_seconds", "histogram", &["upstream"]),
+    ("task_run_seconds", "histogram", &["upstream"]),
+    // Beside the contract: what became of tasks, of webhooks, of the store.
+    ("tasks_in_doubt_total", "counter", &["upstream"]),
+    ("task_dispatches_total", "counter", &["upstream", "outcome"]),
+    ("task_reconciled_total", "counter", &["upstream", "outcome"]),
+    ("webhook_deliveries_total", "counter", &["outcome"]),
+    ("webhook_lag_seconds", "histogram", &[]),
+    ("store_up", "gauge", &[]),
 ];
 
 fn page(meters: &Meters, snapshot: &Snapshot) -> String {
@@ -170,9 +181,36 @@ tidegate_requests_total{class="task",method="GET",status="200",upstream="vc1"} 0
 tidegate_requests_total{class="transfer",method="GET",status="200",upstream="vc1"} 0
 tidegate_sessions{kind="rest",upstream="vc1"} 3
 tidegate_sessions_reaped_total{kind="rest",upstream="vc1"} 2
+tidegate_store_up 1
+tidegate_task_dispatches_total{outcome="known",upstream="vc1"} 9
+tidegate_task_dispatches_total{outcome="unknown",upstream="vc1"} 1
+tidegate_task_queue_seconds_bucket{upstream="vc1",le="0.1"} 1
+tidegate_task_queue_seconds_bucket{upstream="vc1",le="3600"} 3
+tidegate_task_queue_seconds_bucket{upstream="vc1",le="+Inf"} 4
+tidegate_task_queue_seconds_sum{upstream="vc1"} 7300.5
+tidegate_task_queue_seconds_count{upstream="vc1"} 4
+tidegate_task_reconciled_total{outcome="applied",upstream="vc1"} 0
+tidegate_task_reconciled_total{outcome="unknown",upstream="vc1"} 1
+tidegate_task_run_seconds_bucket{upstream="vc1",le="0.1"} 1
+tidegate_task_run_seconds_bucket{upstream="vc1",le="3600"} 3
+tidegate_task_run_seconds_bucket{upstream="vc1",le="+Inf"} 4
+tidegate_task_run_seconds_sum{upstream="vc1"} 7300.5
+tidegate_task_run_seconds_count{upstream="vc1"} 4
+tidegate_tasks_finished_total{state="COMPLETED",upstream="vc1"} 8
+tidegate_tasks_finished_total{state="FAILED",upstream="vc1"} 2
+tidegate_tasks_in_doubt_total{upstream="vc1"} 1
+tidegate_tasks_in_state{state="RUNNING",upstream="vc1"} 10
+tidegate_tasks_in_state{state="SCHEDULED",upstream="vc1"} 4
 tidegate_upstream_connections{upstream="vc1"} 9
 tidegate_upstream_connections_idle{upstream="vc1"} 4
-tidegate_upstream_errors_total{reason="connect_refused",upstream="vc1"} 2"#;
+tidegate_upstream_errors_total{reason="connect_refused",upstream="vc1"} 2
+tidegate_webhook_deliveries_total{outcome="delivered"} 3
+tidegate_webhook_deliveries_total{outcome="failed"} 1
+tidegate_webhook_lag_seconds_bucket{le="0.1"} 1
+tidegate_webhook_lag_seconds_bucket{le="3600"} 3
+tidegate_webhook_lag_seconds_bucket{le="+Inf"} 4
+tidegate_webhook_lag_seconds_sum 7300.5
+tidegate_webhook_lag_seconds_count 4"#;
 
 #[test]
 fn requests_are_counted_under_bounded_labels() {

@@ -14,6 +14,7 @@ mod redact;
 mod rows;
 mod session_rows;
 mod tally;
+mod task_rows;
 mod throttle;
 
 pub use access::{AccessLog, LINES_WAITING};
@@ -26,4 +27,5 @@ pub use redact::target as redacted;
 pub(crate) use rows::sample as sample_snapshot;
 pub use rows::{Build, CertificateRow, LimitRow, ListenerRow, Snapshot, TopRow, UpstreamRow};
 pub use session_rows::{SessionCount, SessionRow};
+pub use task_rows::{Spread, TaskCount, WebhookCount};
 pub use throttle::Throttle;

@@ -1,5 +1,7 @@
 //! Rows that other rooms count, turned into metric families at the moment somebody asks.
 
+mod tasks;
+
 use std::time::UNIX_EPOCH;
 
 use prometheus::core::Collector;
@@ -16,6 +18,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Result<Vec<MetricFamily>> {
     limits(&mut page, &snapshot.limits)?;
     connections(&mut page, snapshot)?;
     sessions(&mut page, &snapshot.sessions)?;
+    tasks::tasks(&mut page, snapshot)?;
     gate(&mut page, snapshot)?;
     Ok(page.families)
 }
@@ -209,6 +212,14 @@ fn gate(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
             let since = row.ends.duration_since(UNIX_EPOCH).unwrap_or_default();
             (vec![&*row.listener], signed(since.as_secs()))
         }),
+    )?;
+    page.gauge(
+        (
+            "tidegate_store_up",
+            "1 while the store takes what it is given, 0 while it is lost.",
+        ),
+        &[],
+        [(Vec::new(), i64::from(!snapshot.store_lost))],
     )?;
     page.counter(
         (

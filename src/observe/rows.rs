@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::SessionCount;
+use super::{SessionCount, TaskCount, WebhookCount};
 
 /// Everything the operator's door shows, at one moment.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,12 @@ pub struct Snapshot {
     pub upstreams: Vec<UpstreamRow>,
     /// Login sessions of every upstream and kind.
     pub sessions: Vec<SessionCount>,
+    /// Tasks of every upstream.
+    pub tasks: Vec<TaskCount>,
+    /// Messages about the ends of tasks.
+    pub webhooks: WebhookCount,
+    /// The store does not take what it is given.
+    pub store_lost: bool,
     /// The certificate of every listener that has one.
     pub certificates: Vec<CertificateRow>,
     /// Lines of the access log that were dropped since the start.
@@ -213,7 +219,11 @@ pub(crate) fn sample() -> Snapshot {
         in_use: 5,
         waiting: 0,
     }];
+    let (tasks, webhooks) = super::task_rows::sample();
     Snapshot {
+        tasks: vec![tasks],
+        webhooks,
+        store_lost: false,
         sessions: vec![SessionCount {
             upstream: Arc::from("vc1"),
             kind: "rest",

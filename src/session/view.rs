@@ -1,8 +1,11 @@
 //! The ledger as the operator sees it.
 
+use std::time::Duration;
+
 use super::id::SessionId;
 use super::known::{Count, Logout, Row, User};
 use super::ledger::Ledger;
+use crate::call::SessionKey;
 use crate::limit::Moment;
 
 impl<U> Ledger<U> {
@@ -32,6 +35,24 @@ impl<U> Ledger<U> {
             upstream,
             credential,
         })
+    }
+
+    /// The session under `key`, with what it takes to use it, and for how long it has not been used. Asking is no use.
+    #[must_use]
+    pub fn idle(&self, key: &SessionKey, now: Moment) -> Option<(Logout, Duration)> {
+        let shard = self.table.of(key);
+        let entry = shard.find(key)?;
+        let idle = entry.activity.last_used(now).until(now);
+        let (kind, upstream, sealed) = (entry.kind, entry.upstream.clone(), entry.sealed.clone());
+        drop(shard);
+        let credential = sealed.and_then(|sealed| self.keys.unseal(key, &sealed).ok());
+        let session = Logout {
+            key: *key,
+            kind,
+            upstream,
+            credential,
+        };
+        Some((session, idle))
     }
 
     /// The users of live sessions, each once.

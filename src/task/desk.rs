@@ -3,6 +3,7 @@
 
 mod books;
 mod pace;
+mod standing;
 mod step;
 mod words;
 
@@ -11,17 +12,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use self::books::{Books, Room};
 use self::pace::Pace;
+use self::standing::Standing;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
 use super::id::TaskId;
-use super::port::{Answer, Filter, Found, New, Submitted, TaskStore};
+use super::port::{Answer, Filter, Found, New, Purged, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
+use super::tally::Tally;
 use crate::session::{Keys, StoreError};
 
 /// Tells the time of day.
@@ -36,6 +39,11 @@ pub struct Desk {
     books: Arc<Books>,
     pace: Pace,
     arrivals: mpsc::UnboundedSender<TaskId>,
+    tally: Tally,
+    standing: Standing,
+    /// Where the links of messages point: the path that tasks are asked for under.
+    prefix: Arc<str>,
+    put_out: Notify,
 }
 
 impl fmt::Debug for Desk {
@@ -63,8 +71,41 @@ impl Desk {
             books: Arc::default(),
             pace: Pace::default(),
             arrivals,
+            tally: Tally::default(),
+            standing: Standing::default(),
+            prefix: Arc::from("/-/tasks"),
+            put_out: Notify::new(),
         };
         (desk, arriving)
+    }
+
+    /// The same, with tasks asked for under `prefix`.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.prefix = Arc::from(prefix);
+        self
+    }
+
+    /// What became of tasks since the start.
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Why the store counts as lost; `None` while it takes what it is given.
+    #[must_use]
+    pub fn store_lost(&self) -> Option<String> {
+        self.standing.lost()
+    }
+
+    /// Asks the store whether it could be written to, and notes what it says.
+    pub async fn check_store(&self) {
+        self.standing.heard(&self.store.check().await);
+    }
+
+    /// Waits until a message was put into the outbox.
+    pub async fn hook_put_out(&self) {
+        self.put_out.notified().await;
     }
 
     /// The time of day.
@@ -135,7 +176,9 @@ impl Desk {
             sealed,
             key,
         };
-        match self.store.submit(new).await? {
+        let submitted = self.store.submit(new).await;
+        self.standing.heard(&submitted);
+        match submitted? {
             Submitted::New => {
                 self.take_up(&record, room);
                 Ok(Receipt {
@@ -231,6 +274,21 @@ impl Desk {
             self.books.forget(id);
         }
         Ok(gone)
+    }
+
+    /// Forgets tasks that expired before `now`, at most `most` at a time; their tombstones are left until `until`.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn purge(
+        &self,
+        now: Millis,
+        until: Millis,
+        most: usize,
+    ) -> Result<Purged, StoreError> {
+        let purged = self.store.purge(now, until, most).await?;
+        self.books.expire(now);
+        Ok(purged)
     }
 
     /// The upstream's answer to a task.

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::api::{Links, Root, links};
 use super::record::{Millis, Record};
 
 #[derive(Serialize)]
@@ -19,11 +20,13 @@ struct Data<'a> {
     id: String,
     state: &'a str,
     version: u64,
+    links: Links<'a>,
 }
 
-/// What is said of a task that is over: nothing of its request or its answer.
+/// What is said of a task that is over, and where it is asked for, below `prefix`: nothing of its request or its
+/// answer.
 #[must_use]
-pub fn body(task: &Record) -> Bytes {
+pub fn body(task: &Record, prefix: &str) -> Bytes {
     let state = task.status.state().as_str();
     let message = Message {
         kind: format!("task.{}", state.to_ascii_lowercase()),
@@ -32,6 +35,7 @@ pub fn body(task: &Record) -> Bytes {
             id: task.id.to_string(),
             state,
             version: task.version,
+            links: links(Root { base: "", prefix }, task.id),
         },
     };
     // Plain strings and a number: nothing in it could fail to serialize.

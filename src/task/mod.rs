@@ -14,12 +14,15 @@ pub mod api;
 mod desk;
 mod hook;
 mod id;
+mod outbox;
 mod parcel;
 mod port;
+mod reaper;
 mod record;
 #[cfg(test)]
 mod sample;
 mod state;
+mod tally;
 mod worker;
 
 pub use desk::{
@@ -27,14 +30,17 @@ pub use desk::{
 };
 pub use hook::{body as hook_body, stamp};
 pub use id::TaskId;
+pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, verdict};
 pub use parcel::Parcel;
 pub use port::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
     Step, Submitted, TaskStore,
 };
+pub use reaper::{Calendar, Reaper};
 pub use record::{
     Fault, Millis, Mode, Operation, Outcome, Owner, Record, Replay, Requested, ResultHead, Source,
     Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
+pub use tally::{Delivery, Dispatched, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work};
 pub use worker::{Crew, Means, Recovered, Roster};

@@ -146,8 +146,10 @@ pub struct Hook {
 pub enum HookOutcome {
     /// It was heard, or is given up: the entry goes.
     Settled,
-    /// It is to be tried again.
+    /// It was tried, and is to be tried again then.
     Again(Millis),
+    /// It was not tried: its turn comes then.
+    Later(Millis),
     /// The receiver is gone (410): every entry for its URL goes, and none is made for it again.
     Disabled,
 }

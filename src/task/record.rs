@@ -266,9 +266,9 @@ impl Record {
                 next.started.get_or_insert(now);
                 next.deadline = Some(now.after(next.requested.run_for));
             }
-            // Nothing of it was executed: as if it had never left.
+            // Nothing of it was executed: as if it had never left. But for what may be done twice.
             Event::Refused | Event::Again => {
-                next.dispatched = false;
+                next.dispatched = next.may_be_done();
                 next.deadline = None;
             }
             _ => {}
@@ -277,6 +277,15 @@ impl Record {
             next.ended = Some(next.updated);
         }
         Ok(next)
+    }
+
+    /// Whether an answer of it was lost and nothing proves that it was not executed: what may be done twice is sent again
+    /// without a proof.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        let mut moves = self.history.iter();
+        self.requested.replay == Replay::AtLeastOnce
+            && moves.any(|moved| moved.event == Event::Lost)
     }
 
     /// Where its history ends, told from the machine alone: where it stands, if nothing is wrong.

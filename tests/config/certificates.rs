@@ -147,6 +147,27 @@ fn a_secret_is_one_line_of_a_file_and_never_shown() {
 }
 
 #[test]
+fn a_key_that_signs_webhooks_is_looked_at_when_the_file_is_checked() {
+    let good = format!("whsec_{}", "a".repeat(32));
+    let base = folder("signing", &[("good", &good), ("short", "hunter2")]);
+    let with = |name: &str| {
+        let tasks = "webhooks = [\"https://cmdb.example/\"]";
+        parse(
+            &format!("[tasks]\n{tasks}\nwebhook_secret = \"file:{name}\"\n{MINIMAL}"),
+            &base,
+        )
+    };
+    let config = with("good").unwrap();
+    assert_eq!(
+        tidegate::config::effective(&config)["tasks"]["webhook_secret"],
+        "***"
+    );
+    let fault = with("short").unwrap_err().to_string();
+    assert!(fault.contains("less than 24 bytes"), "{fault}");
+    assert!(!fault.contains("hunter2"), "{fault}");
+}
+
+#[test]
 fn an_upstreams_authorities_are_read_from_the_folder_of_the_file() {
     let base = folder("ca", FILES);
     let config = parse(&format!("{MINIMAL}verify = \"ca:tls.crt\""), &base).unwrap();

@@ -209,6 +209,11 @@ const GATE: &[Case] = &[
         "no plain path",
     ),
     (
+        "[tasks]\nwebhooks = [\"https://cmdb.example/\"]",
+        "tasks.webhook_secret",
+        "is missing",
+    ),
+    (
         "[tasks]\nwebhook_secret = \"hunter2\"",
         "tasks.webhook_secret",
         "no reference to a file",

@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 
 use crate::model::{Model, PASSWORD};
 use crate::people::{Session, Way, Work, ask, ask_all, ask_once, log_all_in, login, opened};
-use crate::process::Process;
 use crate::rig::{Setup, folder, listed, rows, shown};
 use crate::support::PATIENCE;
 use crate::support::client::Client;
@@ -140,7 +139,7 @@ async fn a_killed_gate_knows_every_session_again() {
     let folder = folder("killed");
     let model = Model::start().await;
     let setup = setup(&folder);
-    let mut gate = Process::start(&setup, model.address, &folder).await;
+    let mut gate = setup.process(model.address, &folder).await;
     let sessions = log_all_in(gate.http, everybody(600), 16).await;
     a_third_each(&model, gate.http, &sessions).await;
     is_equal(&model, gate.door).await;
@@ -148,7 +147,7 @@ async fn a_killed_gate_knows_every_session_again() {
     kept(&folder, before.len()).await;
     gate.kill();
 
-    let gate = Process::start(&setup, model.address, &folder).await;
+    let gate = setup.process(model.address, &folder).await;
     is_equal(&model, gate.door).await;
     assert_eq!(ids(gate.door).await, before, "each under its old id");
     let session = &sessions[2];
@@ -195,7 +194,7 @@ async fn killed_in_the_middle_of_logins_each_sessions_next_use_sets_the_list_rig
     let folder = folder("midway");
     let model = Model::start().await;
     let setup = setup(&folder);
-    let mut gate = Process::start(&setup, model.address, &folder).await;
+    let mut gate = setup.process(model.address, &folder).await;
     let mut busy = JoinSet::new();
     for number in 0..8 {
         busy.spawn(until_it_is_gone(gate.http, number));
@@ -217,7 +216,7 @@ async fn killed_in_the_middle_of_logins_each_sessions_next_use_sets_the_list_rig
     let mut live = model.books.live();
     assert!(unseen(&mut live) <= 8 && !live.is_empty());
 
-    let gate = Process::start(&setup, model.address, &folder).await;
+    let gate = setup.process(model.address, &folder).await;
     let deadline = Instant::now() + PATIENCE;
     loop {
         for session in &sessions {

@@ -13,7 +13,6 @@ mod blocking;
 mod connections;
 mod ledger;
 mod per_user;
-mod process;
 mod secrets;
 mod storm;
 mod totals;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tidegate::app::{Options, Running};
 
 use crate::support::client::{Answer, Client};
+use crate::support::process::Process;
 use crate::support::{gate_with, limit};
 
 /// A configuration, in parts.
@@ -113,6 +114,12 @@ profile = "{profile}"
 
     pub fn start(&self, model: SocketAddr) -> Running {
         gate_with(&self.text(model), Options::default())
+    }
+
+    /// A gate as a process, its configuration in `folder`. It logs as for an operator who looks for a fault in a hurry.
+    pub async fn process(&self, model: SocketAddr, folder: &Path) -> Process {
+        let level = "trace,pingora_proxy=trace,pingora_core::protocols=trace,h2=trace";
+        Process::start(&self.text(model), folder, &[("RUST_LOG", level)]).await
     }
 }
 

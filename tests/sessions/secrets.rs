@@ -12,7 +12,6 @@ use crate::people::{
     Session, Way, Work, ask_once, avi_login, basic, cookie, log_in, login, nsx_login, opened,
     request, rpc, soap,
 };
-use crate::process::Process;
 use crate::rig::{Setup, folder};
 use crate::support::client::Client;
 use crate::support::until;
@@ -230,7 +229,7 @@ async fn no_password_and_no_token_is_in_anything_that_the_gate_writes_or_says() 
         secrets.add("the operator's token", OPERATOR);
         secrets.add("the token of nobody", BOGUS);
 
-        let mut gate = Process::start(&setup, model.address, &folder).await;
+        let mut gate = setup.process(model.address, &folder).await;
         match profile {
             "vcenter-8.0" => people_come_and_go(&model, gate.http, &mut secrets).await,
             _ => others_come_and_go(profile, gate.http, &mut secrets).await,

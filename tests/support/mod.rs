@@ -4,10 +4,12 @@
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod process;
 pub mod raw2;
 pub mod script;
 pub mod seen;
 pub mod shim;
+pub mod wire;
 
 use std::net::SocketAddr;
 use std::path::Path;

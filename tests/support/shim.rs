@@ -41,6 +41,13 @@ impl Faults {
             .env("TIDEGATE_FS_CONTROL", &self.0)
     }
 
+    /// The same, as variables of its environment.
+    pub fn env(&self) -> [(&'static str, String); 2] {
+        let library = library().to_str().unwrap().to_owned();
+        let control = self.0.to_str().unwrap().to_owned();
+        [("LD_PRELOAD", library), ("TIDEGATE_FS_CONTROL", control)]
+    }
+
     /// From now on these fail: a line each, `CALL ERRNO [FILE]`, as `sync EIO wal`.
     pub fn set(&self, lines: &str) {
         // In one step: nobody reads half of it.

@@ -8,6 +8,7 @@
 mod support;
 
 mod forty;
+mod tasks;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -149,6 +149,11 @@ impl Tasks {
                     hook.tries += 1;
                 }
             }
+            HookOutcome::Later(next) => {
+                if let Some(hook) = self.hooks.get_mut(&id) {
+                    hook.next = next;
+                }
+            }
             HookOutcome::Disabled => {
                 if let Some(hook) = self.hooks.remove(&id) {
                     self.hooks.retain(|_, other| other.url != hook.url);

@@ -1,6 +1,7 @@
 //! A task as JSON: what its client may know. Nothing of the header or the body of its request.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
@@ -19,9 +20,9 @@ pub(super) struct Queue {
 
 /// Where its URLs begin: scheme and host, where they are written, and the prefix.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Root<'a> {
-    pub(super) base: &'a str,
-    pub(super) prefix: &'a str,
+pub(in crate::task) struct Root<'a> {
+    pub(in crate::task) base: &'a str,
+    pub(in crate::task) prefix: &'a str,
 }
 
 /// The URL of a task, or of a part of it.
@@ -112,8 +113,9 @@ struct Answered<'a> {
     available_until: Option<Stamp>,
 }
 
+/// Where a task, and what belongs to it, is asked for.
 #[derive(Serialize)]
-struct Links<'a> {
+pub(in crate::task) struct Links<'a> {
     #[serde(rename = "self", serialize_with = "as_text")]
     own: Link<'a>,
     #[serde(serialize_with = "as_text")]
@@ -122,6 +124,33 @@ struct Links<'a> {
     cancel: Link<'a>,
     #[serde(serialize_with = "as_text")]
     events: Link<'a>,
+}
+
+/// The task, and what its operator may know beyond that.
+#[derive(Serialize)]
+struct Overseen<'a> {
+    #[serde(flatten)]
+    shown: Shown<'a>,
+    owner: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    client: IpAddr,
+}
+
+/// Appends the task as JSON, on one line, and whose it is.
+pub(super) fn write_overseen(
+    task: &Record,
+    queue: Option<Queue>,
+    root: Root<'_>,
+    out: &mut Vec<u8>,
+) {
+    let overseen = Overseen {
+        shown: shown(task, queue, root),
+        owner: &task.requested.owner.0,
+        user: task.requested.user.as_deref(),
+        client: task.requested.address,
+    };
+    serde_json::to_writer(out, &overseen).unwrap_or_default();
 }
 
 /// Appends the task as JSON, on one line.
@@ -179,7 +208,8 @@ fn shown<'a>(task: &'a Record, queue: Option<Queue>, root: Root<'a>) -> Shown<'a
     }
 }
 
-const fn links(root: Root<'_>, id: TaskId) -> Links<'_> {
+/// The URLs of a task.
+pub(in crate::task) const fn links(root: Root<'_>, id: TaskId) -> Links<'_> {
     Links {
         own: Link { root, id, tail: "" },
         result: Link {

@@ -25,11 +25,13 @@ const FORM: u8 = 1;
 
 /// What of the list is asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
-    state: Option<State>,
-    upstream: Option<String>,
-    most: usize,
-    before: Option<TaskId>,
+pub(super) struct Wanted {
+    pub(super) state: Option<State>,
+    pub(super) upstream: Option<String>,
+    /// Whose they are: for those who see tasks of others.
+    pub(super) owner: Option<String>,
+    pub(super) most: usize,
+    pub(super) before: Option<TaskId>,
 }
 
 impl Teller {
@@ -68,32 +70,43 @@ impl Teller {
     }
 
     fn page(&self, tasks: &[Arc<Record>], most: usize, base: Option<&str>) -> Answer {
-        let shown = tasks.get(..most).unwrap_or(tasks);
-        let mut out = Vec::with_capacity(64 + 1024 * shown.len());
-        out.extend_from_slice(b"{\"tasks\":[");
-        for (at, task) in shown.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            self.write(task, base, &mut out);
-        }
-        out.push(b']');
-        if shown.len() < tasks.len()
-            && let Some(last) = shown.last()
-        {
-            let token = token(last.id);
-            out.extend_from_slice(format!(",\"next_page_token\":\"{token}\"").as_bytes());
-        }
-        out.push(b'}');
-        of(200, JSON, out)
+        let write = |task: &Record, out: &mut Vec<u8>| self.write(task, base, out);
+        of(200, JSON, page(tasks, most, write))
     }
 }
 
+/// At most so many of `tasks`, and where the next page begins if there are more.
+pub(super) fn page(
+    tasks: &[Arc<Record>],
+    most: usize,
+    mut write: impl FnMut(&Record, &mut Vec<u8>),
+) -> Vec<u8> {
+    let shown = tasks.get(..most).unwrap_or(tasks);
+    let mut out = Vec::with_capacity(64 + 1024 * shown.len());
+    out.extend_from_slice(b"{\"tasks\":[");
+    for (at, task) in shown.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(task, &mut out);
+    }
+    out.push(b']');
+    if shown.len() < tasks.len()
+        && let Some(last) = shown.last()
+    {
+        let token = token(last.id);
+        out.extend_from_slice(format!(",\"next_page_token\":\"{token}\"").as_bytes());
+    }
+    out.push(b'}');
+    out
+}
+
 impl Wanted {
-    fn of(query: &str) -> Result<Self, String> {
+    pub(super) fn of(query: &str) -> Result<Self, String> {
         let mut wanted = Self {
             state: None,
             upstream: None,
+            owner: None,
             most: PAGE,
             before: None,
         };
@@ -103,6 +116,7 @@ impl Wanted {
             match decoded(name).as_ref() {
                 "state" => wanted.state = Some(state(&value)?),
                 "upstream" => wanted.upstream = Some(value.into_owned()),
+                "owner" => wanted.owner = Some(value.into_owned()),
                 "page_size" => wanted.most = size(&value)?,
                 "page_token" => wanted.before = Some(place(&value)?),
                 _ => {}
@@ -164,6 +178,7 @@ mod tests {
         let wanted = Wanted {
             state: Some(State::Running),
             upstream: Some("vc1".to_owned()),
+            owner: None,
             most: 7,
             before: Some(id),
         };

@@ -14,6 +14,7 @@ mod headers;
 mod json;
 mod list;
 mod message;
+mod overview;
 mod pace;
 mod path;
 mod polls;
@@ -37,6 +38,8 @@ pub use self::prefer::Prefer;
 pub use self::problems::{Kind, kind, kinds};
 pub use self::words::{Applied, Asked, Dice, Pool, Pools, Reply, Settings};
 
+pub(super) use self::json::{Links, Root, links};
+pub use self::overview::Unseen;
 use self::path::{Part, Place};
 use self::polls::Polls;
 use self::published::Published;

@@ -90,12 +90,16 @@ impl Teller {
     }
 
     pub(super) fn write(&self, task: &Record, base: Option<&str>, out: &mut Vec<u8>) {
+        json::write(task, self.queue(task), self.root(base), out);
+    }
+
+    /// Where it stands in line.
+    pub(super) fn queue(&self, task: &Record) -> Option<Queue> {
         let position = self.position(task);
-        let queue = position.map(|position| Queue {
+        position.map(|position| Queue {
             position,
             seats: self.seats(task),
-        });
-        json::write(task, queue, self.root(base), out);
+        })
     }
 
     fn position(&self, task: &Record) -> Option<usize> {
@@ -168,7 +172,12 @@ impl Teller {
 
     /// What the store says of itself is for the operator, not for clients.
     pub(super) fn store_away(&self, error: &StoreError) -> Answer {
-        tracing::debug!(%error, "a client's question about a task cannot be answered");
+        if error.lasting {
+            // It does not pass by itself: somebody has to look at the file that it names.
+            tracing::error!(%error, "a client's question about a task cannot be answered");
+        } else {
+            tracing::debug!(%error, "a client's question about a task cannot be answered");
+        }
         let seconds = pace::some_time(self.die());
         let detail = format!("The store of tasks does not answer; come back in {seconds} s.");
         let mut answer = self.problem("store-unavailable", 503, &detail);

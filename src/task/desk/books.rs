@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::SubmitError;
 use crate::limit::Mutex;
 use crate::task::id::TaskId;
-use crate::task::record::{Owner, Record, Requested};
+use crate::task::record::{Millis, Owner, Record, Requested};
 use crate::task::state::State;
 
 /// Tasks that are over and are still answered from memory.
@@ -39,7 +39,10 @@ struct Entry {
 
 #[derive(Debug, Default)]
 struct Crowd {
+    /// Those that have room, with those among them that are just being kept.
     open: usize,
+    /// Those that are entered.
+    entered: usize,
     /// Those that wait, in the order of their names, which is that of time: the newest comes last, the oldest mostly
     /// goes first, and the place of any is found by halving.
     waiting: VecDeque<TaskId>,
@@ -93,6 +96,14 @@ impl Pages {
         self.upstreams.entry(upstream.clone()).or_default().open += 1;
         let of_owner = (upstream, requested.owner.clone());
         *self.owners.entry(of_owner).or_default() += 1;
+    }
+
+    fn strike(&mut self, record: &Record) -> Option<Entry> {
+        let entry = self.open.remove(&record.id)?;
+        if let Some(crowd) = self.upstreams.get_mut(&record.requested.upstream) {
+            crowd.entered = crowd.entered.saturating_sub(1);
+        }
+        Some(entry)
     }
 
     fn end(&mut self, record: Arc<Record>) {
@@ -158,6 +169,11 @@ impl Books {
             _room: room,
         };
         let before = pages.open.insert(record.id, entry);
+        if before.is_none()
+            && let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream)
+        {
+            crowd.entered += 1;
+        }
         drop(pages);
         // Its room is given back with the books closed.
         drop(before);
@@ -189,7 +205,7 @@ impl Books {
         }
         let ended = if state.is_done() {
             pages.end(record.clone());
-            pages.open.remove(&record.id)
+            pages.strike(record)
         } else {
             None
         };
@@ -220,6 +236,19 @@ impl Books {
         }
     }
 
+    /// Forgets what expired before `now`.
+    pub(super) fn expire(&self, now: Millis) {
+        let mut pages = self.0.lock();
+        let Pages {
+            ended, ended_order, ..
+        } = &mut *pages;
+        let before = ended.len();
+        ended.retain(|_, task| task.expires.is_none_or(|expires| expires > now));
+        if ended.len() < before {
+            ended_order.retain(|id| ended.contains_key(id));
+        }
+    }
+
     /// Its place among those that wait.
     pub(super) fn position(&self, task: &Record) -> Option<usize> {
         let pages = self.0.lock();
@@ -230,14 +259,10 @@ impl Books {
     /// How many wait, and how many run.
     pub(super) fn counts(&self, upstream: &str) -> [(State, u64); 2] {
         let pages = self.0.lock();
-        let (mut waiting, mut running) = (0, 0);
-        let all = pages.open.values().map(|entry| entry.now.borrow());
-        for record in all.filter(|record| *record.requested.upstream == *upstream) {
-            match record.status.state() {
-                State::Scheduled => waiting += 1,
-                _ => running += 1,
-            }
-        }
+        let crowd = pages.upstreams.get(upstream);
+        let (waiting, entered) = crowd.map_or((0, 0), |crowd| (crowd.waiting.len(), crowd.entered));
+        let count = |tasks: usize| u64::try_from(tasks).unwrap_or(u64::MAX);
+        let (waiting, running) = (count(waiting), count(entered.saturating_sub(waiting)));
         [(State::Scheduled, waiting), (State::Running, running)]
     }
 

@@ -6,7 +6,7 @@ use super::words::{AdvanceError, CancelError, Change};
 use super::{Desk, to_its_end};
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Hook, Step};
-use crate::task::record::{Fault, Record};
+use crate::task::record::{Fault, Outcome, Record};
 use crate::task::state::{Event, State};
 
 impl Desk {
@@ -38,7 +38,12 @@ impl Desk {
         next.error = change.error.or(next.error);
         next.result = change.result.or(next.result);
         next.not_before = change.not_before;
-        next.dispatched &= !change.not_executed;
+        next.dispatched &= !change.not_executed || next.may_be_done();
+        // What this attempt did not do, one before it may have done.
+        let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));
+        if is_done && is_unproven && next.may_be_done() {
+            next.outcome = Some(Outcome::Unknown);
+        }
         if is_done {
             next.expires = Some(now.after(self.bounds.retention));
         }
@@ -55,11 +60,18 @@ impl Desk {
             release_key,
             hook: is_done.then(|| self.hook(&next)).flatten(),
         };
-        match self.store.advance(step).await? {
+        let told = step.hook.is_some();
+        let advanced = self.store.advance(step).await;
+        self.standing.heard(&advanced);
+        match advanced? {
             Advanced::Done => {
                 self.books.changed(&next);
+                self.tally.step(&before, event, &next);
                 if is_done {
                     self.pace.note(&next);
+                }
+                if told {
+                    self.put_out.notify_one();
                 }
                 Ok(next)
             }
@@ -73,7 +85,7 @@ impl Desk {
             id: TaskId::new((self.clock)()),
             task: task.id,
             url,
-            body: crate::task::hook::body(task),
+            body: crate::task::hook::body(task, &self.prefix),
             next: self.now(),
             tries: 0,
         })

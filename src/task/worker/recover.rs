@@ -10,8 +10,8 @@ use super::works::Works;
 use crate::session::StoreError;
 use crate::task::parcel::Parcel;
 use crate::task::port::Kept;
-use crate::task::record::{Millis, Record};
-use crate::task::state::State;
+use crate::task::record::{Millis, Outcome, Record, Replay};
+use crate::task::state::{Event, State};
 
 /// Tasks that are read in one go.
 const PAGE: usize = 500;
@@ -50,7 +50,10 @@ impl Works {
         // A task at work without a seat is none that this version leaves; it holds one all the same.
         let until = seat.or_else(|| (state == State::Running).then(|| self.latest_end(&record)));
         if let Some(until) = until {
-            found.seats += usize::from(self.hold(&record, until).await);
+            found.seats += usize::from(self.hold(&record, record.fence, until).await);
+        }
+        for (number, until) in self.left_before(&record, seat.is_some()) {
+            found.seats += usize::from(self.hold(&record, number, until).await);
         }
         match state {
             State::Scheduled => found.waiting += 1,
@@ -60,14 +63,37 @@ impl Works {
         self.desk.restore(&record);
     }
 
+    /// When each call of it can be at work no more that was lost before the last one went up, or before it went back to its
+    /// line: the store keeps one seat for a task, that of the last.
+    fn left_before(&self, record: &Record, is_seated: bool) -> Vec<(u64, Millis)> {
+        let longest = self.longest(&record.requested);
+        let mut lost = lost_calls(record);
+        let is_last_up =
+            record.status.state() == State::Running || record.outcome == Some(Outcome::Unknown);
+        if is_seated && !is_last_up {
+            // The seat that is kept is that of the last of them.
+            lost.pop();
+        }
+        let ends = lost
+            .into_iter()
+            .map(|(number, sent)| (number, sent.after(longest)));
+        let now = self.desk.now();
+        ends.filter(|(_, end)| *end > now).collect()
+    }
+
     /// When its last call can be at work no more.
     fn latest_end(&self, record: &Record) -> Millis {
         sent(record).after(self.longest(&record.requested))
     }
 
-    /// Holds the seats of a call that this process did not send, or has lost sight of, until then. False where its upstream
-    /// is gone.
-    pub(super) async fn hold(self: &Arc<Self>, record: &Arc<Record>, until: Millis) -> bool {
+    /// Holds the seats of the `number`th call of a task, which this process did not send, or has lost sight of, until then.
+    /// False where its upstream is gone.
+    pub(super) async fn hold(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+        number: u64,
+        until: Millis,
+    ) -> bool {
         let id = record.id;
         let requested = &record.requested;
         let asking = self.upstream(&requested.upstream).cloned().map(|upstream| {
@@ -84,11 +110,13 @@ impl Works {
         let held =
             asking.and_then(|asking| asking.with(|call, _| upstream.stack().hold_left(call, now)));
         let Ok(seats) = held else {
+            // Routes that cannot read it any more name no limit either.
+            self.free_seat(id).await;
             return false;
         };
         // Whatever the clock says, no longer than a call may take.
         let left: Duration = until.since(self.desk.now()).min(self.longest(requested));
-        self.haunt(id, record.fence, seats, left);
+        self.haunt(id, number, seats, left);
         true
     }
 
@@ -103,9 +131,29 @@ impl Works {
     }
 }
 
+/// Number and time of each of its calls that went up and whose answer was lost, but for one that is up now: nothing proves that they are over. One
+/// that may be done once is sent again on a proof alone.
+fn lost_calls(record: &Record) -> Vec<(u64, Millis)> {
+    let (mut number, mut up, mut lost) = (0, None, Vec::new());
+    if record.requested.replay == Replay::AtMostOnce {
+        return lost;
+    }
+    for moved in &record.history {
+        match moved.event {
+            Event::Dispatch => {
+                number += 1;
+                up = Some((number, moved.at));
+            }
+            Event::Again => lost.extend(up.take()),
+            _ => {}
+        }
+    }
+    lost
+}
+
 /// When it last went up.
 pub(super) fn sent(record: &Record) -> Millis {
     let mut moves = record.history.iter().rev();
-    let last = moves.find(|moved| moved.event == crate::task::state::Event::Dispatch);
+    let last = moves.find(|moved| moved.event == Event::Dispatch);
     last.map_or(record.updated, |moved| moved.at)
 }

@@ -233,7 +233,7 @@ impl Job {
     async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
         let answer = fields::kept(answer, &up.asked, up.upstream.rewriter());
         let change = Change {
-            seat: SeatChange::Free,
+            seat: self.last_seat(),
             result: Some(fields::head(&answer, Source::Answer)),
             answer: Some(answer),
             ..change
@@ -247,7 +247,7 @@ impl Job {
     async fn too_long(&self, up: Up, head: &OwnAnswer, most: usize) {
         let status = head.status;
         let change = Change {
-            seat: SeatChange::Free,
+            seat: self.last_seat(),
             outcome: Some(Outcome::Known),
             error: Some(Fault {
                 kind: "answer-too-large",

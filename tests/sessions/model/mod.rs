@@ -6,7 +6,6 @@ mod rest;
 mod rpc;
 mod soap;
 mod strict;
-mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,9 +13,9 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::support::wire::{Reply, Request, Socket};
 pub use books::{Books, Kind, Running};
 pub use strict::Strict;
-use wire::{Reply, Request, Socket};
 
 /// The one password that the model takes, of any user.
 pub const PASSWORD: &str = "Corr3ct-horse-battery";

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::wire::{Reply, Request};
 use super::{Desk, Kind, PASSWORD, Point};
+use crate::support::wire::{Reply, Request};
 
 const OLD_SESSION: &str = "/rest/com/vmware/cis/session";
 

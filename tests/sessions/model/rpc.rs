@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{Reply, Request};
 use super::{Desk, Kind, Point};
+use crate::support::wire::{Reply, Request};
 
 fn reply(id: &Value, result: Value) -> Reply {
     Reply::json(200, json!({"jsonrpc": "2.0", "id": id, "result": result}))

@@ -1,7 +1,7 @@
 //! SOAP of the model: faults come with status 500, and a session is a cookie.
 
-use super::wire::{Reply, Request};
 use super::{Desk, Kind, Point};
+use crate::support::wire::{Reply, Request};
 
 /// The text between `<name>` and its end.
 fn element<'b>(body: &'b str, name: &str) -> Option<&'b str> {

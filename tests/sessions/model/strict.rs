@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::wire::Reply;
 use super::{Books, Kind, Point};
+use crate::support::wire::Reply;
 
 /// Calls to the REST endpoint in any second.
 const RATE: usize = 1500;

@@ -23,6 +23,7 @@ const OLD_TOMBSTONES: &str = "DELETE FROM tombstone WHERE task IN \
      (SELECT task FROM tombstone WHERE until <= ? ORDER BY until LIMIT ?)";
 const SETTLED: &str = "DELETE FROM outbox WHERE id = ?";
 const AGAIN: &str = "UPDATE outbox SET next = ?, tries = tries + 1 WHERE id = ?";
+const LATER: &str = "UPDATE outbox SET next = ? WHERE id = ?";
 const DEAF: &str =
     "INSERT INTO deaf (url) SELECT url FROM outbox WHERE id = ? ON CONFLICT DO NOTHING";
 const UNHEARD: &str = "DELETE FROM outbox WHERE url = (SELECT url FROM outbox WHERE id = ?)";
@@ -113,6 +114,10 @@ impl Work for Settle {
             HookOutcome::Settled => sqlx::query(SETTLED).bind(id).execute(on).await?,
             HookOutcome::Again(next) => {
                 let query = sqlx::query(AGAIN).bind(millis(next)).bind(id);
+                query.execute(on).await?
+            }
+            HookOutcome::Later(next) => {
+                let query = sqlx::query(LATER).bind(millis(next)).bind(id);
                 query.execute(on).await?
             }
             HookOutcome::Disabled => {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as the model speaks it: one request at a time, bodies of a known length.
+//! HTTP/1.1 as a model upstream speaks it: one request at a time, bodies of a known length.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,12 +6,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// One request, whole.
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Request {
@@ -34,12 +34,12 @@ impl Request {
         }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key == name)?;
         Some(&found.1)
     }
 
-    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+    pub fn cookie(&self, name: &str) -> Option<&str> {
         let pairs = self.header("cookie")?.split(';');
         let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
         let (_, value) = pairs.find(|(key, _)| *key == name)?;
@@ -47,7 +47,7 @@ impl Request {
     }
 
     /// User and password of a Basic field.
-    pub(super) fn basic(&self) -> Option<(String, String)> {
+    pub fn basic(&self) -> Option<(String, String)> {
         let encoded = self.header("authorization")?.strip_prefix("Basic ")?;
         let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
         let (user, password) = text.split_once(':')?;
@@ -55,7 +55,7 @@ impl Request {
     }
 
     /// Which endpoint behind the model's front door it is for.
-    pub(super) fn side(&self) -> &'static str {
+    pub fn side(&self) -> &'static str {
         if self.path == "/sdk" || self.path.starts_with("/sdk/") {
             "soap"
         } else {
@@ -65,14 +65,14 @@ impl Request {
 }
 
 /// One answer.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: String,
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
 }
 
 impl Reply {
-    pub(super) fn json(status: u16, body: impl ToString) -> Self {
+    pub fn json(status: u16, body: impl ToString) -> Self {
         Self {
             status,
             headers: vec![("Content-Type", "application/json".to_owned())],
@@ -80,7 +80,7 @@ impl Reply {
         }
     }
 
-    pub(super) fn xml(status: u16, inside: &str) -> Self {
+    pub fn xml(status: u16, inside: &str) -> Self {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soapenv:Envelope \
              xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
@@ -94,27 +94,32 @@ impl Reply {
         }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
     }
 }
 
 /// A connection, and what was read of it ahead.
-pub(super) struct Socket {
+pub struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             buffer: Vec::new(),
         }
     }
 
-    pub(super) async fn request(&mut self) -> Option<Request> {
+    /// Waits for the first byte of the next request: whether that is how it begins.
+    pub async fn begins_with(&mut self, bytes: &[u8]) -> bool {
+        (!self.buffer.is_empty() || self.more().await.is_some()) && self.buffer.starts_with(bytes)
+    }
+
+    pub async fn request(&mut self) -> Option<Request> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 break end + 4;
@@ -138,11 +143,11 @@ impl Socket {
     }
 
     /// Until the other side has closed.
-    pub(super) async fn closed(&mut self) {
+    pub async fn closed(&mut self) {
         while self.more().await.is_some() {}
     }
 
-    pub(super) async fn reply(&mut self, reply: Reply) -> Option<()> {
+    pub async fn reply(&mut self, reply: Reply) -> Option<()> {
         let mut text = format!("HTTP/1.1 {} Whatever\r\n", reply.status);
         for (name, value) in reply.headers {
             text += &format!("{name}: {value}\r\n");
