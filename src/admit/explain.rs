@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::rule::{Count, Rule};
 use super::stack::Stack;
-use super::wait::Terms;
+use super::terms::Terms;
 use super::who::Who;
 use crate::call::{Call, Principal, Reason};
 use crate::limit::{Ahead, Moment};

@@ -13,10 +13,12 @@
 mod adaptive;
 mod claim;
 mod explain;
+mod left;
 mod live;
 mod rule;
 mod stack;
 mod tally;
+mod terms;
 mod turn;
 mod units;
 mod view;
@@ -29,9 +31,11 @@ mod tests;
 
 pub use claim::Claim;
 pub use explain::{Explained, Holder, Outlook};
+pub use left::LeftBehind;
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use terms::{Terms, rank};
 pub use turn::Turn;
 pub use units::SessionUnits;
 pub use view::LimitView;
-pub use wait::{Entry, Terms, Waiting};
+pub use wait::{Entry, Waiting};
 pub use yields::{Pushback, Why};

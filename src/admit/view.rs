@@ -49,6 +49,13 @@ impl Stack {
         views
     }
 
+    /// Of the limit of this name, whose units everybody holds together: how many there are, and how many are held.
+    #[must_use]
+    pub fn seats(&self, name: &str) -> Option<(u64, u64)> {
+        let rule = self.rules().iter().find(|rule| *rule.name == *name)?;
+        Some((rule.ceiling, counter(rule)))
+    }
+
     /// For each limit whose units are held: the claims that hold one, counted one by one, less its
     /// counter. Anything but 0 is a bug.
     ///

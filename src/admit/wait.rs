@@ -10,7 +10,6 @@
 //!                         └─ dropped: the client hung up; what it was handed goes to the next in line
 //! ```
 
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,6 +19,7 @@ use super::claim::{Claim, Full};
 use super::live::Rules;
 use super::rule::{Rule, RuleLine};
 use super::stack::Stack;
+use super::terms::Terms;
 use super::turn::{Guest, Turn};
 use super::who::Who;
 use crate::call::{Call, Principal, Reason, Refusal};
@@ -27,26 +27,6 @@ use crate::limit::{Joined, Moment, Newcomer, Rank, Spot};
 
 /// Units that a call may take straight from one line and give to another, before it lets others run.
 const MOST_MOVES: u32 = 8;
-
-/// On what terms a call waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// Before whom it goes.
-    pub rank: Rank,
-    /// Calls of its user in one turn of a line.
-    pub weight: NonZeroU32,
-    /// Longest wait in all lines together: as long as its client waits, and hears the answer.
-    pub patience: Duration,
-}
-
-impl Terms {
-    /// Nobody waits.
-    pub const NONE: Self = Self {
-        rank: Rank::Usual,
-        weight: NonZeroU32::MIN,
-        patience: Duration::ZERO,
-    };
-}
 
 /// What became of a call at the door.
 #[derive(Debug)]
@@ -183,24 +163,26 @@ impl Stack {
         let at = full.at;
         let line_of = self.line_of(at).filter(|_| !full.is_final);
         let (rule, line) = line_of.ok_or(Reason::Full)?;
-        let until = guest
-            .since
-            .after(terms.patience)
-            .min(now.after(rule.at_most));
+        let endless = terms.are_endless();
+        let mut until = guest.since.after(terms.patience);
+        if !endless {
+            until = until.min(now.after(rule.at_most));
+        }
         if until <= now {
             return Err(Reason::Full);
         }
         let newcomer = rule.newcomer(guest, terms, now);
         let ahead = line.ahead(&newcomer.lane, newcomer.rank, &newcomer.user);
-        if rule
-            .earliest(&guest.who, ahead.least, now)
-            .is_none_or(|earliest| earliest > until)
-        {
+        let earliest = rule.earliest(&guest.who, ahead.least, now);
+        if !endless && earliest.is_none_or(|earliest| earliest > until) {
             return Err(Reason::Hopeless);
         }
-        let joined = line.join(newcomer, |guest| {
-            self.room(at, rule, guest, now).filter(|_| may_pass)
-        });
+        let room = |guest: &Guest| self.room(at, rule, guest, now).filter(|_| may_pass);
+        let joined = if endless {
+            line.join_beside(newcomer, room)
+        } else {
+            line.join(newcomer, room)
+        };
         let spot = match joined {
             Joined::Passed(grant) => {
                 let turn = Turn::new(self.clone(), at, guest, grant);
@@ -271,6 +253,7 @@ impl Rule {
         // Of a user whose calls keep coming all the same, none has come back: they take their turns.
         let floods = |line: &RuleLine| line.has_behind(&lane, Rank::Promised, &user);
         let promised = terms.rank > Rank::Promised
+            && !terms.are_endless()
             && !self.line.as_ref().is_some_and(floods)
             && (self.promises.as_ref()).is_some_and(|promises| promises.keep(lane, user, now));
         Newcomer {

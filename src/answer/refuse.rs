@@ -124,6 +124,23 @@ pub fn upstream_down(retry_after: Duration, voice: Option<&Voice<'_>>) -> Answer
     answer
 }
 
+/// The answer where the gate itself cannot do what is asked at this moment, and no limit is in the way.
+#[must_use]
+pub fn not_now(detail: &str, retry_after: u32) -> Answer {
+    let mut answer = Problem {
+        kind: REDUCED_CAPACITY,
+        title: "Service Unavailable",
+        status: 503,
+        detail,
+        violated_policies: None,
+    }
+    .answer();
+    answer
+        .headers
+        .push((RETRY_AFTER, HeaderValue::from(retry_after)));
+    answer
+}
+
 /// The answer on a socket over a connection limit.
 #[must_use]
 pub fn connections_refusal(limit: &str, ceiling: u64, ratelimit: bool) -> Answer {

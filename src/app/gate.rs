@@ -16,17 +16,18 @@ use pingora_proxy::HttpProxy;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use super::addresses::Addresses;
 use super::background;
 use super::door::door;
 use super::early::Early;
 use super::people::{self, Kept, StateError};
-use super::tasks;
+use super::tasks::{self, Hands};
 use super::view::View;
 use crate::config::{self, Config};
 use crate::forward::{BuildError, Upstream};
 use crate::listen::{
-    BindFaults, Entrance, Entrances, Identities, Inherited, NoCertificate, TlsFault, TlsIdentity,
-    Witness, Workers, accept, bind, entrances,
+    BindFaults, Entrances, Identities, Inherited, NoCertificate, TlsFault, TlsIdentity, Witness,
+    Workers, accept, bind, entrances,
 };
 use crate::observe::{AccessLog, Meters, MetersError, Snapshot};
 use crate::proxy::{Gate, Hosts, People, Probe, RouteFault, Settings, Shared};
@@ -98,13 +99,7 @@ pub struct Running {
     door: Option<Workers>,
     helm: Option<Runtime>,
     kept: Kept,
-}
-
-#[derive(Debug, Default)]
-struct Addresses {
-    http: Vec<SocketAddr>,
-    https: Vec<SocketAddr>,
-    admin: Vec<SocketAddr>,
+    hands: Hands,
 }
 
 /// How a gate ended.
@@ -133,24 +128,26 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         upstreams.iter().map(|upstream| &**upstream.name()),
     )?);
     let access = access_log(config)?;
-    let hosts = Hosts::new(upstreams)?;
     let settings = settings(config, options.unwatched);
-    let (desk, _arriving) = tasks::desk(config, &taken_up);
+    let (desk, arriving) = tasks::desk(config, &taken_up);
+    let at_the_door = tasks::at_the_door(config, &desk, &upstreams);
+    let hosts = Hosts::new(upstreams)?;
     let shared = Arc::new(Shared::new(
         settings,
         hosts,
         meters.clone(),
         access,
         people,
-        desk,
+        (desk, at_the_door),
         epoch,
         options.probe,
     ));
+    let hands = Hands::start(&config.tasks, &shared, arriving)?;
     let kept = taken_up.keep(&helm, epoch);
     people::start(&helm, &shared, questions);
     let witness: Arc<dyn Witness> = Arc::new(Early::new(shared.clone()));
     let entrances = entrances(bound, &config.listen, &identities, &witness)?;
-    let addresses = addresses(&entrances);
+    let addresses = Addresses::of(&entrances);
     let view = Arc::new(View::new(shared.clone(), &entrances, kept.health().clone()));
     launch(
         config,
@@ -163,6 +160,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
             threads,
             helm,
             kept,
+            hands,
         },
     )
 }
@@ -197,6 +195,7 @@ struct Parts {
     threads: usize,
     helm: Runtime,
     kept: Kept,
+    hands: Hands,
 }
 
 fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
@@ -238,6 +237,7 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
         door: Some(door),
         helm: Some(helm),
         kept: parts.kept,
+        hands: parts.hands,
     })
 }
 
@@ -261,10 +261,10 @@ impl Running {
         self.addresses.admin.first().copied().unwrap_or(unbound)
     }
 
-    /// Calls in flight.
+    /// Calls in flight, tasks included.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.shared.in_flight()
+        self.shared.in_flight() + self.hands.in_flight()
     }
 
     /// What `/limits` and `/connections` show.
@@ -289,13 +289,14 @@ impl Running {
     #[must_use]
     pub fn drain(mut self) -> Drained {
         self.shared.drain();
+        self.hands.drain();
         self.view.draining();
         self.close_clients.send_replace(true);
         let deadline = Instant::now() + self.drain;
-        while self.shared.in_flight() > 0 && Instant::now() < deadline {
+        while self.in_flight() > 0 && Instant::now() < deadline {
             std::thread::sleep(DRAIN_STEP);
         }
-        let cut = self.shared.in_flight();
+        let cut = self.in_flight();
         self.stop();
         Drained {
             cut,
@@ -311,6 +312,7 @@ impl Running {
         if let Some(workers) = self.workers.take() {
             workers.stop();
         }
+        self.hands.stop();
         for upstream in self.shared.hosts.all() {
             upstream.pool().clear();
         }
@@ -384,19 +386,4 @@ fn access_log(config: &Config) -> Result<AccessLog, StartError> {
             source,
         }
     })
-}
-
-fn addresses(entrances: &Entrances) -> Addresses {
-    let of = |entrances: &[Entrance], role| {
-        let listeners = entrances.iter().map(Entrance::listener);
-        listeners
-            .filter(|one| one.role() == role)
-            .map(|one| one.local())
-            .collect()
-    };
-    Addresses {
-        http: of(&entrances.clients, crate::listen::Role::Http),
-        https: of(&entrances.clients, crate::listen::Role::Https),
-        admin: of(&entrances.admin, crate::listen::Role::Admin),
-    }
 }

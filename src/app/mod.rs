@@ -1,5 +1,6 @@
 //! The one room that knows all others: build, command line, signals, shutdown.
 
+mod addresses;
 mod background;
 mod cli;
 pub mod demo;

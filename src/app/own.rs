@@ -1,55 +1,15 @@
-//! Calls of the gate's own: they go up under the limits of their class; and the operator's logout.
+//! The operator's logout: a call of the gate's own.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::call::{Call, Class, SessionKind, Spoken};
+use crate::call::{Class, SessionKind, Spoken};
 use crate::dialect::{Secret, own};
-use crate::forward::{OwnAnswer, OwnCall};
 use crate::proxy::{Home, People, Shared};
 use crate::session::{self, SessionId};
 
 /// Longest time for a logout.
 const LOGOUT: Duration = Duration::from_secs(30);
-/// Longest answer to a call of the gate's own, bytes.
-const ANSWER: usize = 64 * 1024;
-
-/// A call of the gate's own, under the limits of its class, answered `within` this time.
-pub(super) async fn send(
-    shared: &Shared,
-    upstream: usize,
-    request: own::Request,
-    (class, side): (Class, SessionKind),
-    within: Duration,
-) -> Option<OwnAnswer> {
-    let upstream = shared.hosts.all().get(upstream)?;
-    let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut call = Call::new(class, request.target, nobody);
-    call.side = side;
-    // Refused: whoever wanted it comes again.
-    let mut claim = upstream.stack().claim(&call, shared.now()).ok()?;
-    claim.dispatch(shared.now()).ok()?;
-    let own = OwnCall {
-        method: request.method,
-        target: request.target.to_owned(),
-        headers: request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        body: Bytes::clone(&request.body.0),
-    };
-    let sent = upstream
-        .send(own, claim.socket_group(), within, ANSWER)
-        .await;
-    sent.inspect_err(|error| {
-        tracing::warn!(upstream = %upstream.name(), %error, "a call of the gate's own had no answer");
-    })
-    .ok()
-}
 
 /// What became of a session that the operator wants to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +34,9 @@ pub(super) async fn log_out(shared: Arc<Shared>, id: SessionId) -> LoggedOut {
         return LoggedOut::Impossible;
     };
     let of = (Class::Logout, found.kind);
-    let answer = send(&shared, home.upstream.index, request, of, LOGOUT).await;
+    let answer = shared
+        .send_own(home.upstream.index, request, of, LOGOUT)
+        .await;
     let gone = answer.is_some_and(|answer| {
         let said = own::answer(home.dialect, form(found.kind), answer.status, &answer.body);
         answer.status < 400 || said == own::Whose::Gone

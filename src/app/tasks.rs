@@ -1,8 +1,10 @@
 //! Tasks while the gate runs: the desk, who works on them, who tells of them.
 
 mod alive;
+mod api;
 mod carrier;
 mod chores;
+mod hands;
 mod overseer;
 
 use std::sync::Arc;
@@ -10,8 +12,10 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+pub(super) use self::api::at_the_door;
 pub use self::carrier::Post;
 pub(super) use self::chores::start as start_chores;
+pub(super) use self::hands::Hands;
 pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
 use crate::config::Config;

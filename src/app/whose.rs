@@ -7,18 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::own::send;
-use crate::admit::SessionUnits;
-use crate::call::{Class, SessionKey, SessionKind};
-use crate::dialect::own;
+use crate::call::SessionKey;
+use crate::dialect::own::Whose;
 use crate::limit::Moment;
-use crate::proxy::{Asking, People, Question, Shared};
-use crate::session::{Credential, New, Token};
+use crate::proxy::{Asking, Question, Shared};
 
 /// Questions that are asked at the same time; further ones stand in line.
 const AT_ONCE: usize = 8;
-/// Longest time for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks whose sessions are that nobody knows.
 pub(super) async fn ask(shared: Arc<Shared>, mut questions: mpsc::Receiver<Asking>) {
@@ -56,8 +51,10 @@ fn is_open(shared: &Shared, question: &Question, asked: &mut Asked) -> bool {
 /// Asks one question, and takes the session up where it is one.
 async fn settle(shared: Arc<Shared>, asking: Asking) {
     let question = &asking.question;
-    if let Some(name) = whose(&shared, question).await {
-        adopt(&shared, question, &name);
+    // Where it cannot be asked, a token is no session's: a page that is open to everybody answers any.
+    if let Whose::User(name) = shared.ask_whose(question).await {
+        let user = shared.adopt(question, &name);
+        tracing::debug!(is_named = user.is_some(), "whose a session is");
     }
 }
 
@@ -85,69 +82,6 @@ impl Asked {
     fn forget(&mut self, key: SessionKey) {
         self.0.retain(|(asked, _)| *asked != key);
     }
-}
-
-/// What the upstream says. Where it cannot be asked, a token is no session's: a page that is open to
-/// everybody answers any.
-async fn whose(shared: &Shared, question: &Question) -> Option<String> {
-    let home = shared.people.home(question.upstream)?;
-    let session = own::Session {
-        dialect: home.dialect,
-        spoken: question.spoken,
-        token: &question.token,
-        proof: question.proof.as_ref(),
-    };
-    let request = own::whose(&session)?;
-    let class = match question.kind {
-        SessionKind::Rest => Class::Rest,
-        SessionKind::Soap => Class::Soap,
-    };
-    let of = (class, question.kind);
-    let answer = send(shared, question.upstream, request, of, PATIENCE).await?;
-    match own::answer(home.dialect, question.spoken, answer.status, &answer.body) {
-        own::Whose::User(name) => Some(name),
-        own::Whose::Gone | own::Whose::Unknown => None,
-    }
-}
-
-fn adopt(shared: &Shared, question: &Question, name: &str) {
-    let people = &shared.people;
-    let (Some(home), Some(upstream)) = (
-        people.home(question.upstream),
-        shared.hosts.all().get(question.upstream),
-    ) else {
-        return;
-    };
-    let now = People::now(shared.now());
-    let user = home.user(name);
-    if let Some(user) = &user {
-        let take = |units: &mut SessionUnits| units.name(user.id);
-        let ledger = people.ledger();
-        if ledger.name(&question.key, user.clone(), take, now.moment) {
-            return;
-        }
-    }
-    let id = user.as_ref().map(|user| user.id);
-    let stack = upstream.stack();
-    let units = stack.hold_session(question.kind, id, question.address, now.moment);
-    let credential = Credential {
-        token: Token::new(question.token.expose()),
-        xsrf: question
-            .proof
-            .as_ref()
-            .map(|proof| Token::new(proof.expose())),
-    };
-    let new = New {
-        key: question.key,
-        kind: question.kind,
-        upstream: &home.upstream,
-        user,
-        address: question.address,
-        credential: Some(&credential),
-        began: question.began,
-    };
-    let opened = people.ledger().adopt(new, units, now);
-    tracing::info!(?opened, upstream = %home.upstream.name, "a session that was opened round the gate");
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ use super::types::{
 };
 use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
 
-const UNUSED: &str = "NOT USED by this version";
-
 /// The configuration in plain words, for people; ends in a line feed. Shows no secret.
 #[must_use]
 pub fn describe(config: &Config) -> String {
@@ -174,13 +172,12 @@ fn for_later(page: &mut Page, config: &Config) {
     let prefix = &config.tasks.prefix;
     page.line(
         "tasks",
-        format_args!("under {prefix} ({UNUSED}: no call becomes a task yet)"),
+        format_args!(
+            "under {prefix}: blocking calls become tasks when their clients or routes ask for it"
+        ),
     );
     if config.headers.idempotency_key {
-        page.line(
-            "Idempotency-Key",
-            format_args!("honoured once tasks exist ({UNUSED})"),
-        );
+        page.line("Idempotency-Key", "honoured on blocking calls");
     }
     let users = config.admin.break_glass_users.join(", ");
     if !users.is_empty() {

@@ -233,6 +233,7 @@ fn work(table: &mut Map<String, Value>, work: &Work) {
         ("requeue", work.requeue),
         ("json", work.json),
         ("needs_key", work.needs_key),
+        ("upstream_key", work.upstream_key),
     ] {
         put(table, key, Some(true).filter(|_| is_set));
     }

@@ -32,6 +32,10 @@ pub enum Replay {
 
 /// What a route says of its calls as tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four keys of a route that do not depend on each other"
+)]
 pub struct Work {
     /// How often one may be executed; `None`: PUT, DELETE, GET and HEAD again, all others once (RFC 9110 section 9.2.2).
     pub replay: Option<Replay>,
@@ -45,6 +49,8 @@ pub struct Work {
     pub needs_key: bool,
     /// Fields that make it another request, names in lower case.
     pub fingerprint: Vec<String>,
+    /// The upstream understands `Idempotency-Key`: it gets one, and again does no harm unless `replay` says so.
+    pub upstream_key: bool,
 }
 
 /// A question that only reads, and the answer that says that the work was done.
@@ -80,6 +86,7 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
         json: r.get("json", flag).unwrap_or_default(),
         needs_key: r.get("needs_key", flag).unwrap_or_default(),
         fingerprint: fingerprint.unwrap_or_default(),
+        upstream_key: r.get("upstream_key", flag).unwrap_or_default(),
     };
     if work.requeue && work.probe.is_none() && r.sound(&["requeue", "probe"]) {
         r.fault(

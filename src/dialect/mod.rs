@@ -14,6 +14,8 @@ mod xml;
 pub mod come_back;
 /// What a request shows of who makes it: session token, Basic, Bearer, SIGN.
 pub mod credential;
+/// What an answer says of the operation that was asked for.
+pub mod effect;
 /// What a login asks for and what its answer says.
 pub mod login;
 /// Requests that the gate makes for itself: end a session, ask whose it is.

@@ -26,7 +26,7 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields that Pingora takes away or makes anew on the way up, none of which a call may have for it to be
 /// spared the look.
-static HOP_BY_HOP: [HeaderName; 10] = [
+pub(super) static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     TE,
     TRAILER,
@@ -120,6 +120,11 @@ impl Rewriter {
             .unwrap_or_else(|| HeaderValue::from_str(own).unwrap_or(HeaderValue::from_static("")))
     }
 
+    /// Whether `Host` goes up as the configuration says, not as the client sent it.
+    pub(super) const fn sends_own_host(&self) -> bool {
+        self.host.is_some()
+    }
+
     /// Makes the client's request head fit for the upstream; the lines are to be sent behind it.
     ///
     /// # Errors
@@ -169,6 +174,22 @@ impl Rewriter {
             self.rename_cookies(head, hop)?;
         }
         Ok(())
+    }
+
+    /// `Location` of an answer that is kept, as a client must ask for it that speaks to the gate at `authority`.
+    pub fn kept(&self, fields: &mut HeaderMap, tls: bool, authority: &[u8]) {
+        let hop = Hop {
+            peer: IpAddr::from([0, 0, 0, 0]),
+            peer_text: "",
+            trusted: false,
+            tls,
+            http2: false,
+            authority,
+        };
+        let location = fields.get(LOCATION);
+        if let Some(value) = location.and_then(|value| self.renamed_location(value, hop)) {
+            fields.insert(LOCATION, value);
+        }
     }
 
     /// `https://upstream/x` as the client must ask for it; `None` where it names somebody else.

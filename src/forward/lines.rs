@@ -67,6 +67,18 @@ impl Lines {
         lines
     }
 
+    /// Each as a field.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let lines = self.0.split(|byte| *byte == b'\n');
+        lines.filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            let value = value.strip_prefix(b": ")?.trim_ascii_end();
+            let name = HeaderName::from_bytes(name).ok()?;
+            Some((name, HeaderValue::from_bytes(value).ok()?))
+        })
+    }
+
     fn put(&mut self, parts: &[&[u8]]) {
         for part in parts {
             self.0.extend_from_slice(part);

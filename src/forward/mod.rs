@@ -12,12 +12,14 @@
 //! Pingora's own idle pool is bypassed: it cannot count, cannot be asked to give a socket up for
 //! another group or thread, and pays two wake-ups of the other runtime and a `getpeername` a request.
 
+mod carry;
 mod dial;
 mod ear;
 mod fault;
 pub mod headers;
 mod health;
 mod io;
+mod kept;
 mod lines;
 mod pool;
 mod probe;
@@ -28,6 +30,7 @@ mod tls;
 mod upstream;
 mod wire;
 
+pub use carry::{Carried, Carrier, Freight, Unconnected};
 pub use dial::Dial;
 pub use ear::Framing;
 pub use fault::UpstreamFault;

@@ -51,7 +51,7 @@ impl Upstream {
     }
 
     /// Room for a new socket. Idle ones give way.
-    async fn place(&self, group: SocketGroup) -> Option<Ticket> {
+    pub(super) async fn place(&self, group: SocketGroup) -> Option<Ticket> {
         let pool = self.pool();
         let deadline = tokio::time::Instant::now() + self.connect_timeout();
         loop {

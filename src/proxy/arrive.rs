@@ -7,6 +7,7 @@ use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::desk_door;
 use super::judge::judge;
 use super::said::Stop;
 use super::stage::Stage;
@@ -45,6 +46,13 @@ pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bo
     stage.phase = Phase::Admission;
     let stop = match whereto(session, stage) {
         Err(answer) => Stop::Answer(answer),
+        // Rare, and boxed so as not to make the future of every request larger.
+        Ok(upstream) if desk_door::concerns(session, stage) => {
+            match Box::pin(desk_door::serve(session, stage, &upstream)).await {
+                Ok(()) => return Ok(true),
+                Err(stop) => stop,
+            }
+        }
         Ok(upstream) => match judge(session, stage, &upstream).await {
             Ok(()) => return Ok(false),
             Err(stop) => stop,

@@ -61,6 +61,9 @@ pub(super) struct Look<'a> {
     /// Where it comes from.
     pub(super) client: IpAddr,
     pub(super) now: Moment,
+    /// It goes up, and so uses its session; else the gate itself is asked for something, in whichever family the token
+    /// is known.
+    pub(super) uses: bool,
 }
 
 impl Look<'_> {
@@ -71,7 +74,10 @@ impl Look<'_> {
             self.meet_login(&mut met);
         } else {
             match self.credential() {
-                Credential::Session(token) => met.session(self.people, self.home, &token, self.now),
+                Credential::Session(token) if self.uses => {
+                    met.session(self.people, self.home, &token, self.now);
+                }
+                Credential::Session(token) => met.known(self.people, self.home, &token),
                 Credential::Claim(claim) => self.meet_claim(&mut met, &claim),
                 Credential::Conflict => {}
                 Credential::None => self.meet_certificate(&mut met),
@@ -89,7 +95,7 @@ impl Look<'_> {
     }
 
     /// JSON-RPC shows its session in the body; the others in fields.
-    fn credential(&self) -> Credential<'_> {
+    pub(super) fn credential(&self) -> Credential<'_> {
         if let Said::Rpc(known) = self.said
             && let Some(token) = &known.session
         {
@@ -224,6 +230,26 @@ impl Met {
                 self.caller.session = Some(key);
                 self.seen = Some((key, kind));
                 self.in_use = Some(in_use);
+                return;
+            }
+            self.seen.get_or_insert((key, kind));
+        }
+    }
+}
+
+impl Met {
+    /// The call shows `token`, and does not use it.
+    fn known(&mut self, people: &People, home: &Home, token: &Token<'_>) {
+        let either = (home.dialect == Dialect::Vcenter).then_some(other(token.kind()));
+        for kind in std::iter::once(token.kind()).chain(either) {
+            let key = people
+                .keys()
+                .session(&home.upstream.name, kind, token.bytes());
+            if let Some(known) = people.ledger().peek(&key) {
+                self.caller.user = known.user.as_ref().map(|user| user.id);
+                self.name = known.user.map(|user| user.name);
+                self.caller.session = Some(key);
+                self.seen = Some((key, kind));
                 return;
             }
             self.seen.get_or_insert((key, kind));

@@ -10,7 +10,7 @@ use super::arrive::{refuse, sizes};
 use super::caller::Look;
 use super::said::{self, Form, Said, Stop};
 use super::stage::Stage;
-use super::{blackout, line, outcome, patience};
+use super::{blackout, convert, line, outcome, patience};
 use crate::admit::{Entry, Terms, Turn};
 use crate::answer::{self, Answer, Cap, Voice};
 use crate::call::{Call, Class, Dialect, Refusal, SessionKind, Spoken};
@@ -33,7 +33,7 @@ pub(super) async fn judge(
     sizes(head, stage).map_err(Stop::Answer)?;
     let is_steady = upstream.health().is_steady();
     let (said, entry) = match form {
-        None if is_steady => {
+        None if is_steady && asked.class != Class::Blocking => {
             let now = stage.shared.moment(stage.began);
             let said = Said::Unread;
             let round = Round::First;
@@ -66,7 +66,7 @@ pub(super) async fn judge(
     }
 }
 
-/// Reads what the body has to say, and waits for the upstream while it is down.
+/// Reads what the body has to say, makes a task of what is to be one, and waits for the upstream while it is down.
 async fn said(
     session: &mut Session,
     stage: &mut Stage,
@@ -80,6 +80,8 @@ async fn said(
     if let Said::Rpc(known) = &mut said {
         stage.rpc_id = known.id.take();
     }
+    // A task need not wait for the upstream here.
+    Box::pin(convert::consider(session, stage, upstream, &said)).await?;
     if !upstream.health().is_steady() {
         blackout::hold(session, stage, upstream).await?;
     }
@@ -180,7 +182,7 @@ fn form(asked: &Asked<'_>, dialect: Dialect) -> Option<Form> {
 }
 
 /// What is asked for, by the head and by what the body said.
-fn asked<'s>(
+pub(super) fn asked<'s>(
     session: &'s Session,
     stage: &mut Stage,
     upstream: &Upstream,
@@ -265,10 +267,7 @@ fn meet(
     now: Moment,
 ) {
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
-    stage.form = match asked.side() {
-        SessionKind::Soap => Spoken::Soap,
-        SessionKind::Rest => asked.spoken,
-    };
+    stage.form = form_of(asked);
     stage.ends_own = own::ends_own(said.operation(), &asked.normal_path);
     let people = &stage.shared.people;
     let Some(home) = people.home(upstream.index()) else {
@@ -285,10 +284,19 @@ fn meet(
         certificate: certificate(stage),
         client: stage.client,
         now,
+        uses: true,
     }
     .meet();
     if asked.class == Class::Login && stage.form == Spoken::Soap {
         stage.token = outcome::shown(home, stage.form, &head.headers);
+    }
+}
+
+/// The form in which its sessions are.
+pub(super) fn form_of(asked: &Asked<'_>) -> Spoken {
+    match asked.side() {
+        SessionKind::Soap => Spoken::Soap,
+        SessionKind::Rest => asked.spoken,
     }
 }
 
@@ -311,7 +319,7 @@ pub(super) fn voice(stage: &Stage, upstream: usize) -> Option<Voice<'_>> {
     })
 }
 
-fn certificate(stage: &Stage) -> Option<&[u8]> {
+pub(super) fn certificate(stage: &Stage) -> Option<&[u8]> {
     let tls = stage.connection.as_ref()?.tls()?;
     tls.client_certificate.as_deref()
 }

@@ -3,6 +3,8 @@
 //! ```text
 //!   early_request_filter      arrive::begin      who, when; over a connection limit?
 //!   request_filter            arrive::admit      where to, what class, claim of the stack   → refusal
+//!                             desk_door::serve   what is asked of tasks: the gate's own to answer
+//!                             convert::consider  a blocking call that becomes a task        → 202
 //!   upstream_peer             sent_back::readmit of a call that went back
 //!                             blackout::ready    is it there? else units given back, held, claimed anew
 //!                             onward::dial       a socket under the caps
@@ -17,29 +19,37 @@
 //! ```
 
 mod arrive;
+mod base;
 mod blackout;
 mod body;
 mod caller;
+mod convert;
+mod desk_door;
 mod fail;
 mod judge;
 mod line;
 mod onward;
 mod orphan;
 mod outcome;
+mod own_call;
 mod patience;
 mod per_address;
+mod person;
 mod route;
 mod said;
 mod sent_back;
 mod sessions;
 mod shared;
 mod stage;
+mod tasks;
+mod verify;
 mod write;
 
 pub use patience::terms;
 pub use route::{Hosts, RouteFault};
 pub use sessions::{Asking, Home, People, Question, Sessions};
 pub use shared::{Hook, Probe, Settings, Shared};
+pub use tasks::Tasks;
 
 use std::sync::Arc;
 use std::time::Duration;

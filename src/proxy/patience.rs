@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName};
 
-use crate::admit::Terms;
-use crate::call::{Call, Class};
-use crate::config::{self, Client, Priority, Route};
-use crate::limit::Rank;
+use crate::admit::{Terms, rank};
+use crate::call::Call;
+use crate::config::{self, Client};
+use crate::task::api::Prefer;
 
 /// RFC 7240.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -47,21 +47,6 @@ pub(super) fn of_client(headers: &HeaderMap, clients: &[Client]) -> Duration {
         .unwrap_or(UNKNOWN)
 }
 
-/// The system cannot drain without logouts and polls; administrators get in when nobody else does.
-fn rank(call: &Call<'_>, routes: &[Route]) -> Rank {
-    let is_batch = |route: u16| {
-        let route = routes.get(usize::from(route));
-        route.is_some_and(|route| route.priority == Priority::Batch)
-    };
-    if matches!(call.class, Class::Logout | Class::Task) || call.caller.privileged {
-        Rank::First
-    } else if call.routes.iter().any(is_batch) {
-        Rank::Batch
-    } else {
-        Rank::Usual
-    }
-}
-
 /// How long clients of this kind wait.
 fn usual(headers: &HeaderMap, clients: &[Client]) -> Option<Duration> {
     let agent = headers.get(USER_AGENT)?.as_bytes();
@@ -82,21 +67,12 @@ fn stated(headers: &HeaderMap) -> Option<Duration> {
 /// `Prefer: wait=N` (RFC 7240 section 4.3). Beside `respond-async` it says when to turn the call into a
 /// task instead.
 fn preferred(headers: &HeaderMap) -> Option<Duration> {
-    let mut wait = None;
-    let values = headers.get_all(PREFER).iter();
-    let texts = values.filter_map(|value| value.to_str().ok());
-    for preference in texts.flat_map(|text| text.split(',')) {
-        let word = preference.split(';').next().unwrap_or_default().trim();
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        if name.trim().eq_ignore_ascii_case("respond-async") {
-            return None;
-        }
-        if name.trim().eq_ignore_ascii_case("wait") {
-            // The first of several counts (RFC 7240 section 2).
-            wait = wait.or_else(|| seconds(value.trim().trim_matches('"')));
-        }
+    if !headers.contains_key(PREFER) {
+        return None;
     }
-    wait
+    let said = Prefer::of(headers);
+    let wait = said.wait.filter(|_| !said.respond_async)?;
+    Some(Duration::from_secs(wait.min(LONGEST)))
 }
 
 fn seconds(text: &str) -> Option<Duration> {

@@ -13,7 +13,7 @@ use crate::admit::SessionUnits;
 use crate::call::{Class, Dialect, SessionKey, SessionKind, Spoken, UserId};
 use crate::config;
 use crate::dialect::refusal::Statuses;
-use crate::dialect::{Secret, user};
+use crate::dialect::{Secret, own, user};
 use crate::limit::Moment;
 use crate::session::{self, Keys, Ledger, MOST_PROOFS, Now, Proofs, User};
 
@@ -140,6 +140,18 @@ pub struct Question {
     pub began: Moment,
     /// A login has just opened it: an answer from before says nothing.
     pub logged_in: bool,
+}
+
+impl Question {
+    /// The session, as what is asked of the upstream speaks of it.
+    pub(super) const fn session(&self, dialect: Dialect) -> own::Session<'_> {
+        own::Session {
+            dialect,
+            spoken: self.spoken,
+            token: &self.token,
+            proof: self.proof.as_ref(),
+        }
+    }
 }
 
 /// A [`Question`] on its way, with the place it takes among those of its client's address.

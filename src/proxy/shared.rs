@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use ipnet::IpNet;
+use tokio::sync::watch;
 
 use super::route::Hosts;
 use super::sessions::People;
+use super::tasks::Tasks;
 use crate::limit::Moment;
 use crate::observe::{AccessLog, Meters};
 use crate::task::Desk;
@@ -85,8 +87,11 @@ pub struct Shared {
     pub people: People,
     /// Tasks.
     pub desk: Arc<Desk>,
+    /// How calls become tasks, and who answers for these.
+    pub tasks: Tasks,
     epoch: Instant,
     draining: AtomicBool,
+    leaving: watch::Sender<bool>,
     stopping: AtomicBool,
     in_flight: AtomicU64,
     ids: Ids,
@@ -114,7 +119,7 @@ impl Shared {
         meters: Arc<Meters>,
         access: AccessLog,
         people: People,
-        desk: Arc<Desk>,
+        (desk, tasks): (Arc<Desk>, Tasks),
         epoch: Instant,
         probe: Option<Probe>,
     ) -> Self {
@@ -125,8 +130,10 @@ impl Shared {
             access,
             people,
             desk,
+            tasks,
             epoch,
             draining: AtomicBool::new(false),
+            leaving: watch::Sender::new(false),
             stopping: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             ids: Ids::new(),
@@ -158,12 +165,19 @@ impl Shared {
     /// From now on no connection is kept for another request.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.leaving.send_replace(true);
     }
 
     /// Whether the gate is about to stop.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends when the gate is about to stop.
+    pub(super) async fn leaves(&self) {
+        // The sender lives as long as this does: there is no error.
+        drop(self.leaving.subscribe().wait_for(|leaving| *leaving).await);
     }
 
     /// From now on nothing that waits is sent up any more: it would be cut half way.

@@ -9,6 +9,7 @@ use pingora_error::Error;
 use pingora_proxy::Session;
 
 use super::caller::Met;
+use super::convert::Held;
 use super::orphan;
 use super::outcome::{self, LoginAnswer, Peeked};
 use super::said::{Said, Scan};
@@ -66,6 +67,8 @@ pub struct Stage {
     pub(super) continued: bool,
     pub(super) request_id: Option<HeaderValue>,
     pub(super) claim: Option<Claim>,
+    /// The idempotency key of a call that is held.
+    pub(super) key: Option<Box<Held>>,
     pub(super) dial: Option<Arc<Dial>>,
     pub(super) attempts: u32,
     /// Time spent in lines, and waiting for an upstream that was down.
@@ -132,6 +135,7 @@ impl Stage {
             continued: false,
             request_id: None,
             claim: None,
+            key: None,
             dial: None,
             attempts: 0,
             waited: Duration::ZERO,
@@ -210,6 +214,7 @@ impl Stage {
             in_use.end(now);
         }
         self.met.favour = None;
+        self.key = None;
     }
 
     /// The exchange is over: one record, and every unit given back.

@@ -33,8 +33,12 @@ async fn write(session: &mut Session, answer: Answer) -> Result<()> {
     for (name, value) in answer.headers {
         head.append_header(name, value)?;
     }
-    head.insert_header(CONTENT_LENGTH, answer.body.len())?;
-    let bodiless = session.req_header().method == http::Method::HEAD;
+    // These have no body, whose length it could be (RFC 9110 section 8.6).
+    let is_bare = matches!(answer.status, 204 | 304);
+    if !is_bare {
+        head.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    let bodiless = is_bare || session.req_header().method == http::Method::HEAD;
     session
         .write_response_header(Box::new(head), bodiless)
         .await?;

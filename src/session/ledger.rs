@@ -54,6 +54,12 @@ impl<U> Ledger<U> {
         Some(entry.known())
     }
 
+    /// The session under `key`, which does not count as used by that.
+    #[must_use]
+    pub fn peek(&self, key: &SessionKey) -> Option<Known> {
+        self.table.of(key).find(key).map(Entry::known)
+    }
+
     /// A call in the session under `key` begins at `now`.
     #[must_use]
     pub fn begin(&self, key: &SessionKey, now: Moment) -> Option<InUse> {

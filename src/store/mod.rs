@@ -60,9 +60,6 @@ impl Stores {
 pub async fn open(state: &State) -> Result<Stores, OpenError> {
     Ok(match &state.store {
         Store::Memory => Stores::of(Memory::default()),
-        Store::Sqlite(path) => Stores {
-            sessions: Arc::new(Sqlite::open(path).await?),
-            tasks: Arc::new(Memory::default()),
-        },
+        Store::Sqlite(path) => Stores::of(Sqlite::open(path).await?),
     })
 }

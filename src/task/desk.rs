@@ -131,18 +131,44 @@ impl Desk {
     /// # Errors
     /// [`SubmitError`]; then nothing is kept.
     pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Receipt, SubmitError> {
-        let desk = self.clone();
-        to_its_end(async move { desk.take_in(submission).await }).await
+        let id = self.new_id();
+        self.submit_as(id, submission).await
     }
 
-    async fn take_in(&self, submission: Submission) -> Result<Receipt, SubmitError> {
+    /// A name for a task that is about to be handed in.
+    #[must_use]
+    pub fn new_id(&self) -> TaskId {
+        TaskId::new((self.clock)())
+    }
+
+    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`].
+    ///
+    /// # Errors
+    /// [`SubmitError`]; then nothing is kept.
+    pub async fn submit_as(
+        self: &Arc<Self>,
+        id: TaskId,
+        submission: Submission,
+    ) -> Result<Receipt, SubmitError> {
+        let desk = self.clone();
+        to_its_end(async move { desk.take_in(id, submission).await }).await
+    }
+
+    async fn take_in(&self, id: TaskId, submission: Submission) -> Result<Receipt, SubmitError> {
         let Submission {
             requested,
             request,
             key,
         } = submission;
-        let room = self.room(&requested)?;
-        let id = TaskId::new((self.clock)());
+        let room = match (self.room(&requested), &key) {
+            (Ok(room), _) => room,
+            // What is there already needs no room.
+            (Err(full), Some(key)) => match self.store.keyed(key).await? {
+                Some(taken) => return self.known(taken).await,
+                None => return Err(full),
+            },
+            (Err(full), None) => return Err(full),
+        };
         let sealed = self.keys.seal_request(&id.bytes(), &request)?.into();
         let record = Arc::new(Record::new(id, requested, key.is_some(), self.now()));
         let new = New {
@@ -160,15 +186,22 @@ impl Desk {
                     replayed: false,
                 })
             }
-            Submitted::Other => Err(SubmitError::KeyTaken),
-            Submitted::Same(id) => match self.find(id).await? {
-                Found::Task(task) => Ok(Receipt {
-                    task,
-                    replayed: true,
-                }),
-                // It was forgotten between the two: the key is free by now, or soon.
-                Found::Gone(_) | Found::Nothing => Err(SubmitError::KeyTaken),
-            },
+            taken => self.known(taken).await,
+        }
+    }
+
+    /// The task whose key came again.
+    async fn known(&self, taken: Submitted) -> Result<Receipt, SubmitError> {
+        let Submitted::Same(id) = taken else {
+            return Err(SubmitError::KeyTaken);
+        };
+        match self.find(id).await? {
+            Found::Task(task) => Ok(Receipt {
+                task,
+                replayed: true,
+            }),
+            // It was forgotten between the two: the key is free by now, or soon.
+            Found::Gone(_) | Found::Nothing => Err(SubmitError::KeyTaken),
         }
     }
 
@@ -210,6 +243,20 @@ impl Desk {
             self.books.remember(task.clone());
         }
         Ok(found)
+    }
+
+    /// Reads a task anew, where the store knows more than the desk: a step may have been committed though its answer was an
+    /// error.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
+        if let Found::Task(task) = self.store.task(id).await? {
+            self.books.changed(&task);
+            // Somebody may be to be told.
+            self.put_out.notify_one();
+        }
+        Ok(())
     }
 
     /// Hears of every change of a task that is not over.

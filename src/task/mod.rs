@@ -23,6 +23,7 @@ mod record;
 mod sample;
 mod state;
 mod tally;
+mod worker;
 
 pub use desk::{
     AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
@@ -42,3 +43,4 @@ pub use record::{
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
 pub use tally::{Delivery, Dispatched, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work};
+pub use worker::{Crew, Means, Recovered, Roster};

@@ -184,6 +184,12 @@ pub trait TaskStore: Debug + Send + Sync {
     /// Keeps a new task and its key, unless the key is taken.
     async fn submit(&self, new: New) -> Result<Submitted, StoreError>;
 
+    /// What [`TaskStore::submit`] would say to a task with this key; none where it would keep it. A store that does not
+    /// say has its desk refuse a key that it knows while there is no room.
+    async fn keyed(&self, _: &Key) -> Result<Option<Submitted>, StoreError> {
+        Ok(None)
+    }
+
     /// Makes a step, if the task still is what the step takes it for: one version before, with that fence.
     async fn advance(&self, step: Step) -> Result<Advanced, StoreError>;
 
@@ -212,10 +218,11 @@ pub trait TaskStore: Debug + Send + Sync {
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError>;
 
     /// Forgets a task that is over, on its owner's word: a tombstone is left until `until`. False where it is not over,
-    /// or not there.
+    /// or not there, or holds a seat: nobody would know of that one any more.
     async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError>;
 
-    /// Forgets tasks that expired before `now`, at most `most` at a time; their tombstones are left until `until`.
+    /// Forgets tasks that expired before `now`, at most `most` at a time, but for those that hold a seat until later;
+    /// their tombstones are left until `until`.
     /// Tombstones and keys whose time is up go.
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError>;
 

@@ -12,6 +12,10 @@ mod rule;
 mod stack;
 #[path = "../../src/admit/tally.rs"]
 mod tally;
+#[path = "../../src/admit/left.rs"]
+mod left;
+#[path = "../../src/admit/terms.rs"]
+mod terms;
 #[path = "../../src/admit/turn.rs"]
 mod turn;
 #[path = "../../src/admit/units.rs"]
@@ -27,7 +31,8 @@ mod yields;
 
 pub use claim::Claim;
 pub use stack::{ResponseCap, SocketGroup, SocketLimit, Stack};
+pub use terms::Terms;
 pub use turn::Turn;
 pub use units::SessionUnits;
 pub use view::LimitView;
-pub use wait::{Entry, Terms, Waiting};
+pub use wait::{Entry, Waiting};

@@ -37,7 +37,7 @@ mod classify {
 }
 mod config {
     pub use tidegate::config::{
-        ADAPTIVE_LIMIT, Adaptive, Counts, Key, Limit, Match, Mode, Route, Upstream, Wait,
+        ADAPTIVE_LIMIT, Adaptive, Counts, Key, Limit, Match, Mode, Priority, Route, Upstream, Wait,
     };
 }
 

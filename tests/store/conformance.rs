@@ -4,50 +4,7 @@ use tidegate::session::Change;
 
 use super::*;
 
-/// A store that can be left and opened again.
-enum Kind {
-    Memory,
-    Sqlite(PathBuf),
-}
-
-struct Bench {
-    kind: Kind,
-    store: Arc<dyn SessionStore>,
-}
-
 impl Bench {
-    async fn memory() -> Self {
-        let state = State {
-            store: Store::Memory,
-            key_file: PathBuf::new(),
-        };
-        Self {
-            kind: Kind::Memory,
-            store: open(&state).await.unwrap().sessions,
-        }
-    }
-
-    async fn sqlite(name: &str) -> Self {
-        let path = folder(name).join("tidegate.db");
-        Self {
-            store: open_at(&path).await.unwrap(),
-            kind: Kind::Sqlite(path),
-        }
-    }
-
-    async fn reopened(self) -> Self {
-        let Self { kind, store } = self;
-        let store = match &kind {
-            Kind::Memory => store,
-            Kind::Sqlite(path) => {
-                store.close().await;
-                drop(store);
-                open_at(path).await.unwrap()
-            }
-        };
-        Self { kind, store }
-    }
-
     async fn apply(&self, changes: &[Change]) {
         self.store.apply(changes).await.unwrap();
     }
@@ -62,25 +19,6 @@ impl Bench {
 
 fn put(number: u64) -> Change {
     Change::Put(Box::new(record(number)))
-}
-
-/// Each test below runs over every store.
-macro_rules! on_every_store {
-    ($($test:ident)*) => {$(
-        mod $test {
-            use super::Bench;
-
-            #[tokio::test]
-            async fn on_memory() {
-                super::$test(Bench::memory().await).await;
-            }
-
-            #[tokio::test]
-            async fn on_sqlite() {
-                super::$test(Bench::sqlite(stringify!($test)).await).await;
-            }
-        }
-    )*};
 }
 
 on_every_store! {

@@ -67,7 +67,7 @@ async fn it_is_made_as_it_should_be() {
             .fetch_all(&mut raw)
             .await
             .unwrap();
-    assert_eq!(steps.len(), 1);
+    assert_eq!(steps.len(), 2);
     assert_eq!((steps[0].0, steps[0].1.len()), (1, 48));
 }
 
@@ -236,6 +236,7 @@ async fn a_lock_that_comes_and_goes_is_no_lasting_fault() {
         .await
         .unwrap_err();
     assert!(!said.lasting && said.what.contains("state.url"), "{said:?}");
+    assert!(said.what.contains(path.to_str().unwrap()), "{said:?}");
     assert!(!store.check().await.unwrap_err().lasting);
     other.execute("ROLLBACK").await.unwrap();
     store

@@ -1,10 +1,37 @@
 //! The stores: the same tests over each of them, what an SQLite file may not be, and crashes.
 
+/// Each of these tests runs over every store.
+macro_rules! on_every_store {
+    ($($test:ident)*) => {$(
+        mod $test {
+            use super::Bench;
+
+            #[tokio::test]
+            async fn on_memory() {
+                super::$test(Bench::memory().await).await;
+            }
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                super::$test(Bench::sqlite(stringify!($test)).await).await;
+            }
+        }
+    )*};
+}
+
 mod allocations;
 mod conformance;
 mod crash;
+mod faults;
 mod files;
+mod histories;
 mod ledger;
+mod lives;
+mod puppet;
+#[path = "../support/shim.rs"]
+mod shim;
+mod task;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +40,8 @@ use std::time::{Duration, SystemTime};
 use tidegate::call::{SessionKey, SessionKind, UserId};
 use tidegate::config::{State, Store};
 use tidegate::session::{Record, Sealed, SessionId, SessionStore, User};
-use tidegate::store::{OpenError, open};
+use tidegate::store::{OpenError, Stores, open};
+use tidegate::task::TaskStore;
 
 /// A new folder of the test's own, without symbolic links in its path.
 fn folder(name: &str) -> PathBuf {
@@ -24,12 +52,64 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-async fn open_at(path: &Path) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn stores_at(path: &Path) -> Result<Stores, OpenError> {
     let state = State {
         store: Store::Sqlite(path.to_owned()),
         key_file: PathBuf::new(),
     };
-    Ok(open(&state).await?.sessions)
+    open(&state).await
+}
+
+async fn open_at(path: &Path) -> Result<Arc<dyn SessionStore>, OpenError> {
+    Ok(stores_at(path).await?.sessions)
+}
+
+/// A store that can be left and opened again.
+enum Kind {
+    Memory,
+    Sqlite(PathBuf),
+}
+
+struct Bench {
+    kind: Kind,
+    store: Arc<dyn SessionStore>,
+    tasks: Arc<dyn TaskStore>,
+}
+
+impl Bench {
+    fn of(kind: Kind, stores: Stores) -> Self {
+        Self {
+            kind,
+            store: stores.sessions,
+            tasks: stores.tasks,
+        }
+    }
+
+    async fn memory() -> Self {
+        let state = State {
+            store: Store::Memory,
+            key_file: PathBuf::new(),
+        };
+        Self::of(Kind::Memory, open(&state).await.unwrap())
+    }
+
+    async fn sqlite(name: &str) -> Self {
+        let path = folder(name).join("tidegate.db");
+        let stores = stores_at(&path).await.unwrap();
+        Self::of(Kind::Sqlite(path), stores)
+    }
+
+    async fn reopened(self) -> Self {
+        match self.kind {
+            Kind::Memory => self,
+            Kind::Sqlite(path) => {
+                self.store.close().await;
+                drop((self.store, self.tasks));
+                let stores = stores_at(&path).await.unwrap();
+                Self::of(Kind::Sqlite(path), stores)
+            }
+        }
+    }
 }
 
 fn time(millis: u64) -> SystemTime {

@@ -7,6 +7,7 @@ pub mod pki;
 pub mod raw2;
 pub mod script;
 pub mod seen;
+pub mod shim;
 
 use std::net::SocketAddr;
 use std::path::Path;

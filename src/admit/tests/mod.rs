@@ -8,6 +8,7 @@ mod model;
 mod refusal;
 mod release;
 mod shadow;
+mod tasks;
 mod waiting;
 mod yields;
 

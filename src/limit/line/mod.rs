@@ -62,6 +62,15 @@ pub struct Bounds {
     pub per_user: u64,
 }
 
+/// By whose bounds somebody was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// Those of the line: it takes one of its places.
+    Line,
+    /// Somebody else's.
+    Elsewhere,
+}
+
 /// Somebody who would wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Newcomer<L, P, W> {
@@ -187,6 +196,24 @@ where
         newcomer: Newcomer<L, P, W>,
         room: impl FnOnce(&W) -> Option<U>,
     ) -> Joined<U> {
+        self.join_as(newcomer, Bound::Line, room)
+    }
+
+    /// As [`Line::join`], for who is let in by other bounds than those of this line: its place takes none of the line's.
+    pub fn join_beside(
+        &self,
+        newcomer: Newcomer<L, P, W>,
+        room: impl FnOnce(&W) -> Option<U>,
+    ) -> Joined<U> {
+        self.join_as(newcomer, Bound::Elsewhere, room)
+    }
+
+    fn join_as(
+        &self,
+        newcomer: Newcomer<L, P, W>,
+        bound: Bound,
+        room: impl FnOnce(&W) -> Option<U>,
+    ) -> Joined<U> {
         let mut order = self.order.lock();
         let first = !order.has_before(&newcomer.lane, newcomer.rank);
         // From here on who frees a unit sees somebody, and comes to the lock.
@@ -196,12 +223,13 @@ where
         let joined = match passed {
             Some(unit) => Joined::Passed(unit),
             // Who was told to come now has its place, however many came meanwhile; no more were told than fit.
-            None if newcomer.rank != Rank::Promised
+            None if bound == Bound::Line
+                && newcomer.rank != Rank::Promised
                 && !self.has_room_in(&order, &newcomer.user) =>
             {
                 Joined::Crowded
             }
-            None => return Joined::Waits(Spot(order.enter(newcomer, State::Waits(None)))),
+            None => return Joined::Waits(Spot(order.enter(newcomer, bound, State::Waits(None)))),
         };
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         joined
@@ -289,7 +317,7 @@ where
     }
 
     fn has_room_in(&self, order: &Order<L, P, W, State<U>>, user: &P) -> bool {
-        (order.len() as u64) < self.bounds.line
+        (order.counted() as u64) < self.bounds.line
             && (order.calls_of(user) as u64) < self.bounds.per_user
     }
 

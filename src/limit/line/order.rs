@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use slab::Slab;
 
 use super::ring::Lane;
-use super::{Ahead, Newcomer, Rank, Standing};
+use super::{Ahead, Bound, Newcomer, Rank, Standing};
 use crate::limit::Moment;
 
 /// Queues that may stand empty in a ring before they are swept out.
@@ -21,9 +21,10 @@ pub(super) struct Order<L, P, W, S> {
     queues: Slab<Queue<L, P>>,
     queue_of: HashMap<(L, Rank, P), usize>,
     lanes: HashMap<L, Lane>,
-    /// Calls of each user, in all lanes.
+    /// Calls of each user, in all lanes, that the bounds of the line count.
     calls: HashMap<P, usize>,
-    waiting: usize,
+    /// Of all users.
+    counted: usize,
 }
 
 /// One call in line, or called and not gone yet.
@@ -32,6 +33,7 @@ struct Place<W, S> {
     who: W,
     state: S,
     since: Moment,
+    bound: Bound,
     queue: usize,
     before: Option<usize>,
     behind: Option<usize>,
@@ -63,12 +65,13 @@ where
             queue_of: HashMap::new(),
             lanes: HashMap::new(),
             calls: HashMap::new(),
-            waiting: 0,
+            counted: 0,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.waiting
+    /// Calls that the bounds of the line count.
+    pub(super) fn counted(&self) -> usize {
+        self.counted
     }
 
     pub(super) fn waiting_in(&self, lane: &L) -> usize {
@@ -96,7 +99,7 @@ where
     }
 
     /// Puts a call in: behind those of its user that came before it.
-    pub(super) fn enter(&mut self, newcomer: Newcomer<L, P, W>, state: S) -> usize {
+    pub(super) fn enter(&mut self, newcomer: Newcomer<L, P, W>, bound: Bound, state: S) -> usize {
         let Newcomer {
             lane,
             user,
@@ -118,6 +121,7 @@ where
             who,
             state,
             since,
+            bound,
             queue,
             before,
             behind,
@@ -131,8 +135,10 @@ where
         let in_lane = self.lanes.entry(lane).or_default();
         in_lane.waiting += 1;
         in_lane.ring(rank).grew(depth);
-        *self.calls.entry(user).or_default() += 1;
-        self.waiting += 1;
+        if bound == Bound::Line {
+            *self.calls.entry(user).or_default() += 1;
+            self.counted += 1;
+        }
         place
     }
 
@@ -258,6 +264,7 @@ where
             queue: at,
             before,
             behind,
+            bound,
             ..
         } = *self.places.get(place)?;
         let queue = self.queues.get_mut(at)?;
@@ -275,13 +282,15 @@ where
         let ring = lane.ring(queue.rank);
         ring.shrank(queue.len);
         ring.empty += usize::from(queue.len == 0);
-        if let Entry::Occupied(mut calls) = self.calls.entry(queue.user) {
-            *calls.get_mut() -= 1;
-            if *calls.get() == 0 {
-                calls.remove();
+        if bound == Bound::Line {
+            self.counted -= 1;
+            if let Entry::Occupied(mut calls) = self.calls.entry(queue.user) {
+                *calls.get_mut() -= 1;
+                if *calls.get() == 0 {
+                    calls.remove();
+                }
             }
         }
-        self.waiting -= 1;
         Some(at)
     }
 

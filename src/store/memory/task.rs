@@ -39,15 +39,18 @@ fn name(key: &Key) -> KeyName {
 }
 
 impl Tasks {
+    fn keyed(&self, key: &Key) -> Option<Submitted> {
+        let (id, fingerprint) = self.keys.get(&name(key))?;
+        Some(if *fingerprint == key.fingerprint {
+            Submitted::Same(*id)
+        } else {
+            Submitted::Other
+        })
+    }
+
     fn submit(&mut self, new: New) -> Submitted {
-        if let Some(key) = &new.key
-            && let Some((id, fingerprint)) = self.keys.get(&name(key))
-        {
-            return if *fingerprint == key.fingerprint {
-                Submitted::Same(*id)
-            } else {
-                Submitted::Other
-            };
+        if let Some(taken) = new.key.as_ref().and_then(|key| self.keyed(key)) {
+            return taken;
         }
         let id = new.record.id;
         if let Some(key) = &new.key {
@@ -110,13 +113,19 @@ impl Tasks {
 
     fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
         let is_due = |row: &&Row| {
+            let seat = self.seats.get(&row.record.id);
             row.record.status.state().is_done()
                 && row.record.expires.is_some_and(|expires| expires <= now)
+                && seat.is_none_or(|until| *until <= now)
         };
         let due = self.rows.values().filter(is_due);
-        let due: Vec<TaskId> = due.map(|row| row.record.id).take(most).collect();
-        for id in &due {
+        let mut due: Vec<(Option<Millis>, TaskId)> =
+            due.map(|row| (row.record.expires, row.record.id)).collect();
+        due.sort();
+        due.truncate(most);
+        for (_, id) in &due {
             self.bury(*id, until);
+            self.seats.remove(id);
         }
         let old = self.gone.iter().filter(|(_, (_, until))| *until <= now);
         let old: Vec<TaskId> = old.map(|(id, _)| *id).take(most).collect();
@@ -170,6 +179,10 @@ fn fits(record: &Record, filter: &Filter) -> bool {
 impl TaskStore for Memory {
     async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
         Ok(self.tasks.lock().submit(new))
+    }
+
+    async fn keyed(&self, key: &Key) -> Result<Option<Submitted>, StoreError> {
+        Ok(self.tasks.lock().keyed(key))
     }
 
     async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {
@@ -234,7 +247,8 @@ impl TaskStore for Memory {
     async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError> {
         let mut tasks = self.tasks.lock();
         let row = tasks.rows.get(&id);
-        let is_over = row.is_some_and(|row| row.record.status.state().is_done());
+        let is_over = row.is_some_and(|row| row.record.status.state().is_done())
+            && !tasks.seats.contains_key(&id);
         if is_over {
             tasks.bury(id, until);
         }

@@ -7,6 +7,7 @@ const PERM: u32 = 3;
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const READONLY: u32 = 8;
+const IOERR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANTOPEN: u32 = 14;
@@ -34,15 +35,61 @@ pub(super) fn damaged() -> String {
         .to_owned()
 }
 
+/// What is to blame for a failure while the store was open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The disk, or the connection to it: what a commit left there is in doubt.
+    Disk,
+    /// The disk is full.
+    Room,
+    /// Somebody who has the file locked, or its rights.
+    File,
+    /// The work itself, or the pages that it touches.
+    Work,
+}
+
+/// What is to blame.
+pub(super) fn blame(error: &sqlx::Error) -> Blame {
+    match code(error) {
+        Some(IOERR | CANTOPEN) => Blame::Disk,
+        Some(FULL) => Blame::Room,
+        Some(BUSY | LOCKED | READONLY) => Blame::File,
+        Some(_) => Blame::Work,
+        None if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => Blame::Work,
+        None => Blame::Disk,
+    }
+}
+
+/// Whether a rollback found nothing to roll back.
+pub(super) fn is_no_transaction(error: &sqlx::Error) -> bool {
+    code(error) == Some(1) && error.to_string().contains("no transaction is active")
+}
+
 /// What went wrong with a store that was open.
-pub(super) fn running(error: &sqlx::Error) -> StoreError {
+pub(super) fn running(path: &str, error: &sqlx::Error) -> StoreError {
     let lasting = match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => false,
         _ => code(error).is_none_or(|code| LASTING.contains(&code)),
     };
     StoreError {
         lasting,
-        what: format!("the store at state.url does not answer: {error}"),
+        what: format!(
+            "the store at state.url ({path}) does not answer: {error}{}",
+            hint(error)
+        ),
+    }
+}
+
+/// What helps.
+fn hint(error: &sqlx::Error) -> &'static str {
+    match code(error) {
+        Some(FULL) => "; there is no room on its disk",
+        Some(IOERR) => "; its disk fails, or does not let it write",
+        Some(CORRUPT | NOTADB) => {
+            "; the file is damaged: end the gate and put a good copy in its place"
+        }
+        Some(BUSY | LOCKED) => "; another process has locked it",
+        _ => "",
     }
 }
 

@@ -2,30 +2,34 @@
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::SqliteConnection;
 
 use super::fault;
 
 /// Every step: its number, what it brings, its text. A step that was ever released never changes:
 /// the database knows the checksum of each that it has seen.
-const STEPS: [(i64, &str, &str); 1] = [(
-    1,
-    "login sessions",
-    include_str!("migrations/0001_session.sql"),
-)];
+const STEPS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "login sessions",
+        include_str!("migrations/0001_session.sql"),
+    ),
+    (2, "tasks", include_str!("migrations/0002_task.sql")),
+];
 
 /// Takes the steps that the database has not seen yet.
 ///
 /// # Errors
 ///
 /// In words for the operator.
-pub(super) async fn run(pool: &SqlitePool) -> Result<(), String> {
+pub(super) async fn run(on: &mut SqliteConnection) -> Result<(), String> {
     let steps = STEPS.map(|(number, brings, text)| {
         let text = text.into_sql_str();
         Migration::new(number, brings.into(), MigrationType::Simple, text, false)
     });
     let migrator = Migrator::with_migrations(steps.into());
-    migrator.run(pool).await.map_err(|error| words(&error))
+    let done = migrator.run_direct(None, on, false).await;
+    done.map_err(|error| words(&error))
 }
 
 fn words(error: &MigrateError) -> String {

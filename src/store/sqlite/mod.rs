@@ -1,41 +1,63 @@
-//! State in an `SQLite` file: one writer, durable at every commit, this gate's alone.
+//! State in an `SQLite` file: one writer, which commits in groups, readers beside it, durable at every commit, this
+//! gate's alone.
 
+mod checkpoint;
 mod fault;
 mod file;
 mod migrations;
+mod queue;
 mod session;
+mod task;
+mod writer;
 
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{Notify, watch};
 
+use self::queue::{Door, Queue, Way, Work};
+use self::writer::{Writer, Written};
 use super::OpenError;
+use crate::limit::Mutex;
 use crate::session::StoreError;
 
 /// How long to wait for a lock that another process holds on the file.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long to wait for the one connection, which does one thing at a time.
+/// How long to wait for a connection to read by.
 const ACQUIRE: Duration = Duration::from_secs(30);
+/// Connections to read by.
+const READERS: u32 = 3;
+/// `PRAGMA cache_size` of the writer: 16 MiB.
+const CACHE: &str = "-16384";
 /// `PRAGMA application_id` of the gate's files, as the first migration sets it.
 const APPLICATION: i64 = 1_952_737_140;
 
-/// A database file. Statements run on a thread of the connection's own.
+type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, SqliteArguments>;
+
+/// A database file. It is written to by a thread of its own; statements run on threads of their connections.
 pub struct Sqlite {
-    pool: SqlitePool,
-    /// Locked for as long as this lives: two gates with one ledger would undo each other's.
-    _lock: File,
+    path: Arc<str>,
+    /// None once it is closed.
+    door: Mutex<Option<Door>>,
+    readers: SqlitePool,
+    written: Arc<Written>,
+    /// Ends with the writer.
+    writing: watch::Receiver<()>,
+    /// Locked for as long as this or the writer lives: two gates with one ledger would undo each other's.
+    _lock: Arc<File>,
 }
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sqlite")
+        write!(f, "Sqlite({})", self.path)
     }
 }
 
@@ -53,42 +75,120 @@ impl Sqlite {
         let prepared = path.clone();
         let prepare = tokio::task::spawn_blocking(move || file::prepare(&prepared));
         let lock = prepare.await.map_err(|error| fail(error.to_string()))?;
-        let lock = lock.map_err(fail)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(false)
-            .foreign_keys(true)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
-            .thread_name(|_| "store".to_owned())
-            .disable_statement_logging();
+        let lock = Arc::new(lock.map_err(fail)?);
+        let options = options(&path);
         examine(&options).await.map_err(fail)?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.journal_mode(SqliteJournalMode::Wal))
-            .await
-            .map_err(|error| fail(fault::opening(&error)))?;
-        migrations::run(&pool).await.map_err(fail)?;
-        let store = Self { pool, _lock: lock };
-        store
-            .probe()
-            .await
-            .map_err(|error| fail(fault::opening(&error)))?;
-        Ok(store)
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("wal_autocheckpoint", checkpoint::WRITER_AT)
+            .pragma("cache_size", CACHE);
+        let connection = writable(&options).await.map_err(fail)?;
+        let carrier = SqliteConnection::connect_with(&options).await;
+        let carrier = carrier.map_err(|error| fail(fault::opening(&error)))?;
+        let readers = readers(&path).await;
+        let readers = readers.map_err(|error| fail(fault::opening(&error)))?;
+        let name: Arc<str> = path.display().to_string().into();
+        let (door, queue) = queue::queue();
+        let written = Arc::new(Written::default());
+        let writer = Writer::new(name.clone(), options, connection, written.clone());
+        let writing =
+            start(writer, carrier, queue, lock.clone()).map_err(|error| fail(error.to_string()))?;
+        Ok(Self {
+            path: name,
+            door: Mutex::new(Some(door)),
+            readers,
+            written,
+            writing,
+            _lock: lock,
+        })
     }
 
-    /// Takes the lock for writing, and gives it back.
-    async fn probe(&self) -> Result<(), sqlx::Error> {
-        let writing = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        writing.rollback().await
+    /// Transactions since it was opened, and the changes that were in them.
+    #[must_use]
+    pub fn written(&self) -> (u64, u64) {
+        self.written.so_far()
     }
 
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.probe().await.map_err(|error| fault::running(&error))
+    /// Has `work` done, and waits until it is committed.
+    async fn ask<W: Work>(&self, way: Way, work: W) -> Result<W::Said, StoreError> {
+        let door = self.door.lock().clone();
+        let said = match door {
+            Some(door) => door.ask(way, work).await,
+            None => None,
+        };
+        said.unwrap_or_else(|| Err(fault::running(&self.path, &sqlx::Error::PoolClosed)))
     }
+
+    /// What a reader said, in words for the operator.
+    fn told<T>(&self, said: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        said.map_err(|error| fault::running(&self.path, &error))
+    }
+
+    /// Waits until everything that was handed in is committed, and everything is closed.
+    async fn end(&self) {
+        drop(self.door.lock().take());
+        self.readers.close().await;
+        let mut writing = self.writing.clone();
+        // Nothing is ever sent: it ends when the other side goes.
+        while writing.changed().await.is_ok() {}
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY)
+        .thread_name(|_| "store".to_owned())
+        .disable_statement_logging()
+}
+
+async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None);
+    pool.connect_with(options(path).read_only(true)).await
+}
+
+/// Has a thread of its own write: nothing that the gate does for its clients holds it up.
+fn start(
+    writer: Writer,
+    mut carrier: SqliteConnection,
+    queue: Queue,
+    lock: Arc<File>,
+) -> std::io::Result<watch::Receiver<()>> {
+    let (alive, writing) = watch::channel(());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = std::thread::Builder::new().name("store-writer".to_owned());
+    thread.spawn(move || {
+        runtime.block_on(async {
+            let written = Notify::new();
+            tokio::select! {
+                () = writer.run(queue, &written) => {}
+                () = checkpoint::run(&mut carrier, &written) => {}
+            }
+            checkpoint::end(carrier).await;
+        });
+        drop(lock);
+        drop(alive);
+    })?;
+    Ok(writing)
+}
+
+/// A connection that can write, to tables that are up to date.
+async fn writable(options: &SqliteConnectOptions) -> Result<SqliteConnection, String> {
+    let connection = SqliteConnection::connect_with(options).await;
+    let mut connection = connection.map_err(|error| fault::opening(&error))?;
+    migrations::run(&mut connection).await?;
+    let lockable = writer::probe(&mut connection).await;
+    lockable.map_err(|error| fault::opening(&error))?;
+    Ok(connection)
 }
 
 /// Looks at the file before anything of it is changed: whether it is sound, and ours.

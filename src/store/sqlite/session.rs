@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
 
-use super::{Sqlite, fault};
+use super::queue::{Way, Work};
+use super::writer::Check;
+use super::{Query, Sqlite};
 use crate::call::{SessionKey, SessionKind, UserId};
 use crate::session::{Change, Record, Sealed, SessionId, SessionStore, StoreError, User};
 
@@ -19,41 +21,82 @@ const PUT: &str = "INSERT OR REPLACE INTO session (key, id, kind, upstream, user
 const TOUCH: &str = "UPDATE session SET last_used = ? WHERE key = ?";
 const REMOVE: &str = "DELETE FROM session WHERE key = ?";
 
+/// Changes that go to the connection's thread at once: tasks wait for them.
+const AT_ONCE: usize = 32;
+
 #[async_trait]
 impl SessionStore for Sqlite {
     async fn load(&self, most: usize) -> Result<Vec<Record>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = sqlx::query(LOAD).bind(most).fetch_all(&self.pool).await;
-        let rows = rows.map_err(|error| fault::running(&error))?;
-        let records: Result<_, sqlx::Error> = rows.iter().map(record).collect();
-        records.map_err(|error| fault::running(&error))
+        let rows = sqlx::query(LOAD).bind(most).fetch_all(&self.readers).await;
+        let records = rows.and_then(|rows| rows.iter().map(record).collect());
+        self.told(records)
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let all = async {
-            let mut writing = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            for change in changes {
-                make(&mut writing, change).await?;
-            }
-            writing.commit().await
-        };
-        all.await.map_err(|error| fault::running(&error))
+        self.ask(Way::Sessions, Changes(changes.to_vec())).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.ready().await
+        self.ask(Way::Sessions, Check).await
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.end().await;
     }
 }
 
-async fn make(writing: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
-    let query = match change {
+/// All of them, or none.
+struct Changes(Vec<Change>);
+
+#[async_trait]
+impl Work for Changes {
+    type Said = ();
+
+    async fn run(&self, on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        for alike in self
+            .0
+            .chunk_by(|one, next| statement(one) == statement(next))
+        {
+            for some in alike.chunks(AT_ONCE) {
+                make(on, some).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes changes that are alike, on one way to the connection's thread and back if there are enough of them.
+async fn make(on: &mut SqliteConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
+    let Some(statement) = changes.first().map(statement) else {
+        return Ok(());
+    };
+    if changes.len() == AT_ONCE {
+        let sql = vec![statement; AT_ONCE].join("; ");
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = changes.iter().fold(query, bound);
+        return query.execute(on).await.map(drop);
+    }
+    for change in changes {
+        let query = bound(sqlx::query(statement), change);
+        query.execute(&mut *on).await?;
+    }
+    Ok(())
+}
+
+const fn statement(of: &Change) -> &'static str {
+    match of {
+        Change::Put(_) => PUT,
+        Change::Touch(..) => TOUCH,
+        Change::Remove(_) => REMOVE,
+    }
+}
+
+fn bound<'a>(query: Query<'a>, change: &'a Change) -> Query<'a> {
+    match change {
         Change::Put(record) => {
             let user = record.user.as_ref();
-            sqlx::query(PUT)
+            query
                 .bind(record.key.bytes().as_slice())
                 .bind(record.id.number().cast_signed())
                 .bind(record.kind.as_str())
@@ -66,12 +109,9 @@ async fn make(writing: &mut SqliteConnection, change: &Change) -> Result<(), sql
                 .bind(record.adopted)
                 .bind(record.sealed.as_ref().map(Sealed::bytes))
         }
-        Change::Touch(key, used) => sqlx::query(TOUCH)
-            .bind(millis(*used))
-            .bind(key.bytes().as_slice()),
-        Change::Remove(key) => sqlx::query(REMOVE).bind(key.bytes().as_slice()),
-    };
-    query.execute(writing).await.map(drop)
+        Change::Touch(key, used) => query.bind(millis(*used)).bind(key.bytes().as_slice()),
+        Change::Remove(key) => query.bind(key.bytes().as_slice()),
+    }
 }
 
 fn record(row: &SqliteRow) -> Result<Record, sqlx::Error> {

@@ -9,7 +9,7 @@ use super::problems;
 use crate::observe::redacted;
 use crate::task::id::TaskId;
 use crate::task::record::{Millis, Mode, Outcome, Record, Source};
-use crate::task::state::State;
+use crate::task::state::{State, Substate};
 
 /// Where a task stands in line.
 #[derive(Debug, Clone, Copy)]
@@ -170,7 +170,7 @@ fn shown<'a>(task: &'a Record, queue: Option<Queue>, root: Root<'a>) -> Shown<'a
         cancelable: state == State::Scheduled,
         version: task.version,
         mode: mode(task.mode),
-        substate: task.status.substate().map(|substate| substate.as_str()),
+        substate: task.status.substate().map(Substate::as_str),
         attempts: task.attempts,
         dispatched: task.dispatched,
         upstream: &requested.upstream,

@@ -19,6 +19,8 @@ const BURST_SECONDS: u32 = 5;
 pub(super) struct Polls {
     /// Between two requests, over time. Zero: nothing is refused.
     gap: Duration,
+    /// Those that may come at once.
+    burst: u32,
     hash: RandomState,
     places: Box<[Mutex<Place>]>,
 }
@@ -39,6 +41,7 @@ impl Polls {
         };
         Self {
             gap: gap.unwrap_or_default(),
+            burst: per_second.saturating_mul(BURST_SECONDS).max(1),
             hash: RandomState::default(),
             places: (0..PLACES).map(|_| Mutex::new(place)).collect(),
         }
@@ -57,7 +60,7 @@ impl Polls {
             *place = Place { who, full: now };
         }
         let full = place.full.max(now);
-        let most = Duration::from_secs(u64::from(BURST_SECONDS)) - self.gap;
+        let most = self.gap * (self.burst - 1);
         let over = (full - now).saturating_sub(most);
         if over.is_zero() {
             place.full = full + self.gap;

@@ -34,6 +34,18 @@ impl Prefer {
         said
     }
 
+    /// What is left of a `Prefer` field for the upstream once the gate has heard its own; none where that is all.
+    #[must_use]
+    pub fn left(field: &str) -> Option<String> {
+        let others = apart(field, ',').filter(|preference| {
+            let name = named(apart(preference, ';').next().unwrap_or_default()).0;
+            let is = |own: &str| name.eq_ignore_ascii_case(own);
+            !(name.is_empty() || is("respond-async") || is("wait") || is_callback(name))
+        });
+        let others: Vec<&str> = others.collect();
+        (!others.is_empty()).then(|| others.join(", "))
+    }
+
     fn hear(&mut self, preference: &str, heard: &mut Heard) {
         let mut parts = apart(preference, ';');
         let (name, value) = named(parts.next().unwrap_or_default());

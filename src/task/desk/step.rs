@@ -38,6 +38,7 @@ impl Desk {
         next.error = change.error.or(next.error);
         next.result = change.result.or(next.result);
         next.not_before = change.not_before;
+        next.dispatched &= !change.not_executed;
         if is_done {
             next.expires = Some(now.after(self.bounds.retention));
         }

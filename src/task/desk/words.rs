@@ -92,7 +92,7 @@ pub enum CancelError {
 }
 
 /// What a step changes beside the status.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Change {
     /// Its seat.
     pub seat: SeatChange,
@@ -106,4 +106,6 @@ pub struct Change {
     pub error: Option<Fault>,
     /// When it may be sent again.
     pub not_before: Option<Millis>,
+    /// It went up, and was provably not executed: as if it had never left.
+    pub not_executed: bool,
 }

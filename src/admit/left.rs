@@ -1,0 +1,56 @@
+//! Calls that nobody listens to any more and that the upstream may still be at work on: each keeps its seats.
+//!
+//! What carried the call is closed, and rates counted it when it went up. What is left is the work itself: a unit of every
+//! limit on calls in flight that speaks of it, above the ceiling if need be, for it is there whether or not there is room.
+
+use std::sync::Arc;
+
+use super::claim::Claim;
+use super::live::Rules;
+use super::stack::Stack;
+use super::units::Units;
+use super::who::Who;
+use crate::call::Call;
+use crate::config::Counts;
+use crate::limit::Moment;
+
+/// The seats of a call that may still be at work. Dropping it gives each back, once, to whoever is next in line.
+#[derive(Debug)]
+#[must_use = "seats that are not kept are given back at once"]
+pub struct LeftBehind(Units);
+
+impl LeftBehind {
+    /// How many limits it holds a unit of.
+    #[must_use]
+    pub const fn seats(&self) -> u32 {
+        self.0.held.count_ones()
+    }
+}
+
+impl Claim {
+    /// Nobody listens to the call any more from `now` on: its seats stay, and everything else is given back.
+    pub fn leave_behind(mut self, now: Moment) -> LeftBehind {
+        let seats = self.units.stack.seats_of(self.units.held);
+        LeftBehind(self.units.split(seats, now))
+    }
+}
+
+impl Stack {
+    /// The seats of `call`, which another process sent up. They count even above the ceiling: then nothing new goes up.
+    pub fn hold_left(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> LeftBehind {
+        let who = Who::of(call, self.hasher());
+        let held = self.seats_of(self.rules_for(call) & self.held());
+        let page = self.live().open();
+        for (_, rule) in self.each(held) {
+            rule.take_unchecked(&who);
+        }
+        let place = page.enter(held, who.shown(), now);
+        LeftBehind(Units::new(Arc::clone(self), held, who, place))
+    }
+
+    fn seats_of(&self, rules: Rules) -> Rules {
+        let seats = self.each(rules);
+        let seats = seats.filter(|(_, rule)| rule.counts == Counts::RequestsInFlight);
+        seats.fold(0, |seats, (at, _)| seats | 1 << at)
+    }
+}

@@ -1,0 +1,57 @@
+//! What the proxy needs for tasks: what their API is built with.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::Config;
+use crate::forward::Upstream;
+use crate::proxy::Tasks;
+use crate::task::Desk;
+use crate::task::api::{Api, Dice, Pool, Pools, Settings};
+
+/// Requests for one task by one viewer that are answered in a second: they are answered from memory, and a refusal costs
+/// as much; what is stopped is a loop that does nothing else.
+const POLLS_PER_SECOND: u32 = 10_000;
+
+/// What the proxy needs to make tasks of calls and to answer for them.
+pub(in crate::app) fn at_the_door(
+    config: &Config,
+    desk: &Arc<Desk>,
+    upstreams: &[Arc<Upstream>],
+) -> Tasks {
+    let settings = Settings {
+        prefix: config.tasks.prefix.clone(),
+        absolute_urls: config.tasks.absolute_urls,
+        wait_max: config.tasks.wait_max,
+        max_body: config.tasks.max_body,
+        ratelimit: config.headers.ratelimit,
+        polls_per_second: POLLS_PER_SECOND,
+        pools: pools(upstreams),
+        dice: dice(),
+    };
+    Tasks::new(config, Api::new(desk.clone(), settings))
+}
+
+fn pools(upstreams: &[Arc<Upstream>]) -> Pools {
+    let upstreams = upstreams.to_vec();
+    Arc::new(move |upstream, pool| {
+        let found = upstreams.iter().find(|one| **one.name() == *upstream)?;
+        let (seats, in_use) = found.stack().seats(pool)?;
+        Some(Pool {
+            seats,
+            free: seats.saturating_sub(in_use),
+        })
+    })
+}
+
+/// Numbers in 0..1: they spread those who come back, and nothing rests on them.
+fn dice() -> Dice {
+    let (seed, throws) = (RandomState::new(), AtomicU64::new(0));
+    Arc::new(move || {
+        let mut hasher = seed.build_hasher();
+        hasher.write_u64(throws.fetch_add(1, Ordering::Relaxed));
+        let bits = u32::try_from(hasher.finish() >> 32).unwrap_or(0);
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    })
+}

@@ -1,0 +1,152 @@
+//! Station `convert`: a blocking call becomes a task.
+//!
+//! ```text
+//!   classify ─▶ policy: never? ─▶ who: nobody to own it? ─▶ key, deadline ─▶ body, whole ─▶ Desk ─▶ 202
+//!                │  not asked for?  │  no such session?       refused: 4xx     413, 400      429, 503
+//!                ▼                  ▼                                                        └─▶ wait=N: the
+//!               held as any call, its key noted meanwhile                                        answer itself
+//! ```
+//!
+//! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
+
+mod accepted;
+mod fingerprint;
+mod held;
+mod key;
+mod parcel;
+mod plan;
+mod policy;
+mod refused;
+pub(super) mod whole;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use pingora_proxy::Session;
+
+pub(super) use self::key::{Held, Running};
+use self::plan::{Kind, Plan};
+use super::arrive::refuse;
+use super::person::Standing;
+use super::said::{Said, Stop};
+use super::stage::Stage;
+use crate::forward::Upstream;
+use crate::task::{Receipt, SubmitError};
+
+/// Makes a task of a blocking call that is to be one: then it is answered here. Any other passes.
+///
+/// # Errors
+/// The answer, or that the client is gone.
+pub(super) async fn consider(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    said: &Said,
+) -> Result<(), Stop> {
+    let plan = plan::of(session, stage, upstream, said).map_err(Stop::Answer)?;
+    let Some(mut plan) = plan else {
+        return Ok(());
+    };
+    if plan.kind == Kind::Held {
+        return held::consider(session, stage, upstream, &plan).await;
+    }
+    stays(session, stage)?;
+    let shared = stage.shared.clone();
+    plan.person = plan.person.verified(&shared, plan.question.take()).await;
+    match plan.person.standing {
+        // The upstream says so in its own words.
+        Standing::Gone => return Ok(()),
+        // Known by another name the next time, it would be another's key.
+        Standing::Doubtful if plan.key.is_some() => return Err(refused::in_doubt(stage)),
+        Standing::Doubtful | Standing::Sure => {}
+    }
+    if let Some(key) = &plan.key
+        && shared
+            .tasks
+            .running
+            .holds(&plan.person.owners, &plan.scope, key)
+    {
+        return Err(refused::outstanding(stage));
+    }
+    let body = body(session, stage, &plan).await?;
+    // A body takes its time.
+    stays(session, stage)?;
+    let receipt = submit(session, stage, upstream, &plan, body).await?;
+    let answer = accepted::answer(session, stage, receipt, &plan).await?;
+    Err(Stop::Answer(answer))
+}
+
+/// A gate that is about to stop takes no new tasks.
+fn stays(session: &mut Session, stage: &mut Stage) -> Result<(), Stop> {
+    if !stage.shared.is_draining() {
+        return Ok(());
+    }
+    session.set_keepalive(None);
+    Err(refused::leaving(stage))
+}
+
+/// The whole body: what was read of it already, and the rest, checked as on its way up.
+async fn body(session: &mut Session, stage: &mut Stage, plan: &Plan) -> Result<Bytes, Stop> {
+    let begun = if stage.read_ahead == 0 {
+        Bytes::new()
+    } else {
+        session.as_ref().get_retry_buffer().unwrap_or_default()
+    };
+    if begun.len() < stage.read_ahead {
+        return Err(Stop::Answer(refuse(
+            stage,
+            413,
+            "the body began with too much",
+        )));
+    }
+    let most = (stage.shared.tasks.max_body, "a task (tasks.max_body)");
+    let body = whole::read(session, stage, BytesMut::from(&*begun), most).await?;
+    if let Some(mut scan) = stage.scan.take() {
+        let passed = scan.pass(&body);
+        let fault = passed.err().map(|bad| bad.to_string());
+        let fault = fault.or_else(|| (!scan.is_complete()).then(|| "ends too early".to_owned()));
+        if let Some(why) = fault {
+            return Err(Stop::Answer(refuse(
+                stage,
+                400,
+                &format!("the body: {why}"),
+            )));
+        }
+    }
+    if plan.wants_json && !is_json(&session.req_header().headers, &body) {
+        return Err(refused::not_json(stage));
+    }
+    Ok(body)
+}
+
+fn is_json(headers: &HeaderMap, body: &[u8]) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+async fn submit(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    plan: &Plan,
+    body: Bytes,
+) -> Result<Receipt, Stop> {
+    let shared = stage.shared.clone();
+    let (desk, owners) = (&shared.desk, &plan.person.owners);
+    let key = plan.key.as_ref();
+    let first = key.and_then(|key| shared.tasks.arriving.hold(owners, &plan.scope, key));
+    let id = desk.new_id();
+    let submission = parcel::submission(session, stage, upstream, plan, (id, body));
+    desk.submit_as(id, submission)
+        .await
+        .map_err(|error| match error {
+            // It is the first with its key that takes the room.
+            SubmitError::OwnerFull(_) | SubmitError::Full(_)
+                if key.is_some() && first.is_none() =>
+            {
+                refused::outstanding(stage)
+            }
+            error => refused::not_taken(stage, &error),
+        })
+}

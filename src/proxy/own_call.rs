@@ -1,0 +1,118 @@
+//! Calls of the gate's own, under the limits of their class: the way up, and what whose a session is asked for.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::sessions::{People, Question};
+use super::shared::Shared;
+use crate::admit::SessionUnits;
+use crate::call::{Call, Class, SessionKind};
+use crate::dialect::own::{self, Whose};
+use crate::forward::{OwnAnswer, OwnCall};
+use crate::session::{Credential, New, Token, User};
+
+/// Longest answer to a call of the gate's own, bytes.
+const ANSWER: usize = 64 * 1024;
+/// Longest time to say whose a session is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Shared {
+    /// A call of the gate's own to upstream number `upstream`, under the limits of its class, answered `within` this
+    /// time.
+    pub async fn send_own(
+        &self,
+        upstream: usize,
+        request: own::Request,
+        (class, side): (Class, SessionKind),
+        within: Duration,
+    ) -> Option<OwnAnswer> {
+        let upstream = self.hosts.all().get(upstream)?;
+        let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut call = Call::new(class, request.target, nobody);
+        call.side = side;
+        // Refused: whoever wanted it comes again.
+        let mut claim = upstream.stack().claim(&call, self.now()).ok()?;
+        claim.dispatch(self.now()).ok()?;
+        let own = OwnCall {
+            method: request.method,
+            target: request.target.to_owned(),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            body: Bytes::clone(&request.body.0),
+        };
+        let sent = upstream
+            .send(own, claim.socket_group(), within, ANSWER)
+            .await;
+        sent.inspect_err(|error| {
+            tracing::warn!(upstream = %upstream.name(), %error, "a call of the gate's own had no answer");
+        })
+        .ok()
+    }
+
+    /// Asks the upstream whose a session is.
+    pub async fn ask_whose(&self, question: &Question) -> Whose {
+        self.asked_whose(question).await.unwrap_or(Whose::Unknown)
+    }
+
+    async fn asked_whose(&self, question: &Question) -> Option<Whose> {
+        let home = self.people.home(question.upstream)?;
+        let request = own::whose(&question.session(home.dialect))?;
+        let class = match question.kind {
+            SessionKind::Rest => Class::Rest,
+            SessionKind::Soap => Class::Soap,
+        };
+        let of = (class, question.kind);
+        let answer = self
+            .send_own(question.upstream, request, of, PATIENCE)
+            .await?;
+        Some(own::answer(
+            home.dialect,
+            question.spoken,
+            answer.status,
+            &answer.body,
+        ))
+    }
+
+    /// Takes a session up that the upstream says is `name`'s; the user.
+    pub fn adopt(&self, question: &Question, name: &str) -> Option<User> {
+        let people = &self.people;
+        let home = people.home(question.upstream)?;
+        let upstream = self.hosts.all().get(question.upstream)?;
+        let now = People::now(self.now());
+        let user = home.user(name);
+        if let Some(user) = &user {
+            let take = |units: &mut SessionUnits| units.name(user.id);
+            let ledger = people.ledger();
+            if ledger.name(&question.key, user.clone(), take, now.moment) {
+                return Some(user.clone());
+            }
+        }
+        let id = user.as_ref().map(|user| user.id);
+        let stack = upstream.stack();
+        let units = stack.hold_session(question.kind, id, question.address, now.moment);
+        let credential = Credential {
+            token: Token::new(question.token.expose()),
+            xsrf: question
+                .proof
+                .as_ref()
+                .map(|proof| Token::new(proof.expose())),
+        };
+        let new = New {
+            key: question.key,
+            kind: question.kind,
+            upstream: &home.upstream,
+            user: user.clone(),
+            address: question.address,
+            credential: Some(&credential),
+            began: question.began,
+        };
+        let opened = people.ledger().adopt(new, units, now);
+        tracing::info!(?opened, upstream = %home.upstream.name, "a session that was opened round the gate");
+        user
+    }
+}

@@ -1,0 +1,169 @@
+//! Who makes a call, as far as its tasks go: everything that may own one.
+
+use std::sync::Arc;
+
+use super::caller::{Look, Met};
+use super::sessions::{Home, Question};
+use super::shared::Shared;
+use super::verify::{self, Verdict};
+use crate::call::{Dialect, SessionKey, SessionKind, Spoken};
+use crate::dialect::credential::{self, Credential, Token};
+use crate::dialect::{Secret, own};
+use crate::task::Owner;
+
+/// Who makes a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Person {
+    /// Everything that may own a task; a new one is the first's. What is shown with each call alike comes before a name
+    /// that may be proven or not: else a repeated call would be somebody else's.
+    pub(super) owners: Vec<Owner>,
+    /// The user, where one is proven.
+    pub(super) user: Option<Arc<str>>,
+    /// The session it is made in.
+    pub(super) session: Option<SessionKey>,
+    pub(super) standing: Standing,
+}
+
+/// How much is known of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// All that can be.
+    Sure,
+    /// The upstream was asked whose it is, and did not say.
+    Doubtful,
+    /// The upstream says that it is none.
+    Gone,
+}
+
+impl Person {
+    fn new(owners: Vec<Owner>) -> Self {
+        Self {
+            owners,
+            user: None,
+            session: None,
+            standing: Standing::Sure,
+        }
+    }
+
+    /// Who shows this; and what is to be asked of the upstream, where that is not known yet. None where nobody can say.
+    pub(super) fn of(look: &Look<'_>, met: &Met) -> Option<(Self, Option<Question>)> {
+        let user = met.name.clone().filter(|_| met.caller.user.is_some());
+        match look.credential() {
+            Credential::Session(token) => Some(in_session(look, met, &token, user)),
+            Credential::Claim(_) => {
+                let shown = met.proof.as_ref()?;
+                let owners = [owner("credential", &shown.key)];
+                let named = user.as_ref().map(|name| owner("user", name));
+                let mut person = Self::new(owners.into_iter().chain(named).collect());
+                person.user = user;
+                Some((person, None))
+            }
+            Credential::Conflict => None,
+            Credential::None => unnamed(look, user).map(|person| (person, None)),
+        }
+    }
+
+    /// The same, once the upstream has said whose the session is.
+    pub(super) async fn verified(
+        mut self,
+        shared: &Arc<Shared>,
+        question: Option<Question>,
+    ) -> Self {
+        let Some(question) = question else {
+            return self;
+        };
+        match verify::whose(shared, question).await {
+            Verdict::User(user) => {
+                self.owners.insert(0, owner("user", &user.name));
+                self.user = Some(user.name);
+            }
+            Verdict::Gone => self.standing = Standing::Gone,
+            Verdict::Unknown => self.standing = Standing::Doubtful,
+        }
+        self
+    }
+}
+
+fn owner(kind: &str, name: &impl std::fmt::Display) -> Owner {
+    Owner(format!("{kind}:{name}").into())
+}
+
+fn in_session(
+    look: &Look<'_>,
+    met: &Met,
+    token: &Token<'_>,
+    user: Option<Arc<str>>,
+) -> (Person, Option<Question>) {
+    let mut keys: Vec<SessionKey> = met.seen.iter().map(|(key, _)| *key).collect();
+    // One token may stand for a session of either family, by the form it is used in.
+    let kinds: &[SessionKind] = match look.home.dialect {
+        Dialect::Vcenter => &SessionKind::ALL,
+        _ => &[SessionKind::Rest],
+    };
+    for kind in kinds {
+        let upstream = &look.home.upstream.name;
+        let key = look.people.keys().session(upstream, *kind, token.bytes());
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let named = user.as_ref().map(|name| owner("user", name));
+    let sessions = keys.iter().map(|key| owner("session", &Hex(*key)));
+    let question = if user.is_none() {
+        question(look, met, token)
+    } else {
+        None
+    };
+    let mut person = Person::new(named.into_iter().chain(sessions).collect());
+    person.user = user;
+    person.session = keys.first().copied();
+    (person, question)
+}
+
+/// Without credentials: by its certificate; where anybody may call, by its address.
+fn unnamed(look: &Look<'_>, user: Option<Arc<str>>) -> Option<Person> {
+    if let Some(name) = user {
+        let mut person = Person::new(vec![owner("user", &name)]);
+        person.user = Some(name);
+        return Some(person);
+    }
+    let is_open = look.home.dialect == Dialect::Generic;
+    is_open.then(|| Person::new(vec![owner("address", &look.client.to_canonical())]))
+}
+
+/// What is asked of the upstream; none where it has no such question.
+fn question(look: &Look<'_>, met: &Met, token: &Token<'_>) -> Option<Question> {
+    let (key, kind) = met.seen?;
+    let Home {
+        dialect, upstream, ..
+    } = look.home;
+    let spoken = match (dialect, look.spoken, kind) {
+        (Dialect::Vcenter, Spoken::Plain, SessionKind::Rest) => Spoken::Api,
+        (Dialect::Vcenter, Spoken::Plain, SessionKind::Soap) => Spoken::Soap,
+        (_, spoken, _) => spoken,
+    };
+    let question = Question {
+        upstream: upstream.index,
+        key,
+        kind,
+        spoken,
+        token: Secret::new(token.bytes()),
+        proof: credential::proof(*dialect, look.headers).map(Secret::new),
+        address: look.client,
+        began: look.now,
+        logged_in: false,
+    };
+    own::whose(&question.session(*dialect))?;
+    Some(question)
+}
+
+struct Hex(SessionKey);
+
+impl std::fmt::Display for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0
+            .bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,57 @@
+//! What the proxy needs to make tasks of calls and to answer for them.
+
+use std::time::Duration;
+
+use super::convert::Running;
+use super::verify::Verifier;
+use crate::config::Config;
+use crate::task::api::Api;
+
+/// What the proxy needs to make tasks of calls and to answer for them.
+#[derive(Debug)]
+pub struct Tasks {
+    /// What clients ask of their tasks.
+    pub api: Api,
+    /// How the paths of the gate's own begin, as `/-/`.
+    pub(super) beside: Box<str>,
+    /// Largest body of a call that becomes a task.
+    pub(super) max_body: u64,
+    /// Longest `Prefer: wait`.
+    pub(super) wait_max: Duration,
+    /// Longest run, where a route says nothing.
+    pub(super) max_blocking: Duration,
+    /// URLs that may be told of the end of a task begin so.
+    pub(super) webhooks: Box<[String]>,
+    /// `Idempotency-Key` is the gate's to read.
+    pub(super) honours_keys: bool,
+    /// Keys of calls that are held.
+    pub(super) running: Running,
+    /// Keys of calls that are being handed in.
+    pub(super) arriving: Running,
+    pub(super) verifier: Verifier,
+}
+
+impl Tasks {
+    /// As `config` says.
+    #[must_use]
+    pub fn new(config: &Config, api: Api) -> Self {
+        let tasks = &config.tasks;
+        let parent = tasks
+            .prefix
+            .rsplit_once('/')
+            .map_or("", |(parent, _)| parent);
+        Self {
+            api,
+            beside: format!("{parent}/").into(),
+            // What no call may have, no task may.
+            max_body: tasks.max_body.min(config.listen.max_body_bytes),
+            wait_max: tasks.wait_max,
+            max_blocking: tasks.max_blocking,
+            webhooks: tasks.webhooks.clone().into(),
+            honours_keys: config.headers.idempotency_key,
+            running: Running::default(),
+            arriving: Running::default(),
+            verifier: Verifier::new(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Whose a session is that the gate has not seen accepted: one call to the upstream for everybody who asks at the same
+//! time, and then none for a while.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::per_address::{PerAddress, Place};
+use super::sessions::Question;
+use super::shared::Shared;
+use crate::call::SessionKey;
+use crate::dialect::own::Whose;
+use crate::limit::{Moment, Mutex};
+use crate::session::User;
+
+/// Questions at the same time, and of one client address.
+const AT_ONCE: usize = 8;
+const OF_AN_ADDRESS: u64 = 2;
+/// Longest wait for one's turn to be asked about, and the answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Sessions that are asked about, or wait for it, at the same time.
+const MOST_ASKED: usize = 1024;
+/// Answers that are remembered.
+const MOST_HEARD: usize = 16_384;
+/// How long an answer holds: that it is somebody's, that it is nobody's, that there was none.
+const HOLDS: Duration = Duration::from_mins(5);
+const HOLDS_GONE: Duration = Duration::from_secs(30);
+const HOLDS_UNKNOWN: Duration = Duration::from_secs(2);
+
+/// What the upstream says of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is this user's.
+    User(User),
+    /// It is none.
+    Gone,
+    /// It did not say.
+    Unknown,
+}
+
+impl Verdict {
+    const fn holds(&self) -> Duration {
+        match self {
+            Self::User(_) => HOLDS,
+            Self::Gone => HOLDS_GONE,
+            Self::Unknown => HOLDS_UNKNOWN,
+        }
+    }
+}
+
+/// What was heard lately, and who waits to hear.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    pages: Mutex<Pages>,
+    at_once: Semaphore,
+    askers: Arc<PerAddress>,
+    /// A place of some address came free.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// By the keyed hash of the token: the answer, and until when it holds.
+    heard: HashMap<SessionKey, (Verdict, Moment)>,
+    asked: HashMap<SessionKey, watch::Receiver<Option<Verdict>>>,
+}
+
+/// How a question is met.
+enum Met {
+    /// It was answered a moment ago.
+    Heard(Verdict),
+    /// Somebody asks already.
+    Asked(watch::Receiver<Option<Verdict>>),
+    /// It is to be asked.
+    New(
+        watch::Sender<Option<Verdict>>,
+        watch::Receiver<Option<Verdict>>,
+    ),
+}
+
+impl Verifier {
+    pub(super) fn new() -> Self {
+        Self {
+            pages: Mutex::default(),
+            at_once: Semaphore::new(AT_ONCE),
+            askers: PerAddress::new(OF_AN_ADDRESS),
+            freed: Notify::new(),
+        }
+    }
+
+    fn meet(&self, key: SessionKey, now: Moment) -> Met {
+        let mut pages = self.pages.lock();
+        if let Some((verdict, until)) = pages.heard.get(&key)
+            && now < *until
+        {
+            return Met::Heard(verdict.clone());
+        }
+        if let Some(asked) = pages.asked.get(&key) {
+            return Met::Asked(asked.clone());
+        }
+        if pages.asked.len() >= MOST_ASKED {
+            return Met::Heard(Verdict::Unknown);
+        }
+        let (tell, hear) = watch::channel(None);
+        pages.asked.insert(key, hear.clone());
+        Met::New(tell, hear)
+    }
+
+    fn remember(&self, key: SessionKey, verdict: Verdict, now: Moment) {
+        let mut pages = self.pages.lock();
+        if pages.heard.len() >= MOST_HEARD {
+            pages.heard.retain(|_, (_, until)| now < *until);
+        }
+        if pages.heard.len() < MOST_HEARD {
+            let until = now.after(verdict.holds());
+            pages.heard.insert(key, (verdict, until));
+        }
+    }
+}
+
+/// Whose the session of `question` is.
+pub(super) async fn whose(shared: &Arc<Shared>, question: Question) -> Verdict {
+    let mut hear = match shared.tasks.verifier.meet(question.key, shared.now()) {
+        Met::Heard(verdict) => return verdict,
+        Met::Asked(hear) => hear,
+        Met::New(tell, hear) => {
+            // On its own: others wait for it too, and whoever asked first may go.
+            let asked = Asked {
+                shared: shared.clone(),
+                question,
+            };
+            tokio::spawn(asked.settle(tell));
+            hear
+        }
+    };
+    let heard = hear.wait_for(Option::is_some).await;
+    heard
+        .ok()
+        .and_then(|verdict| verdict.clone())
+        .unwrap_or(Verdict::Unknown)
+}
+
+/// A question on its way: gone, it may be asked again.
+struct Asked {
+    shared: Arc<Shared>,
+    question: Question,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut pages = self.shared.tasks.verifier.pages.lock();
+        pages.asked.remove(&self.question.key);
+    }
+}
+
+impl Asked {
+    async fn settle(self, tell: watch::Sender<Option<Verdict>>) {
+        let verdict = timeout(PATIENCE, self.ask()).await;
+        let verdict = verdict.unwrap_or(Verdict::Unknown);
+        let verifier = &self.shared.tasks.verifier;
+        verifier.remember(self.question.key, verdict.clone(), self.shared.now());
+        tell.send_replace(Some(verdict));
+    }
+
+    async fn ask(&self) -> Verdict {
+        let verifier = &self.shared.tasks.verifier;
+        let place = self.place().await;
+        let Ok(turn) = verifier.at_once.acquire().await else {
+            return Verdict::Unknown;
+        };
+        let whose = self.shared.ask_whose(&self.question).await;
+        drop((turn, place));
+        verifier.freed.notify_waiters();
+        match whose {
+            Whose::User(name) => self
+                .shared
+                .adopt(&self.question, &name)
+                .map_or(Verdict::Unknown, Verdict::User),
+            Whose::Gone => Verdict::Gone,
+            Whose::Unknown => Verdict::Unknown,
+        }
+    }
+
+    /// A place among the questions of its client's address.
+    async fn place(&self) -> Place {
+        let verifier = &self.shared.tasks.verifier;
+        loop {
+            let freed = verifier.freed.notified();
+            if let Some(place) = verifier.askers.take(self.question.address) {
+                return place;
+            }
+            // One that is cut short tells nobody: look again now and then.
+            drop(timeout(Duration::from_millis(500), freed).await);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_for_a_while_and_a_question_is_asked_once() {
+        let verifier = Verifier::new();
+        let key = SessionKey::new([7; 16]);
+        let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
+        assert!(matches!(verifier.meet(key, at(0)), Met::New(..)));
+        assert!(matches!(verifier.meet(key, at(0)), Met::Asked(_)));
+        verifier.pages.lock().asked.clear();
+        verifier.remember(key, Verdict::Gone, at(1));
+        assert!(matches!(
+            verifier.meet(key, at(30)),
+            Met::Heard(Verdict::Gone)
+        ));
+        assert!(matches!(verifier.meet(key, at(31)), Met::New(..)));
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_there_is_room_for() {
+        let verifier = Verifier::new();
+        let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
+        let key = |number: usize| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            SessionKey::new(bytes)
+        };
+        for number in 0..MOST_HEARD + 10 {
+            verifier.remember(key(number), Verdict::Gone, at(0));
+        }
+        assert_eq!(verifier.pages.lock().heard.len(), MOST_HEARD);
+        verifier.remember(key(MOST_HEARD), Verdict::Gone, at(60));
+        assert_eq!(verifier.pages.lock().heard.len(), 1);
+    }
+}

@@ -1,0 +1,130 @@
+//! Forgetting tasks, and the outbox, as work for the writer.
+
+use async_trait::async_trait;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::super::queue::Work;
+use super::{limit, millis, row};
+use crate::task::{HookId, HookOutcome, Millis, Purged, TaskId};
+
+/// Leaves a tombstone of task `?1` until `?2`.
+const TOMBSTONE: &str = "INSERT OR REPLACE INTO tombstone (task, owner, until) SELECT id, owner, ?2 FROM task WHERE id = ?1";
+/// Everything else that there is of task `?1`.
+const REMAINS: [&str; 4] = [
+    "DELETE FROM body WHERE task = ?1",
+    "DELETE FROM idem WHERE name = (SELECT idem FROM task WHERE id = ?1)",
+    "DELETE FROM seat WHERE task = ?1",
+    "DELETE FROM task WHERE id = ?1",
+];
+const IS_OVER: &str = "SELECT state, EXISTS (SELECT 1 FROM seat WHERE seat.task = task.id) AS seated \
+     FROM task WHERE id = ?";
+const OLD_TOMBSTONES: &str = "DELETE FROM tombstone WHERE task IN \
+     (SELECT task FROM tombstone WHERE until <= ? ORDER BY until LIMIT ?)";
+const SETTLED: &str = "DELETE FROM outbox WHERE id = ?";
+const AGAIN: &str = "UPDATE outbox SET next = ?, tries = tries + 1 WHERE id = ?";
+const LATER: &str = "UPDATE outbox SET next = ? WHERE id = ?";
+const DEAF: &str =
+    "INSERT INTO deaf (url) SELECT url FROM outbox WHERE id = ? ON CONFLICT DO NOTHING";
+const UNHEARD: &str = "DELETE FROM outbox WHERE url = (SELECT url FROM outbox WHERE id = ?)";
+
+async fn bury(on: &mut SqliteConnection, id: &[u8], until: Millis) -> Result<(), sqlx::Error> {
+    let tombstone = sqlx::query(TOMBSTONE).bind(id).bind(millis(until));
+    tombstone.execute(&mut *on).await?;
+    for part in REMAINS {
+        sqlx::query(part).bind(id).execute(&mut *on).await?;
+    }
+    Ok(())
+}
+
+/// Forgets one task.
+pub(super) struct Forget {
+    pub(super) id: TaskId,
+    pub(super) until: Millis,
+}
+
+#[async_trait]
+impl Work for Forget {
+    type Said = bool;
+
+    async fn run(&self, on: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let id = self.id.bytes();
+        let query = sqlx::query(IS_OVER).bind(id.as_slice());
+        let Some(found) = query.fetch_optional(&mut *on).await? else {
+            return Ok(false);
+        };
+        let state: &str = found.try_get("state")?;
+        let is_open = row::open_states().any(|open| open == state);
+        if is_open || found.try_get("seated")? {
+            return Ok(false);
+        }
+        bury(on, &id, self.until).await?;
+        Ok(true)
+    }
+}
+
+/// Forgets what expired.
+pub(super) struct Purge {
+    pub(super) now: Millis,
+    pub(super) until: Millis,
+    pub(super) most: usize,
+}
+
+/// Tasks that are over have a time at which they expire, and no others.
+const EXPIRED: &str = "SELECT id FROM task WHERE expires <= ?1 AND state NOT IN ('SCHEDULED', 'RUNNING') \
+     AND NOT EXISTS (SELECT 1 FROM seat WHERE seat.task = task.id AND seat.until > ?1) ORDER BY expires LIMIT ?2";
+
+#[async_trait]
+impl Work for Purge {
+    type Said = Purged;
+
+    async fn run(&self, on: &mut SqliteConnection) -> Result<Purged, sqlx::Error> {
+        let due = sqlx::query_scalar(EXPIRED)
+            .bind(millis(self.now))
+            .bind(limit(self.most));
+        let due: Vec<Vec<u8>> = due.fetch_all(&mut *on).await?;
+        for id in &due {
+            bury(on, id, self.until).await?;
+        }
+        let old = sqlx::query(OLD_TOMBSTONES)
+            .bind(millis(self.now))
+            .bind(limit(self.most));
+        let old = old.execute(on).await?.rows_affected();
+        Ok(Purged {
+            tasks: due.len(),
+            tombstones: usize::try_from(old).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+/// What became of an entry of the outbox.
+pub(super) struct Settle {
+    pub(super) id: HookId,
+    pub(super) outcome: HookOutcome,
+}
+
+#[async_trait]
+impl Work for Settle {
+    type Said = ();
+
+    async fn run(&self, on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let id = self.id.bytes();
+        let id = id.as_slice();
+        match self.outcome {
+            HookOutcome::Settled => sqlx::query(SETTLED).bind(id).execute(on).await?,
+            HookOutcome::Again(next) => {
+                let query = sqlx::query(AGAIN).bind(millis(next)).bind(id);
+                query.execute(on).await?
+            }
+            HookOutcome::Later(next) => {
+                let query = sqlx::query(LATER).bind(millis(next)).bind(id);
+                query.execute(on).await?
+            }
+            HookOutcome::Disabled => {
+                sqlx::query(DEAF).bind(id).execute(&mut *on).await?;
+                sqlx::query(UNHEARD).bind(id).execute(on).await?
+            }
+        };
+        Ok(())
+    }
+}

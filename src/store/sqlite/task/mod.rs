@@ -1,0 +1,115 @@
+//! Tasks as rows.
+
+mod answer;
+mod clear;
+mod read;
+mod row;
+mod words;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::clear::{Forget, Purge, Settle};
+use self::write::FreeSeat;
+use super::queue::Way;
+use super::writer::Check;
+use super::{Sqlite, queue};
+use crate::session::StoreError;
+use crate::task::{
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Purged,
+    Record, Step, Submitted, TaskId, TaskStore,
+};
+
+impl Sqlite {
+    async fn write<W: queue::Work>(&self, work: W) -> Result<W::Said, StoreError> {
+        self.ask(Way::Tasks, work).await
+    }
+}
+
+#[async_trait]
+impl TaskStore for Sqlite {
+    async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
+        self.write(new).await
+    }
+
+    async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {
+        self.write(step).await
+    }
+
+    async fn keyed(&self, key: &Key) -> Result<Option<Submitted>, StoreError> {
+        self.told(read::keyed(&self.readers, key).await)
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Found, StoreError> {
+        self.told(read::task(&self.readers, id).await)
+    }
+
+    async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+        self.told(read::request(&self.readers, id).await)
+    }
+
+    async fn answer(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
+        self.told(read::answer(&self.readers, id).await)
+    }
+
+    async fn unfinished(
+        &self,
+        after: Option<TaskId>,
+        most: usize,
+    ) -> Result<Vec<Kept>, StoreError> {
+        self.told(read::unfinished(&self.readers, after, most).await)
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        before: Option<TaskId>,
+        most: usize,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.told(read::list(&self.readers, filter, before, most).await)
+    }
+
+    async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
+        self.write(FreeSeat(id)).await
+    }
+
+    async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError> {
+        self.write(Forget { id, until }).await
+    }
+
+    async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
+        self.write(Purge { now, until, most }).await
+    }
+
+    async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {
+        self.told(read::due_hooks(&self.readers, now, most).await)
+    }
+
+    async fn next_hook(&self) -> Result<Option<Millis>, StoreError> {
+        self.told(read::next_hook(&self.readers).await)
+    }
+
+    async fn settle_hook(&self, id: HookId, outcome: HookOutcome) -> Result<(), StoreError> {
+        self.write(Settle { id, outcome }).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.write(Check).await
+    }
+}
+
+/// A time as it is kept; what is too late for a row is as late as can be.
+fn millis(at: Millis) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+fn time(millis: i64) -> Millis {
+    Millis(u64::try_from(millis).unwrap_or(0))
+}
+
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,338 @@
+//! One task from its place in line to its end, by the state that it is in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::asking::Asking;
+use super::crew::Told;
+use super::pause::back_off;
+use super::place::{Standing, from_now};
+use super::works::Works;
+use crate::admit::Claim;
+use crate::forward::{Carrier, Freight};
+use crate::limit::Moment;
+use crate::task::desk::Change;
+use crate::task::id::TaskId;
+use crate::task::parcel::Parcel;
+use crate::task::port::{Answer, SeatChange};
+use crate::task::record::{Fault, Outcome, Record};
+use crate::task::state::{Event, State, Status};
+
+/// Attempts to read a request that the store says it cannot give.
+const MOST_READS: u32 = 4;
+
+/// One task in hand.
+pub(super) struct Job {
+    pub(super) works: Arc<Works>,
+    pub(super) id: TaskId,
+    since: Moment,
+    told: watch::Receiver<Told>,
+    /// The upstream's answer, where it left the task in doubt.
+    pub(super) doubtful: Option<Answer>,
+    /// How often in a row the store did not take that it goes up.
+    pub(super) untaken: u32,
+}
+
+/// What a task waits for in vain.
+enum Waited {
+    /// It can go up.
+    Ready(Box<Ready>),
+    /// It is too late to begin.
+    Late,
+    /// It ended otherwise, or nothing is begun any more.
+    Over,
+    /// It never can.
+    Never(Fault),
+}
+
+/// Everything that a task needs to go up.
+pub(super) struct Ready {
+    pub(super) claim: Claim,
+    pub(super) carrier: Carrier,
+    pub(super) freight: Freight,
+    pub(super) asking: Asking,
+}
+
+impl Job {
+    pub(super) fn new(
+        works: Arc<Works>,
+        id: TaskId,
+        since: Moment,
+        told: watch::Receiver<Told>,
+    ) -> Self {
+        Self {
+            works,
+            id,
+            since,
+            told,
+            doubtful: None,
+            untaken: 0,
+        }
+    }
+
+    /// Works on the task until it is over, or nothing is begun any more.
+    pub(super) async fn work(mut self) {
+        let Some(mut seen) = self.works.desk.watch(self.id) else {
+            return;
+        };
+        loop {
+            let record = seen.borrow_and_update().clone();
+            let goes_on = match record.status {
+                status if status.state().is_done() => false,
+                Status::Queued | Status::WaitingRetry => self.queued(&record, &mut seen).await,
+                Status::Reconciling => Box::pin(self.in_doubt(&record)).await,
+                // A process that is dead sent it up, or a job that broke.
+                _ => self.lost(&record).await,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// As [`Job::work`], after a job that broke: what that held is given back, and its call may be at work.
+    pub(super) async fn take_over(self) {
+        if let Some(seen) = self.works.desk.watch(self.id) {
+            let record = seen.borrow().clone();
+            let longest = self.works.longest(&record.requested);
+            if record.status.state() == State::Running && !self.works.ghosts.has(self.id) {
+                let until = super::recover::sent(&record).after(longest);
+                self.works.hold(&record, until).await;
+            }
+        }
+        self.work().await;
+    }
+
+    /// The work on it broke again and again.
+    pub(super) async fn give_up(self) {
+        let fault = Fault {
+            kind: "internal",
+            status: 500,
+            detail: "the gate failed at this task; its log says why".to_owned(),
+        };
+        self.fail(fault).await;
+    }
+
+    /// The task fails without an answer. What of it may be at work holds its seat.
+    pub(super) async fn fail(&self, fault: Fault) {
+        let dispatched = self
+            .works
+            .desk
+            .watch(self.id)
+            .is_some_and(|seen| seen.borrow().dispatched);
+        let change = Change {
+            outcome: Some(if dispatched {
+                Outcome::Unknown
+            } else {
+                Outcome::NotApplied
+            }),
+            error: Some(fault),
+            ..Change::default()
+        };
+        self.works.settle(self.id, Event::Fail, change, None).await;
+    }
+
+    async fn queued(
+        &mut self,
+        record: &Arc<Record>,
+        seen: &mut watch::Receiver<Arc<Record>>,
+    ) -> bool {
+        match self.waited(record, seen).await {
+            Waited::Ready(ready) => {
+                self.run(record, *ready).await;
+                true
+            }
+            Waited::Over => !self.is_told(),
+            Waited::Late => {
+                let change = Change {
+                    outcome: Some(Outcome::NotApplied),
+                    error: Some(Fault {
+                        kind: "expired",
+                        status: 504,
+                        detail: "its turn did not come in time; nothing was sent to the upstream"
+                            .to_owned(),
+                    }),
+                    ..Change::default()
+                };
+                self.works
+                    .settle(self.id, Event::Expire, change, None)
+                    .await;
+                true
+            }
+            Waited::Never(fault) => {
+                self.fail(fault).await;
+                true
+            }
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        *self.told.borrow() != Told::Work
+    }
+
+    /// Waits until the task can go up; whatever ends its waiting leaves the line at once.
+    async fn waited(
+        &mut self,
+        record: &Arc<Record>,
+        seen: &mut watch::Receiver<Arc<Record>>,
+    ) -> Waited {
+        let now = self.works.desk.now();
+        // Measured once: from here on no jump of the clock makes it late.
+        let start_by = record
+            .requested
+            .start_deadline
+            .map(|by| from_now(by.since(now)));
+        let mut told = self.told.clone();
+        let over = async {
+            // An error means that it has left the desk.
+            drop(
+                seen.wait_for(|record| record.status.state().is_done())
+                    .await,
+            );
+        };
+        tokio::select! {
+            biased;
+            _ = told.wait_for(|told| *told != Told::Work) => Waited::Over,
+            () = over => Waited::Over,
+            () = late(start_by) => Waited::Late,
+            ready = self.ready(record) => match ready {
+                Ok(ready) => Waited::Ready(Box::new(ready)),
+                Err(fault) => Waited::Never(fault),
+            },
+        }
+    }
+
+    /// Gets everything that the task needs to go up.
+    async fn ready(&self, record: &Arc<Record>) -> Result<Ready, Fault> {
+        let works = &*self.works;
+        if let Some(not_before) = record.not_before {
+            sleep(not_before.since(works.desk.now())).await;
+        }
+        let asking = self.asking(record).await?;
+        let standing = Standing {
+            since: self.since,
+            sent_back: record.attempts > 0,
+        };
+        let mut failed = 0;
+        loop {
+            let claim = works.admitted(&asking, standing).await;
+            let claim = claim.map_err(|error| gone("request-refused", error.to_string()))?;
+            if works.is_clogged() {
+                drop(claim);
+                failed += 1;
+                sleep(back_off(failed, works.spread.next())).await;
+                continue;
+            }
+            let parcel = self.parcel().await?;
+            match asking.upstream.carrier(claim.socket_group()).await {
+                Ok(carrier) => {
+                    let freight = Freight {
+                        method: asking.method.clone(),
+                        target: asking.target.clone(),
+                        headers: parcel.headers,
+                        body: parcel.body,
+                    };
+                    return Ok(Ready {
+                        claim,
+                        carrier,
+                        freight,
+                        asking,
+                    });
+                }
+                // Nothing was sent. One that is down is waited for at its door.
+                Err(unconnected) => {
+                    drop(claim);
+                    failed += 1;
+                    if !unconnected.is_down || !asking.is_down() {
+                        tracing::debug!(task = %self.id, reason = unconnected.fault.as_str(), "no connection: back in line");
+                        sleep(back_off(failed, works.spread.next())).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What it asks for.
+    pub(super) async fn asking(&self, record: &Record) -> Result<Asking, Fault> {
+        let works = &*self.works;
+        let requested = &record.requested;
+        let Some(upstream) = works.upstream(&requested.upstream).cloned() else {
+            let name = &requested.upstream;
+            let detail = format!("the configuration has no upstream {name} any more");
+            return Err(gone("upstream-gone", detail));
+        };
+        let caller = works.roster.caller(upstream.index(), requested);
+        let headers = self.parcel().await?.headers;
+        let asking = Asking::new(upstream, requested, headers, caller);
+        asking.map_err(|error| gone("request-refused", error.to_string()))
+    }
+
+    /// Its request. A store that fails for a while is waited for.
+    pub(super) async fn parcel(&self) -> Result<Parcel, Fault> {
+        let mut lasting = 0;
+        for failed in 1.. {
+            let read = {
+                let _turn = self.works.reading.acquire().await;
+                self.works.desk.request(self.id).await
+            };
+            match read {
+                Ok(Some(request)) => {
+                    return Parcel::decode(request).ok_or_else(|| unreadable("it is damaged"));
+                }
+                Ok(None) => return Err(unreadable("it is gone")),
+                Err(error) => {
+                    lasting += u32::from(error.lasting);
+                    self.works.store_fails(self.id, &error);
+                    if lasting >= MOST_READS {
+                        return Err(unreadable(
+                            "the gate cannot open it any more; its log says why",
+                        ));
+                    }
+                    let pause = back_off(failed, self.works.spread.next());
+                    sleep(if error.lasting { pause / 10 } else { pause }).await;
+                }
+            }
+        }
+        Err(unreadable("it could not be read"))
+    }
+
+    /// Sends the task back to its line: it was not executed. Its units are given back at once, and how long it held them
+    /// tells nobody how long calls take.
+    pub(super) async fn send_back(&self, rest: Duration, claim: Option<Claim>) {
+        drop(claim);
+        let change = Change {
+            seat: SeatChange::Free,
+            not_before: Some(self.works.desk.now().after(rest)),
+            ..Change::default()
+        };
+        self.works
+            .settle(self.id, Event::Refused, change, None)
+            .await;
+    }
+}
+
+async fn late(start_by: Option<Instant>) {
+    match start_by {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn gone(kind: &'static str, detail: String) -> Fault {
+    Fault {
+        kind,
+        status: 502,
+        detail,
+    }
+}
+
+fn unreadable(why: &str) -> Fault {
+    Fault {
+        kind: "credentials-expired",
+        status: 502,
+        detail: format!("the request, with its credentials, cannot be sent: {why}"),
+    }
+}

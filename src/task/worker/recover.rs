@@ -1,0 +1,111 @@
+//! What the store remembers of the process before: taken up before a client is let in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::asking::Asking;
+use super::works::Works;
+use crate::session::StoreError;
+use crate::task::parcel::Parcel;
+use crate::task::port::Kept;
+use crate::task::record::{Millis, Record};
+use crate::task::state::State;
+
+/// Tasks that are read in one go.
+const PAGE: usize = 500;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Tasks that wait for their turn.
+    pub waiting: usize,
+    /// Tasks that were at work: what became of them is to be found out.
+    pub in_doubt: usize,
+    /// Calls of the process before that may still be at work.
+    pub seats: usize,
+}
+
+impl Works {
+    /// Takes up every task of the store.
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<Recovered, StoreError> {
+        let mut found = Recovered::default();
+        let mut after = None;
+        loop {
+            let page = self.desk.store().unfinished(after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(found);
+            };
+            after = Some(last.record.id);
+            for kept in page {
+                self.take_up(kept, &mut found).await;
+            }
+        }
+    }
+
+    async fn take_up(self: &Arc<Self>, kept: Kept, found: &mut Recovered) {
+        let Kept { record, seat } = kept;
+        let state = record.status.state();
+        // A task at work without a seat is none that this version leaves; it holds one all the same.
+        let until = seat.or_else(|| (state == State::Running).then(|| self.latest_end(&record)));
+        if let Some(until) = until {
+            found.seats += usize::from(self.hold(&record, until).await);
+        }
+        match state {
+            State::Scheduled => found.waiting += 1,
+            State::Running => found.in_doubt += 1,
+            _ => return,
+        }
+        self.desk.restore(&record);
+    }
+
+    /// When its last call can be at work no more.
+    fn latest_end(&self, record: &Record) -> Millis {
+        sent(record).after(self.longest(&record.requested))
+    }
+
+    /// Holds the seats of a call that this process did not send, or has lost sight of, until then. False where its upstream
+    /// is gone.
+    pub(super) async fn hold(self: &Arc<Self>, record: &Arc<Record>, until: Millis) -> bool {
+        let id = record.id;
+        let requested = &record.requested;
+        let asking = self.upstream(&requested.upstream).cloned().map(|upstream| {
+            let caller = self.roster.caller(upstream.index(), requested);
+            (upstream, caller)
+        });
+        let Some((upstream, caller)) = asking else {
+            self.free_seat(id).await;
+            return false;
+        };
+        let headers = self.headers(record).await;
+        let asking = Asking::new(upstream.clone(), requested, headers, caller);
+        let now = (self.clock)();
+        let held =
+            asking.and_then(|asking| asking.with(|call, _| upstream.stack().hold_left(call, now)));
+        let Ok(seats) = held else {
+            return false;
+        };
+        // Whatever the clock says, no longer than a call may take.
+        let left: Duration = until.since(self.desk.now()).min(self.longest(requested));
+        self.haunt(id, record.fence, seats, left);
+        true
+    }
+
+    /// The fields of its request, where they are still kept and can be read: limits may match on them.
+    async fn headers(&self, record: &Record) -> HeaderMap {
+        if record.status.state().is_done() {
+            return HeaderMap::new();
+        }
+        let request = self.desk.request(record.id).await;
+        let parcel = request.ok().flatten().and_then(Parcel::decode);
+        parcel.map(|parcel| parcel.headers).unwrap_or_default()
+    }
+}
+
+/// When it last went up.
+pub(super) fn sent(record: &Record) -> Millis {
+    let mut moves = record.history.iter().rev();
+    let last = moves.find(|moved| moved.event == crate::task::state::Event::Dispatch);
+    last.map_or(record.updated, |moved| moved.at)
+}

@@ -1,0 +1,344 @@
+//! A task goes up: committed before its first byte does, and its end committed with its answer.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::commit::Unmade;
+use super::fields;
+use super::job::{Job, Ready};
+use super::pause::back_off;
+use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
+use crate::admit::{Claim, Pushback, Why};
+use crate::call::Spoken;
+use crate::dialect::come_back;
+use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream};
+use crate::task::desk::Change;
+use crate::task::port::SeatChange;
+use crate::task::record::{Fault, Outcome, Record, Source};
+use crate::task::state::{Event, State};
+
+/// Largest body of an answer that is kept, bytes, where no limit says less.
+const LARGEST: usize = 64 * 1024 * 1024;
+/// A call that is answered sooner is not noted as in flight: that would cost a commit more.
+const SOON: Duration = Duration::from_secs(1);
+/// How long a store may take to note it.
+const NOTED: Duration = Duration::from_secs(5);
+/// Longest time after which an upstream is asked again.
+const LONGEST_REST: Duration = Duration::from_hours(1);
+/// Longest time that a rate is shut by a word of the upstream, as for calls.
+const LONGEST_SHUT: Duration = Duration::from_secs(30);
+
+/// What a task is after it went up.
+struct Up {
+    claim: Claim,
+    upstream: Arc<Upstream>,
+    spoken: Spoken,
+    /// The fields of its request.
+    asked: HeaderMap,
+    /// When its call can be at work no more.
+    hard: Instant,
+}
+
+impl Job {
+    /// Sends the task up, and sees to what comes of it.
+    pub(super) async fn run(&mut self, record: &Arc<Record>, ready: Ready) {
+        let works = self.works.clone();
+        let _at_work = works.goes_up();
+        let _in_use = works.roster.busy(&record.requested);
+        let Ready {
+            mut claim,
+            mut carrier,
+            freight,
+            asking,
+        } = ready;
+        let longest = works.longest(&record.requested);
+        let change = Change {
+            seat: SeatChange::Take {
+                until: works.desk.now().after(longest),
+            },
+            ..Change::default()
+        };
+        match works.step(self.id, Event::Dispatch, change).await {
+            Ok(_) => self.untaken = 0,
+            Err(unmade) => {
+                drop((claim, carrier));
+                self.not_sent(unmade).await;
+                return;
+            }
+        }
+        let hard = Instant::now() + longest;
+        // It may have taken so long that a rate has no room any more, or that the upstream has hung up.
+        if let Err(refusal) = claim.dispatch((works.clock)()) {
+            self.send_back(refusal.retry_after.min(LONGEST_REST), Some(claim))
+                .await;
+            return;
+        }
+        if !carrier.is_quiet() {
+            self.send_back(Duration::ZERO, Some(claim)).await;
+            return;
+        }
+        let up = Up {
+            claim,
+            upstream: asking.upstream.clone(),
+            spoken: asking.with(|_, spoken| spoken).unwrap_or(Spoken::Plain),
+            asked: asking.headers,
+            hard,
+        };
+        self.carry(record, up, carrier, freight).await;
+    }
+
+    /// The store did not take that the task goes up, so it did not.
+    async fn not_sent(&mut self, unmade: Unmade) {
+        if matches!(unmade, Unmade::Store) {
+            self.untaken += 1;
+            let pause = back_off(self.untaken, self.works.spread.next());
+            tokio::time::sleep(pause).await;
+            return;
+        }
+        // The store took it after all, an attempt ago, and said that it had not.
+        let seen = self.works.desk.watch(self.id);
+        let runs = seen.is_some_and(|seen| seen.borrow().status.state() == State::Running);
+        if runs {
+            self.send_back(Duration::ZERO, None).await;
+        }
+    }
+
+    async fn carry(&mut self, record: &Arc<Record>, up: Up, carrier: Carrier, freight: Freight) {
+        let cap = up.claim.response_cap().filter(|cap| !cap.shadow);
+        let cap = cap.map(|cap| (cap.name, usize::try_from(cap.bytes).unwrap_or(LARGEST)));
+        let most = cap
+            .as_ref()
+            .map_or(LARGEST, |(_, bytes)| (*bytes).min(LARGEST));
+        let exchange = carrier.carry(freight, most);
+        let run_for = record.requested.run_for;
+        match self.answered(up.hard, run_for, exchange).await {
+            Heard::InTime(Carried::Answer(answer)) => self.judge(record, up, answer).await,
+            Heard::InTime(Carried::TooLong(head)) => {
+                if let Some((name, _)) = &cap {
+                    up.upstream.stack().note_response_refused(name);
+                }
+                self.too_long(up, &head, most).await;
+            }
+            Heard::InTime(Carried::Lost(_)) => self.leave(up).await,
+            Heard::Late(came) => self.came_late(up, came).await,
+        }
+    }
+
+    /// Waits for the answer; past its deadline the task is over, though its call is not.
+    async fn answered(
+        &self,
+        hard: Instant,
+        run_for: Duration,
+        exchange: impl Future<Output = Carried>,
+    ) -> Heard {
+        let desk = &self.works.desk;
+        let deadline = Instant::now() + run_for;
+        let mut exchange = pin!(exchange);
+        if let Ok(carried) = timeout(SOON.min(run_for), &mut exchange).await {
+            return Heard::InTime(carried);
+        }
+        {
+            let noted = timeout(NOTED, desk.advance(self.id, Event::Sent, Change::default()));
+            let mut noted = pin!(noted);
+            tokio::select! {
+                carried = &mut exchange => {
+                    // One step after the other: what ends the task follows on this one.
+                    drop(noted.await);
+                    return Heard::InTime(carried);
+                }
+                _ = &mut noted => {}
+            }
+        }
+        if let Ok(carried) = timeout_at(deadline, &mut exchange).await {
+            return Heard::InTime(carried);
+        }
+        let change = Change {
+            outcome: Some(Outcome::Unknown),
+            error: Some(Fault {
+                kind: "expired",
+                status: 504,
+                detail: "the upstream did not answer in time; it may still be at work".to_owned(),
+            }),
+            ..Change::default()
+        };
+        let expired = self.works.settle(self.id, Event::Expire, change, None);
+        let (came, ()) = tokio::join!(timeout_at(hard, exchange), expired);
+        Heard::Late(came.ok())
+    }
+
+    /// The task was over before its call: only the seat is still to be given back.
+    async fn came_late(&self, up: Up, came: Option<Carried>) {
+        match came {
+            Some(Carried::Lost(_)) => {
+                self.haunt(up);
+                return;
+            }
+            Some(_) => self.works.release(Some(up.claim)),
+            // It can be at work no more.
+            None => drop(up.claim),
+        }
+        self.works.free_seat(self.id).await;
+    }
+
+    async fn judge(&mut self, record: &Arc<Record>, mut up: Up, answer: OwnAnswer) {
+        let now = (self.works.clock)();
+        up.claim.answer_began(answer.status, 0, now);
+        let said = Said {
+            spoken: up.spoken,
+            status: answer.status,
+            headers: &answer.headers,
+            body: &answer.body,
+        };
+        match verdict(up.upstream.config(), &said) {
+            Verdict::Over(event, fault) => {
+                self.over(
+                    up,
+                    answer,
+                    event,
+                    Change {
+                        outcome: Some(Outcome::Known),
+                        error: fault,
+                        ..Change::default()
+                    },
+                )
+                .await;
+            }
+            Verdict::Unauthenticated(fault) => {
+                self.over(
+                    up,
+                    answer,
+                    Event::Fail,
+                    Change {
+                        outcome: Some(Outcome::NotApplied),
+                        error: Some(fault),
+                        not_executed: true,
+                        ..Change::default()
+                    },
+                )
+                .await;
+            }
+            Verdict::Refused => self.refused(record, up, answer).await,
+            Verdict::InDoubt => {
+                self.doubtful = Some(fields::kept(answer, &up.asked, up.upstream.rewriter()));
+                self.leave(up).await;
+            }
+        }
+    }
+
+    async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
+        let answer = fields::kept(answer, &up.asked, up.upstream.rewriter());
+        let change = Change {
+            seat: SeatChange::Free,
+            result: Some(fields::head(&answer, Source::Answer)),
+            answer: Some(answer),
+            ..change
+        };
+        self.works
+            .settle(self.id, event, change, Some(up.claim))
+            .await;
+    }
+
+    /// The upstream has spoken, at greater length than is kept.
+    async fn too_long(&self, up: Up, head: &OwnAnswer, most: usize) {
+        let status = head.status;
+        let change = Change {
+            seat: SeatChange::Free,
+            outcome: Some(Outcome::Known),
+            error: Some(Fault {
+                kind: "answer-too-large",
+                status: 502,
+                detail: format!(
+                    "the upstream answered {status}, with more than the {most} bytes that are kept: what it did is done, and what it said is lost"
+                ),
+            }),
+            ..Change::default()
+        };
+        self.works
+            .settle(self.id, Event::Fail, change, Some(up.claim))
+            .await;
+    }
+
+    /// The upstream refused the task by itself: its limit shrinks, and the task goes back to its line.
+    async fn refused(&self, record: &Arc<Record>, up: Up, answer: OwnAnswer) {
+        let refusals = record
+            .history
+            .iter()
+            .filter(|moved| moved.event == Event::Refused);
+        let refusals = refusals.count() + 1;
+        let come_back = self.shrink(&up, &answer);
+        if refusals > MOST_REFUSED {
+            let fault = refusal(answer.status, None);
+            self.over(
+                up,
+                answer,
+                Event::Fail,
+                Change {
+                    outcome: Some(Outcome::NotApplied),
+                    error: Some(fault),
+                    not_executed: true,
+                    ..Change::default()
+                },
+            )
+            .await;
+            return;
+        }
+        let nth = u32::try_from(refusals).unwrap_or(u32::MAX);
+        let rest = come_back.unwrap_or_else(|| back_off(nth, self.works.spread.next()));
+        self.send_back(rest.min(LONGEST_REST), Some(up.claim)).await;
+    }
+
+    /// Lets the limit shrink that the upstream refused for, as for calls; in how long it wants to be asked again.
+    fn shrink(&self, up: &Up, answer: &OwnAnswer) -> Option<Duration> {
+        let exhausted = come_back::exhausted(&answer.headers);
+        let stated = come_back::retry_after(&answer.headers, SystemTime::now());
+        let come_back = stated.or_else(|| exhausted.and_then(|one| one.until));
+        let why = match answer.status {
+            _ if exhausted.is_some_and(|one| one.until.is_some()) => Why::Rate,
+            429 => Why::Rate,
+            423 | 503 => Why::Full,
+            _ if answer.headers.contains_key(RETRY_AFTER) => Why::Full,
+            _ => return come_back,
+        };
+        let said = Pushback {
+            why,
+            come_back: come_back.map(|come_back| come_back.min(LONGEST_SHUT)),
+            policy: exhausted.map(|one| one.policy),
+        };
+        if up.upstream.config().learn
+            && let Some(limit) = up.claim.pushed_back(&said, (self.works.clock)())
+        {
+            tracing::debug!(%limit, status = answer.status, "the upstream refuses by itself: this limit shrinks");
+        }
+        come_back
+    }
+
+    /// Nobody knows what became of the call: it is left behind with its seats.
+    async fn leave(&mut self, up: Up) {
+        self.haunt(up);
+        let seen = self.works.desk.watch(self.id);
+        let record = seen.map(|seen| seen.borrow().clone());
+        if let Some(record) = record {
+            self.lost(&record).await;
+        }
+    }
+
+    fn haunt(&self, up: Up) {
+        let left = up.hard.saturating_duration_since(Instant::now());
+        let seats = up.claim.leave_behind((self.works.clock)());
+        let seen = self.works.desk.watch(self.id);
+        let fence = seen.map_or(0, |seen| seen.borrow().fence);
+        self.works.haunt(self.id, fence, seats, left);
+    }
+}
+
+/// What came of waiting for an answer.
+enum Heard {
+    InTime(Carried),
+    /// The task had expired; nothing where its call never ended.
+    Late(Option<Carried>),
+}

@@ -1,0 +1,144 @@
+//! Tasks that are done while their client waits: what goes up, and what comes back.
+
+use crate::rig::{ALICE, get, id, list, post, request, say, start, text};
+use crate::support::client::{Answer, Client};
+use crate::support::origin::{Origin, hash_of};
+use crate::support::{gate, until};
+
+const WAITS: &str = "Prefer: respond-async, wait=50\r\n";
+
+fn one(answer: &Answer, field: &str) -> String {
+    let values = answer.received(field);
+    assert_eq!(values.len(), 1, "{field}: {values:?}");
+    values[0].clone()
+}
+
+#[tokio::test]
+async fn a_wait_that_is_met_ends_in_what_the_upstream_said() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "");
+    let body = "{\"name\":\"web\"}";
+    let fields = format!(
+        "{ALICE}{WAITS}Prefer: return=minimal\r\nIdempotency-Key: k\r\nTask-Start-Deadline: 60\r\n\
+         Content-Type: application/json\r\nX-Own: a\r\nX-Own: b\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\n"
+    );
+    let asks = request("POST", "/clone?x=%20", &fields, body);
+    let answer = say(&gate, &asks).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("preference-applied"), Some("wait=50"));
+    assert_eq!(answer.header("asyncresult"), Some("200"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let id = answer.header("task-id").unwrap().to_owned();
+    // As the upstream heard it.
+    let heard = answer.json();
+    assert_eq!(
+        (&heard["method"], &heard["target"]),
+        (&"POST".into(), &"/clone?x=%20".into())
+    );
+    assert_eq!(heard["body_hash"], hash_of(body.as_bytes()));
+    assert_eq!(one(&answer, "host"), origin.address.to_string());
+    assert_eq!(one(&answer, "content-length"), body.len().to_string());
+    assert_eq!(one(&answer, "x-request-id"), id);
+    assert_eq!(one(&answer, "prefer"), "return=minimal");
+    assert_eq!(one(&answer, "authorization"), "Basic YWxpY2U6YQ==");
+    assert_eq!(one(&answer, "via"), "1.1 tidegate");
+    assert_eq!(one(&answer, "x-forwarded-for"), "127.0.0.1");
+    assert_eq!(answer.received("x-own"), ["a", "b"]);
+    for gone in [
+        "idempotency-key",
+        "task-start-deadline",
+        "x-hop",
+        "connection",
+        "transfer-encoding",
+    ] {
+        assert!(answer.received(gone).is_empty(), "{gone}");
+    }
+    // The same again is not done again.
+    let again = say(&gate, &asks).await;
+    assert_eq!((again.status, &again.body), (200, &answer.body));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.header("task-id"), Some(id.as_str()));
+    let ticket = say(&gate, asks.replace(", wait=50", "")).await;
+    assert_eq!(
+        (ticket.status, ticket.json()["state"].as_str()),
+        (202, Some("COMPLETED"))
+    );
+    assert_eq!(origin.seen.requests(), 1);
+    let result = get(&gate, &format!("/-/tasks/{id}/result"), ALICE).await;
+    assert_eq!(result.header("task-state"), Some("COMPLETED"));
+}
+
+#[tokio::test]
+async fn what_the_client_calls_its_request_it_stays() {
+    let origin = Origin::start().await;
+    let config =
+        text(origin.address, "").replace("name = \"up\"", "name = \"up\"\nhost = \"client\"");
+    let gate = gate(&config);
+    let fields = format!("{ALICE}{WAITS}X-Request-ID: mine\r\n");
+    let answer = say(&gate, post("/clone", &fields)).await;
+    assert_eq!(one(&answer, "x-request-id"), "mine");
+    assert_eq!(one(&answer, "host"), "gate.example");
+}
+
+#[tokio::test]
+async fn a_key_goes_up_where_the_upstream_understands_it() {
+    let origin = Origin::start().await;
+    let config =
+        text(origin.address, "").replace("fingerprint", "upstream_key = true\nfingerprint");
+    let gate = gate(&config);
+    let with_key = format!("{ALICE}{WAITS}Idempotency-Key: \"mine\"\r\n");
+    let answer = say(&gate, post("/clone", &with_key)).await;
+    assert_eq!(one(&answer, "idempotency-key"), "\"mine\"");
+    let answer = say(&gate, post("/clone", &format!("{ALICE}{WAITS}"))).await;
+    let own = format!("\"gw-{}\"", answer.header("task-id").unwrap());
+    assert_eq!(one(&answer, "idempotency-key"), own);
+}
+
+#[tokio::test]
+async fn a_task_goes_on_though_its_client_does_not_wait() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "");
+    let mut client = Client::connect(gate.http()[0]).await;
+    client
+        .send(post("/clone?hold", &format!("{ALICE}{WAITS}")))
+        .await;
+    until("it runs", || origin.seen.running() == 1).await;
+    drop(client);
+    // The task itself is left.
+    until("nobody waits", || gate.in_flight() == 1).await;
+    origin.release();
+    let id = list(&gate, ALICE).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let status = get(
+        &gate,
+        &format!("/-/tasks/{id}"),
+        &format!("{ALICE}Prefer: wait=50\r\n"),
+    )
+    .await;
+    assert_eq!(status.json()["state"], "COMPLETED");
+    assert_eq!(origin.seen.requests(), 1);
+}
+
+#[tokio::test]
+async fn what_the_upstream_refuses_is_said_word_for_word() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "");
+    let answer = say(
+        &gate,
+        post(
+            "/clone?status=409&header=X-Why:taken",
+            &format!("{ALICE}{WAITS}"),
+        ),
+    )
+    .await;
+    assert_eq!(
+        (answer.status, answer.header("x-why")),
+        (409, Some("taken"))
+    );
+    assert_eq!(answer.header("asyncresult"), Some("409"));
+    // Without a wait the client hears of it later.
+    let fields = format!("{ALICE}Prefer: respond-async\r\n");
+    id(&say(&gate, post("/clone?status=409", &fields)).await);
+}

@@ -1,0 +1,203 @@
+//! Taking a task back, and forgetting it (tasks.md section 6.6).
+
+use http::Method;
+use tidegate::task::Event;
+
+use crate::rig::{Ask, Rig, header, json, problem, viewer};
+
+fn cancel(rig: &Rig, id: tidegate::task::TaskId) -> Ask<'_> {
+    rig.ask(Method::POST, format!("/-/tasks/{id}/cancel"))
+}
+
+#[tokio::test]
+async fn what_waits_is_taken_back_at_once_and_again_is_no_error() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    for _ in 0..2 {
+        let answer = cancel(&rig, id).answer().await;
+        assert_eq!(
+            (answer.status, header(&answer, "etag")),
+            (200, Some("\"2\""))
+        );
+        let task = json(&answer);
+        assert_eq!(
+            (&task["state"], &task["dispatched"]),
+            (&"ABORTED".into(), &false.into())
+        );
+        assert_eq!(task["error"]["type"], "/-/problems/aborted");
+    }
+}
+
+#[tokio::test]
+async fn why_is_kept() {
+    let rig = Rig::new();
+    for (body, detail) in [
+        ("{\"reason\": \"wrong \\\"host\\\"\"}", "wrong \"host\""),
+        (
+            "{\"reason\": null}",
+            "It was taken back before it was sent to the upstream.",
+        ),
+        (
+            " {\"other\": 1}",
+            "It was taken back before it was sent to the upstream.",
+        ),
+        (
+            "{\"reason\": \"\"}",
+            "It was taken back before it was sent to the upstream.",
+        ),
+    ] {
+        let id = rig.submit().await;
+        let answer = cancel(&rig, id).body(body).answer().await;
+        assert_eq!(json(&answer)["error"]["detail"], detail);
+        let result = rig.get(format!("/-/tasks/{id}/result")).answer().await;
+        assert_eq!(
+            (result.status, json(&result)["detail"].as_str()),
+            (409, Some(detail))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_none_changes_nothing() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    for bad in [
+        "{",
+        "[\"why\"]",
+        "\"why\"",
+        "{\"reason\": 1}",
+        "null",
+        "\u{0}",
+    ] {
+        let answer = cancel(&rig, id).body(bad).answer().await;
+        assert_eq!(
+            (answer.status, problem(&answer).as_str()),
+            (400, "bad-body"),
+            "{bad}"
+        );
+    }
+    let long = format!("{{\"reason\": \"{}\"}}", "x".repeat(1012));
+    assert_eq!(long.len(), 1026);
+    let answer = cancel(&rig, id).body(long).answer().await;
+    assert_eq!(
+        (answer.status, problem(&answer).as_str()),
+        (413, "body-too-large")
+    );
+    let task = json(&rig.get(format!("/-/tasks/{id}")).answer().await);
+    assert_eq!(
+        (&task["state"], &task["version"]),
+        (&"SCHEDULED".into(), &1.into())
+    );
+    let longest = format!("{{\"reason\": \"{}\"}}", "x".repeat(1010));
+    assert_eq!(cancel(&rig, id).body(longest).answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_runs_or_is_over_is_not_taken_back() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    rig.run(id).await;
+    let answer = cancel(&rig, id).answer().await;
+    assert_eq!(
+        (answer.status, problem(&answer).as_str()),
+        (409, "not-cancelable")
+    );
+    assert_eq!(header(&answer, "task-state"), Some("RUNNING"));
+    rig.step(id, Event::Complete).await;
+    let answer = cancel(&rig, id).answer().await;
+    assert_eq!(
+        (answer.status, problem(&answer).as_str()),
+        (409, "already-terminal")
+    );
+    assert_eq!(header(&answer, "task-state"), Some("COMPLETED"));
+}
+
+#[tokio::test]
+async fn with_the_store_away_nothing_is_taken_back_or_forgotten() {
+    let rig = Rig::new();
+    let (waits, over) = (rig.submit().await, rig.submit().await);
+    rig.complete(over).await;
+    rig.store.go_away();
+    let answer = cancel(&rig, waits).answer().await;
+    assert_eq!(
+        (answer.status, problem(&answer).as_str()),
+        (503, "store-unavailable")
+    );
+    let answer = rig
+        .ask(Method::DELETE, format!("/-/tasks/{over}"))
+        .answer()
+        .await;
+    assert_eq!(
+        (answer.status, problem(&answer).as_str()),
+        (503, "store-unavailable")
+    );
+    assert!(header(&answer, "retry-after").is_some());
+    for (id, state) in [(waits, "SCHEDULED"), (over, "COMPLETED")] {
+        assert_eq!(
+            json(&rig.get(format!("/-/tasks/{id}")).answer().await)["state"],
+            state
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_is_forgotten_and_gone_from_then_on() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    rig.complete(id).await;
+    let forget = || rig.ask(Method::DELETE, format!("/-/tasks/{id}"));
+    let answer = forget().answer().await;
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    for ask in [
+        forget(),
+        rig.get(format!("/-/tasks/{id}")),
+        cancel(&rig, id),
+    ] {
+        let answer = ask.answer().await;
+        assert_eq!((answer.status, problem(&answer).as_str()), (410, "gone"));
+    }
+    assert_eq!(forget().by(Some(viewer("ben"))).answer().await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_not_over_is_not_forgotten() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    for state in ["SCHEDULED", "RUNNING"] {
+        let answer = rig
+            .ask(Method::DELETE, format!("/-/tasks/{id}"))
+            .answer()
+            .await;
+        assert_eq!(
+            (answer.status, problem(&answer).as_str()),
+            (409, "not-over")
+        );
+        assert_eq!(header(&answer, "task-state"), Some(state));
+        if state == "SCHEDULED" {
+            rig.run(id).await;
+        }
+    }
+    assert_eq!(rig.get(format!("/-/tasks/{id}")).answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn of_all_who_take_it_back_while_it_is_sent_all_hear_the_same_truth() {
+    let rig = std::sync::Arc::new(Rig::new());
+    for _ in 0..20 {
+        let id = rig.submit().await;
+        let cancels: Vec<_> = (0..4)
+            .map(|_| {
+                let rig = rig.clone();
+                tokio::spawn(async move { cancel(&rig, id).answer().await.status })
+            })
+            .collect();
+        let sent = rig
+            .desk
+            .advance(id, Event::Dispatch, tidegate::task::Change::default())
+            .await;
+        let wanted = if sent.is_ok() { 409 } else { 200 };
+        for cancel in cancels {
+            assert_eq!(cancel.await.unwrap(), wanted);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A store that fails when it is told to.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidegate::session::StoreError;
+use tidegate::store::Memory;
+use tidegate::task::{
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Millis, New, Purged, Record,
+    Step, Submitted, TaskId, TaskStore,
+};
+
+/// What the store does with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whim {
+    /// What it should.
+    Works,
+    /// Nothing, and says so.
+    Refuses,
+    /// What it should, and says that it did not.
+    Lies,
+}
+
+/// A store of memory, with whims: one for each step, in their order; then it works.
+#[derive(Debug, Default)]
+pub struct Faulty {
+    inner: Memory,
+    whims: Mutex<VecDeque<Whim>>,
+}
+
+impl Faulty {
+    pub fn new(whims: &[Whim]) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Memory::default(),
+            whims: Mutex::new(whims.iter().copied().collect()),
+        })
+    }
+
+    pub fn left(&self) -> usize {
+        self.whims.lock().unwrap().len()
+    }
+}
+
+fn fails() -> StoreError {
+    StoreError {
+        lasting: false,
+        what: "it does not want to".to_owned(),
+    }
+}
+
+#[async_trait]
+impl TaskStore for Faulty {
+    async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
+        self.inner.submit(new).await
+    }
+
+    async fn advance(&self, step: Step) -> Result<Advanced, StoreError> {
+        let whim = self.whims.lock().unwrap().pop_front();
+        match whim.unwrap_or(Whim::Works) {
+            Whim::Works => self.inner.advance(step).await,
+            Whim::Refuses => Err(fails()),
+            Whim::Lies => {
+                self.inner.advance(step).await?;
+                Err(fails())
+            }
+        }
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Found, StoreError> {
+        self.inner.task(id).await
+    }
+
+    async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+        self.inner.request(id).await
+    }
+
+    async fn answer(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
+        self.inner.answer(id).await
+    }
+
+    async fn unfinished(
+        &self,
+        after: Option<TaskId>,
+        most: usize,
+    ) -> Result<Vec<Kept>, StoreError> {
+        self.inner.unfinished(after, most).await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        before: Option<TaskId>,
+        most: usize,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.inner.list(filter, before, most).await
+    }
+
+    async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
+        self.inner.free_seat(id).await
+    }
+
+    async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError> {
+        self.inner.forget(id, until).await
+    }
+
+    async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
+        self.inner.purge(now, until, most).await
+    }
+
+    async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {
+        self.inner.due_hooks(now, most).await
+    }
+
+    async fn next_hook(&self) -> Result<Option<Millis>, StoreError> {
+        self.inner.next_hook().await
+    }
+
+    async fn settle_hook(&self, id: HookId, outcome: HookOutcome) -> Result<(), StoreError> {
+        self.inner.settle_hook(id, outcome).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        TaskStore::check(&self.inner).await
+    }
+}

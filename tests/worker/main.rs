@@ -1,0 +1,10 @@
+//! The crew over real sockets: tasks handed in at the desk, done at a model upstream that counts.
+
+mod doubt;
+mod faulty;
+mod line;
+mod model;
+mod restart;
+mod rig;
+mod runs;
+mod stores;

@@ -1,0 +1,97 @@
+//! What a dead gate left is taken up by the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate::session::Keys;
+use tidegate::store::Memory;
+use tidegate::task::{Outcome, Recovered, Replay, State};
+
+use crate::model::{Act, Model};
+use crate::rig::{Rig, Set, clone, seats, until};
+
+fn set(store: &Arc<Memory>, keys: &Arc<Keys>, limit: u64, max_blocking: Duration) -> Set {
+    Set {
+        lines: seats(limit),
+        max_blocking,
+        store: store.clone(),
+        keys: keys.clone(),
+        ..Set::default()
+    }
+}
+
+#[tokio::test]
+async fn a_dead_gate_s_call_holds_its_seat_until_it_can_be_at_work_no_more() {
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let model = Model::start(|_, before| {
+        if before < 2 {
+            Act::Hold
+        } else {
+            Act::Answer(200, "{}")
+        }
+    })
+    .await;
+    let brief = Duration::from_secs(2);
+    let mut requested = clone();
+    requested.run_for = brief;
+    let first = Rig::start(model.address, set(&store, &keys, 2, brief)).await;
+    let mut harmless = requested.clone();
+    harmless.replay = Replay::AtLeastOnce;
+    let once = first.submit(requested.clone()).await;
+    let again = first.submit(harmless).await;
+    until("two are up", || model.running() == 2).await;
+    let waiting = first.submit(requested).await;
+    until("one waits", || first.view("blocking_tasks").waiting == 1).await;
+    first.stop().await;
+
+    let second = Rig::start(model.address, set(&store, &keys, 2, brief)).await;
+    let found = Recovered {
+        waiting: 1,
+        in_doubt: 2,
+        seats: 2,
+    };
+    assert_eq!(second.found, found);
+    assert_eq!(second.seated(), 2, "before anybody is let in");
+    let lost = second.over(once).await;
+    assert_eq!(
+        (lost.status.state(), lost.outcome),
+        (State::Failed, Some(Outcome::Unknown))
+    );
+    assert_eq!(
+        model.times("POST /api/clone"),
+        2,
+        "nothing goes up while both may be at work"
+    );
+    for id in [again, waiting] {
+        assert_eq!(second.over(id).await.status.state(), State::Completed);
+    }
+    assert_eq!(model.times("POST /api/clone"), 4);
+    until("no seat is held", || second.seated() == 0).await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_opened_any_more_fails_and_says_so() {
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let model = Model::start(|_, _| Act::Hold).await;
+    let first = Rig::start(model.address, set(&store, &keys, 1, crate::rig::LONG)).await;
+    first.submit(clone()).await;
+    until("the first is up", || model.running() == 1).await;
+    let waiting = first.submit(clone()).await;
+    first.stop().await;
+    let other = Arc::new(Keys::random().unwrap());
+    let second = Rig::start(model.address, set(&store, &other, 1, crate::rig::LONG)).await;
+    let task = second.over(waiting).await;
+    assert_eq!(
+        (task.status.state(), task.dispatched),
+        (State::Failed, false)
+    );
+    assert_eq!(task.error.clone().unwrap().kind, "credentials-expired");
+    second.stop().await;
+}

@@ -1,0 +1,70 @@
+//! A store that fails at each point of a task's way: nothing is sent that it did not take, and nothing is done twice.
+
+use std::sync::Arc;
+
+use tidegate::task::{State, TaskStore};
+
+use crate::faulty::{Faulty, Whim};
+use crate::model::{Act, Model};
+use crate::rig::{Rig, Set, clone, seats, until};
+
+const CLONE: &str = "POST /api/clone";
+
+async fn done(whims: &[Whim]) -> (Model, Rig, Arc<Faulty>) {
+    let model = Model::start(|_, _| Act::Answer(200, "{}")).await;
+    let store = Faulty::new(whims);
+    let set = Set {
+        lines: seats(1),
+        store: store.clone(),
+        ..Set::default()
+    };
+    let rig = Rig::start(model.address, set).await;
+    (model, rig, store)
+}
+
+#[tokio::test]
+async fn whatever_the_store_does_a_task_is_done_once_and_seen_to_its_end() {
+    use Whim::{Lies, Refuses, Works};
+    let mut all = tokio::task::JoinSet::new();
+    for whims in [
+        &[Refuses][..],
+        &[Refuses, Refuses],
+        &[Lies],
+        &[Works, Refuses],
+        &[Works, Lies],
+        &[Lies, Refuses, Lies],
+        &[Refuses, Works, Refuses],
+    ] {
+        all.spawn(one(whims));
+    }
+    all.join_all().await;
+}
+
+async fn one(whims: &'static [Whim]) {
+    let (model, rig, store) = done(whims).await;
+    let id = rig.submit(clone()).await;
+    let task = rig.over(id).await;
+    assert_eq!(task.status.state(), State::Completed, "{whims:?}: {task:?}");
+    assert_eq!(model.times(CLONE), 1, "{whims:?}");
+    assert_eq!(store.left(), 0);
+    assert_eq!(store.unfinished(None, 9).await.unwrap(), [], "{whims:?}");
+    until("nothing is up", || rig.crew.in_flight() == 0).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_over_gives_its_seat_back_though_its_answer_waits_for_the_store() {
+    use Whim::{Refuses, Works};
+    // The second task goes up while the answer of the first still waits.
+    let (model, rig, _) = done(&[Works, Refuses, Works, Works]).await;
+    let first = rig.submit(clone()).await;
+    until("the first was up", || model.times(CLONE) == 1).await;
+    until("its seat is free", || rig.seated() == 0).await;
+    assert_eq!(rig.task(first).await.status.state(), State::Running);
+    let second = rig.submit(clone()).await;
+    for id in [second, first] {
+        assert_eq!(rig.over(id).await.status.state(), State::Completed);
+    }
+    assert_eq!(model.times(CLONE), 2);
+    rig.stop().await;
+}
