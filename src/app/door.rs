@@ -36,7 +36,7 @@ pub(super) fn door(config: &Config, shared: &Arc<Shared>, view: &Arc<View>) -> D
                 let shared = shared.clone();
                 move |query| operator::explain(&shared, query)
             }),
-            tasks: tasks::overseer(config, shared),
+            tasks: tasks::overseer(shared),
             config: Arc::new(move || effective.clone()),
             reload: Arc::new(Reloaded::unsupported),
         },

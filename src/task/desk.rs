@@ -253,6 +253,8 @@ impl Desk {
     pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
         if let Found::Task(task) = self.store.task(id).await? {
             self.books.changed(&task);
+            // Somebody may be to be told.
+            self.put_out.notify_one();
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Carrier for Noting {
     }
 }
 
-const ALLOWED: [&str; 2] = ["http://a/", "http://dead/"];
+const ALLOWED: [&str; 2] = ["https://a/", "https://dead/"];
 
 fn count(rig: &Rig, which: Delivery) -> u64 {
     let place = Delivery::ALL.iter().position(|one| *one == which);
@@ -61,9 +61,9 @@ async fn a_message_nobody_hears_is_tried_ten_times_over_three_days_and_given_up(
     let rig = Rig::new();
     let carrier = Noting::new(|_| Some(500));
     rig.outbox(carrier.clone(), &ALLOWED);
-    rig.done("http://a/x").await;
+    rig.done("https://a/x").await;
     tokio::time::sleep(Duration::from_hours(120)).await;
-    let seen = carrier.to("http://a/");
+    let seen = carrier.to("https://a/");
     assert_eq!(seen.len(), 10);
     let waits = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
     for (pair, wanted) in seen.windows(2).zip(waits) {
@@ -90,23 +90,23 @@ async fn a_message_nobody_hears_is_tried_ten_times_over_three_days_and_given_up(
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_never_answers_keeps_no_other_waiting() {
     let rig = Rig::new();
-    let carrier = Noting::new(|letter| letter.url.starts_with("http://a/").then_some(204));
+    let carrier = Noting::new(|letter| letter.url.starts_with("https://a/").then_some(204));
     let began = Instant::now();
     for _ in 0..1000 {
-        rig.done("http://dead/x").await;
+        rig.done("https://dead/x").await;
     }
     rig.outbox(carrier.clone(), &ALLOWED);
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..20 {
-        rig.done("http://a/x").await;
+        rig.done("https://a/x").await;
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let heard = carrier.to("http://a/");
+    let heard = carrier.to("https://a/");
     assert_eq!(heard.len(), 20);
-    let tried = carrier.to("http://dead/");
+    let tried = carrier.to("https://dead/");
     assert_eq!(tried.len(), 2, "two at a time, and each for 15 s");
     tokio::time::sleep(Duration::from_secs(15)).await;
-    let tried = carrier.to("http://dead/");
+    let tried = carrier.to("https://dead/");
     assert_eq!(tried.len(), 4);
     let gap = tried[2].0.duration_since(began).as_secs();
     assert!(gap >= 15, "{gap}");
@@ -117,7 +117,7 @@ async fn a_receiver_that_never_answers_keeps_no_other_waiting() {
 async fn what_is_put_off_because_its_receiver_is_crowded_loses_no_try() {
     let rig = Rig::new();
     for _ in 0..500 {
-        rig.done("http://dead/x").await;
+        rig.done("https://dead/x").await;
     }
     let carrier = Noting::new(|_| None);
     let outbox = rig.outbox(carrier, &ALLOWED);
@@ -140,15 +140,15 @@ async fn a_gone_receiver_gets_no_more_and_others_theirs() {
         })
     });
     rig.outbox(carrier.clone(), &ALLOWED);
-    rig.done("http://a/gone").await;
+    rig.done("https://a/gone").await;
     rig.settled().await;
     for _ in 0..3 {
-        rig.done("http://a/gone").await;
-        rig.done("http://a/here").await;
+        rig.done("https://a/gone").await;
+        rig.done("https://a/here").await;
     }
     rig.settled().await;
-    assert_eq!(carrier.to("http://a/gone").len(), 1);
-    assert_eq!(carrier.to("http://a/here").len(), 3);
+    assert_eq!(carrier.to("https://a/gone").len(), 1);
+    assert_eq!(carrier.to("https://a/here").len(), 3);
     assert_eq!(count(&rig, Delivery::Disabled), 1);
 }
 
@@ -156,12 +156,12 @@ async fn a_gone_receiver_gets_no_more_and_others_theirs() {
 async fn what_is_not_allowed_any_more_is_not_sent() {
     let rig = Rig::new();
     let carrier = Noting::new(|_| Some(200));
-    for url in ["http://elsewhere/x", "http://a/../x", "http://a/ok"] {
+    for url in ["https://elsewhere/x", "https://a/../x", "https://a/ok"] {
         rig.done(url).await;
     }
     rig.outbox(carrier.clone(), &ALLOWED);
     rig.settled().await;
-    assert_eq!(carrier.to("http://").len(), 1);
+    assert_eq!(carrier.to("https://").len(), 1);
     assert_eq!(count(&rig, Delivery::NotAllowed), 2);
 }
 
@@ -170,16 +170,16 @@ async fn an_outbox_that_dies_while_it_tells_leaves_the_message_to_the_next() {
     let rig = Rig::new();
     let hanging = Noting::new(|_| None);
     let first = rig.outbox(hanging.clone(), &ALLOWED);
-    let id: TaskId = rig.done("http://a/x").await;
+    let id: TaskId = rig.done("https://a/x").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(hanging.to("http://a/").len(), 1);
+    assert_eq!(hanging.to("https://a/").len(), 1);
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     let again = Rig::over(rig.store.clone());
     let carrier = Noting::new(|_| Some(200));
     again.outbox(carrier.clone(), &ALLOWED);
     again.settled().await;
-    let (first, second) = (hanging.to("http://a/"), carrier.to("http://a/"));
+    let (first, second) = (hanging.to("https://a/"), carrier.to("https://a/"));
     assert_eq!(second.len(), 1);
     assert_eq!(
         first[0].1.id, second[0].1.id,

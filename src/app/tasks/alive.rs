@@ -110,9 +110,8 @@ async fn ask(shared: &Shared, session: &Logout) -> Option<Whose> {
         SessionKind::Soap => Class::Soap,
     };
     let of = (class, session.kind);
-    let said = shared
-        .send_own(session.upstream.index, request, of, PATIENCE)
-        .await?;
+    let upstream = session.upstream.index;
+    let said = shared.send_own(upstream, request, of, PATIENCE).await?;
     Some(answer(home.dialect, spoken, said.status, &said.body))
 }
 

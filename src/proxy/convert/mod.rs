@@ -10,7 +10,6 @@
 //! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
 
 mod accepted;
-mod callback;
 mod fingerprint;
 mod held;
 mod key;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use pingora_proxy::Session;
 
-use super::{callback, key, policy, refused};
+use super::{key, policy, refused};
 use crate::answer::Answer;
 use crate::config::{Convert, Route};
 use crate::forward::Upstream;
@@ -106,7 +106,7 @@ pub(super) fn of(
             .map(|wait| Duration::from_secs(wait).min(tasks.wait_max)),
         callback: prefer
             .callback
-            .filter(|url| callback::is_allowed(url, &tasks.webhooks)),
+            .filter(|url| crate::task::is_allowed(url, &tasks.webhooks)),
         start_within,
         wants_json: route.work.json,
         person,
