@@ -11,6 +11,8 @@ const FORM: u8 = 1;
 /// What goes up when it is the task's turn. It holds credentials: `Debug` shows sizes alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Parcel {
+    /// Path and query, with everything that is secret in them.
+    pub target: String,
     /// End-to-end fields of the request, but for `Host` and `Content-Length`.
     pub headers: HeaderMap,
     /// Its whole body.
@@ -25,7 +27,7 @@ impl fmt::Debug for Parcel {
 }
 
 impl Parcel {
-    /// Its bytes: for each field the two lengths (4 bytes, little endian), the name and the value; then a name of no
+    /// Its bytes: length and text of the target; for each field the two lengths (4 bytes, little endian), the name and the value; then a name of no
     /// length, and the body.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -33,8 +35,12 @@ impl Parcel {
         let size: usize = sizes
             .map(|(name, value)| 8 + name.as_str().len() + value.len())
             .sum();
-        let mut bytes = BytesMut::with_capacity(1 + size + 4 + self.body.len());
+        let target = self.target.as_bytes();
+        let mut bytes = BytesMut::with_capacity(1 + 4 + target.len() + size + 4 + self.body.len());
         bytes.put_u8(FORM);
+        // It came in a head, as the fields did.
+        bytes.put_u32_le(u32::try_from(target.len()).unwrap_or(0));
+        bytes.put_slice(target);
         for (name, value) in &self.headers {
             // A head is never longer than listen.max_header_bytes.
             bytes.put_u32_le(u32::try_from(name.as_str().len()).unwrap_or(0));
@@ -53,11 +59,17 @@ impl Parcel {
         if bytes.try_get_u8().ok()? != FORM {
             return None;
         }
+        let length = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
+        if bytes.len() < length {
+            return None;
+        }
+        let target = String::from_utf8(bytes.split_to(length).into()).ok()?;
         let mut headers = HeaderMap::new();
         loop {
             let name = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
             if name == 0 {
                 return Some(Self {
+                    target,
                     headers,
                     body: bytes,
                 });
@@ -83,6 +95,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_kept_is_what_came(
+            target in "/[ -~é]{0,20}",
             fields in prop::collection::vec(("[a-z]{1,9}", "[ -~]{0,20}"), 0..9),
             body in prop::collection::vec(any::<u8>(), 0..99),
         ) {
@@ -91,7 +104,7 @@ mod tests {
                 let name = HeaderName::try_from(name.as_str()).unwrap();
                 headers.append(name, HeaderValue::try_from(value.as_str()).unwrap());
             }
-            let parcel = Parcel { headers, body: body.into() };
+            let parcel = Parcel { target, headers, body: body.into() };
             prop_assert_eq!(Parcel::decode(parcel.encode()), Some(parcel));
         }
 

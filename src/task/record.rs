@@ -99,7 +99,8 @@ pub struct Requested {
     pub pool: Arc<str>,
     /// Method.
     pub method: String,
-    /// Path and query as they came. Values of secret parameters stand in the sealed request alone.
+    /// Path and query as they may be shown: values of secret parameters, and what is longer than a log takes, stand in the
+    /// sealed request alone.
     pub target: String,
     /// What the body asks for, where the head does not say.
     pub operation: Option<Operation>,

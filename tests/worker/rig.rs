@@ -133,7 +133,13 @@ impl Rig {
         let token = HeaderValue::from_static("token");
         headers.insert("vmware-api-session-id", token);
         let body = Bytes::from_static(b"{\"name\":\"web 02\"}");
-        let request = Parcel { headers, body }.encode();
+        let target = requested.target.clone();
+        let parcel = Parcel {
+            target,
+            headers,
+            body,
+        };
+        let request = parcel.encode();
         let submission = Submission {
             requested,
             request,

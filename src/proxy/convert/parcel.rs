@@ -10,6 +10,7 @@ use super::plan::{Plan, START_DEADLINE};
 use super::{fingerprint, policy};
 use crate::config::Route;
 use crate::forward::Upstream;
+use crate::observe::redacted;
 use crate::proxy::onward::hop;
 use crate::proxy::stage::Stage;
 use crate::task::api::Prefer;
@@ -33,7 +34,11 @@ pub(super) fn submission(
     let key = key(&head.headers, route, plan, &owner, &body);
     let requested = requested(stage, upstream, plan, (route, owner), &body);
     let headers = fields(session, stage, upstream, plan, (route, id));
-    let parcel = Parcel { headers, body };
+    let parcel = Parcel {
+        target: plan.target.clone(),
+        headers,
+        body,
+    };
     Submission {
         requested,
         request: parcel.encode(),
@@ -73,7 +78,7 @@ fn requested(
         route: route.map_or("", |route| &route.name).into(),
         pool: policy::pool(upstream.config()).into(),
         method: plan.method.clone(),
-        target: plan.target.clone(),
+        target: redacted(plan.target.as_bytes()),
         operation: plan.operation.clone(),
         body_sha256: Sha256::digest(body).into(),
         owner,

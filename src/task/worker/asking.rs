@@ -32,14 +32,14 @@ pub(super) struct Asking {
 pub(super) struct Unaskable(String);
 
 impl Asking {
-    /// What `task` asks of `upstream`, with these fields.
+    /// What `task` asks of `upstream`, by this target and with these fields.
     ///
     /// # Errors
     /// [`Unaskable`].
     pub(super) fn new(
         upstream: Arc<Upstream>,
         task: &Requested,
-        headers: HeaderMap,
+        (target, headers): (String, HeaderMap),
         (caller, weight): (Caller, NonZeroU32),
     ) -> Result<Self, Unaskable> {
         let method = Method::from_bytes(task.method.as_bytes());
@@ -47,7 +47,7 @@ impl Asking {
         let asking = Self {
             upstream,
             method,
-            target: task.target.clone(),
+            target,
             headers,
             operation: task.operation.clone(),
             address: task.address,

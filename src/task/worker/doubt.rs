@@ -89,7 +89,7 @@ impl Job {
     async fn question(&self, record: &Record, probe: Option<Probe>) -> Option<Question> {
         let probe = probe?;
         let parcel = self.parcel().await.ok()?;
-        let target = probe::target(&probe, &record.requested.target, &parcel.body)?;
+        let target = probe::target(&probe, &parcel.target, &parcel.body)?;
         let called = self.asking(record).await.ok()?;
         let mut asking = called.question(target);
         asking.headers = probe::fields(&called.headers);

@@ -275,8 +275,9 @@ impl Job {
             return Err(gone("upstream-gone", detail));
         };
         let caller = works.roster.caller(upstream.index(), requested);
-        let headers = self.parcel().await?.headers;
-        let asking = Asking::new(upstream, requested, headers, caller);
+        let parcel = self.parcel().await?;
+        let sent = (parcel.target, parcel.headers);
+        let asking = Asking::new(upstream, requested, sent, caller);
         asking.map_err(|error| gone("request-refused", error.to_string()))
     }
 

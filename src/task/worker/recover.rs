@@ -104,8 +104,8 @@ impl Works {
             self.free_seat(id).await;
             return false;
         };
-        let headers = self.headers(record).await;
-        let asking = Asking::new(upstream.clone(), requested, headers, caller);
+        let sent = self.sent(record).await;
+        let asking = Asking::new(upstream.clone(), requested, sent, caller);
         let now = (self.clock)();
         let held =
             asking.and_then(|asking| asking.with(|call, _| upstream.stack().hold_left(call, now)));
@@ -120,14 +120,22 @@ impl Works {
         true
     }
 
-    /// The fields of its request, where they are still kept and can be read: limits may match on them.
-    async fn headers(&self, record: &Record) -> HeaderMap {
-        if record.status.state().is_done() {
-            return HeaderMap::new();
+    /// Target and fields of its request, where they are still kept and can be read: limits may match on them. Else the
+    /// target as it may be shown.
+    async fn sent(&self, record: &Record) -> (String, HeaderMap) {
+        let kept = if record.status.state().is_done() {
+            None
+        } else {
+            let request = self.desk.request(record.id).await;
+            request.ok().flatten().and_then(Parcel::decode)
+        };
+        match kept {
+            Some(parcel) => (parcel.target, parcel.headers),
+            None => {
+                let shown = record.requested.target.trim_end_matches('…');
+                (shown.to_owned(), HeaderMap::new())
+            }
         }
-        let request = self.desk.request(record.id).await;
-        let parcel = request.ok().flatten().and_then(Parcel::decode);
-        parcel.map(|parcel| parcel.headers).unwrap_or_default()
     }
 }
 
