@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::people::Work;
 
+/// Most times that the gate sends what may be done twice, where each answer is lost.
+const MOST_SENT: u64 = 6;
+
 /// How a task ended, as its owner is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -123,8 +126,12 @@ impl Account {
             "expired before it was sent, and done",
         );
         let again = matches!(self.work, Work::CloneAgain | Work::Set);
+        // Lost as often as that, it is given up, and not said to be known.
+        let given_up = self.work == Work::Set
+            && end.attempts >= MOST_SENT
+            && end.outcome.as_deref() == Some("unknown");
         wrong(
-            again && !(done || end.state == "ABORTED"),
+            again && !(done || end.state == "ABORTED" || given_up),
             "it was to be done, and is not",
         );
         let honest = done || end.state == "ABORTED" || end.was_in_doubt();
