@@ -65,9 +65,12 @@ fn what_is_commented_out_is_valid_but_for_files_that_are_not_here() {
         "tasks.webhook_secret",
     ];
     let admin = ["admin.token", "admin.certificate", "admin.private_key"];
-    // It excludes `verify`, and says so.
-    let insecure = ["upstream[0].insecure.skip_verify"];
-    assert_eq!(keys, [&files[..], &admin, &insecure].concat(), "{faults}");
+    // The first one excludes `verify`, and says so.
+    let upstream = [
+        "upstream[0].insecure.skip_verify",
+        "upstream[0].account.password",
+    ];
+    assert_eq!(keys, [&files[..], &admin, &upstream].concat(), "{faults}");
 }
 
 /// The file with every example in force: "#key" without a blank is an example, "# text" explains.

@@ -6,10 +6,13 @@ use crate::support::origin::Origin;
 #[tokio::test]
 async fn a_preference_is_heard_in_every_form() {
     let origin = Origin::start().await;
-    let gate = start(
-        origin.address,
-        "webhooks = [\"https://cmdb.example/hooks/\"]",
+    let secret = std::env::temp_dir().join(format!("tidegate-forms-{}", std::process::id()));
+    std::fs::write(&secret, "a secret of at least 24 bytes\n".replace(' ', "-")).unwrap();
+    let tasks = format!(
+        "webhooks = [\"https://cmdb.example/hooks/\"]\nwebhook_secret = \"file:{}\"",
+        secret.display()
     );
+    let gate = start(origin.address, &tasks);
     for (fields, applied) in [
         ("Prefer: Respond-Async\r\n", "respond-async"),
         ("Prefer: return=minimal, respond-async\r\n", "respond-async"),

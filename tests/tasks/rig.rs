@@ -225,7 +225,12 @@ impl Gate {
     pub async fn all_given_back(&self) {
         let deadline = Instant::now() + PATIENCE;
         while let Some(left) = self.left().await {
-            assert!(Instant::now() < deadline, "not given back: {left}");
+            if Instant::now() >= deadline {
+                let held =
+                    "/explain?upstream=vc&method=POST&target=/api/vcenter/vm%3Faction%3Dclone";
+                let (held, tasks) = (self.shown(held).await, self.shown("/tasks").await);
+                panic!("not given back: {left}\n{held}\n{tasks}\n{}", self.log());
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

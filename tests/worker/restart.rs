@@ -8,7 +8,7 @@ use tidegate::store::Memory;
 use tidegate::task::{Outcome, Recovered, Replay, State};
 
 use crate::model::{Act, Model};
-use crate::rig::{Rig, Set, clone, seats, until};
+use crate::rig::{Rig, Set, clone, seats, shortly, until};
 
 fn set(store: &Arc<Memory>, keys: &Arc<Keys>, limit: u64, max_blocking: Duration) -> Set {
     Set {
@@ -69,6 +69,35 @@ async fn a_dead_gate_s_call_holds_its_seat_until_it_can_be_at_work_no_more() {
         assert_eq!(second.over(id).await.status.state(), State::Completed);
     }
     assert_eq!(model.times("POST /api/clone"), 4);
+    until("no seat is held", || second.seated() == 0).await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_whose_time_is_up_at_the_start_is_given_back() {
+    const CALLS: u64 = 200;
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let model = Model::start(|_, _| Act::Hold).await;
+    let brief = Duration::from_secs(2);
+    let mut requested = clone();
+    requested.run_for = brief;
+    let first = Rig::start(model.address, set(&store, &keys, CALLS, brief)).await;
+    for _ in 0..CALLS {
+        first.submit(requested.clone()).await;
+    }
+    until("all are up", || model.running() == 200).await;
+    let up = shortly(Duration::ZERO);
+    first.stop().await;
+    until("none can be at work", || {
+        shortly(Duration::ZERO) > up.after(brief)
+    })
+    .await;
+
+    let second = Rig::start(model.address, set(&store, &keys, CALLS, brief)).await;
+    assert_eq!(second.found.in_doubt, 200);
     until("no seat is held", || second.seated() == 0).await;
     second.stop().await;
 }

@@ -79,6 +79,8 @@ impl Works {
         most: Duration,
     ) {
         let works = self.clone();
+        // Locked until the seat is entered: its time may be up already, and its timer must find it.
+        let mut all = self.ghosts.0.lock();
         let timer = tokio::spawn(async move {
             sleep(most).await;
             works.over_by_time(id, number);
@@ -88,7 +90,7 @@ impl Works {
             number,
             timer: timer.abort_handle(),
         };
-        self.ghosts.0.lock().entry(id).or_default().push(ghost);
+        all.entry(id).or_default().push(ghost);
     }
 
     /// A call can be at work no more.
