@@ -20,6 +20,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Writes `answer`. That the client is gone by now is noted, and no error.
 pub(super) async fn answer(session: &mut Session, stage: &mut Stage, answer: Answer) {
     stage.note_status(answer.status);
+    // Whoever has its answer and calls again does not find its own last call in the way.
+    stage.key = None;
     if !drained(session).await {
         session.set_keepalive(None);
     }

@@ -4,6 +4,7 @@ mod change;
 mod document;
 mod events;
 mod list;
+mod owners;
 mod published;
 mod result;
 mod rig;

@@ -19,6 +19,8 @@ use crate::document;
 use crate::shaky::Shaky;
 
 pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// No task has this name.
+pub const NEVER_WAS: &str = "01JQ7Z6V3M8Q4T9B2K5N7R1C0D";
 /// When the tests begin.
 const START: u64 = 1_772_360_100_120;
 

@@ -90,10 +90,17 @@ const KINDS: &[Kind] = &[
         "Submit again, and tell the operator of the gateway.",
     ),
     says(
-        "result-too-large",
+        "answer-too-large",
         "The answer was too large to keep",
         "The upstream did the work and answered with more than the gateway keeps. The answer was not stored.",
         "Look at the target: the operation was executed.",
+    ),
+    says(
+        "internal",
+        "The gateway failed at this task",
+        "The gateway itself broke down while it worked on the task. The member dispatched tells whether anything of the \
+         request may have gone up.",
+        "Tell the operator of the gateway, whose log says why. If dispatched is true, look at the target before you submit again.",
     ),
     says(
         "aborted",
