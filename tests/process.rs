@@ -328,7 +328,7 @@ fn version_is_the_packages() {
 
 /// The demo takes fixed ports: this is the one test that may use them.
 #[tokio::test]
-async fn the_demo_prints_five_commands_that_do_what_it_says() {
+async fn the_demo_prints_six_commands_that_do_what_it_says() {
     let mut demo = tidegate()
         .arg("demo")
         .stdout(Stdio::piped())
@@ -337,7 +337,7 @@ async fn the_demo_prints_five_commands_that_do_what_it_says() {
         .unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let mut text = String::new();
-    while !text.contains("\n5. ") {
+    while !text.contains("\n6. ") {
         text += &lines.next().expect("the demo prints what to try").unwrap();
         text += "\n";
     }
@@ -370,6 +370,10 @@ async fn the_demo_prints_five_commands_that_do_what_it_says() {
     assert!(
         shown.contains("\"idle\":0"),
         "the clone's socket is busy\n{shown}"
+    );
+    assert!(
+        shown.contains("/-/tasks/") && shown.contains("\"state\":\"COMPLETED\""),
+        "the task ends by itself\n{shown}"
     );
     assert!(shown.contains("\"name\":\"request_rate\""), "{shown}");
 }

@@ -157,28 +157,8 @@ fn gate(page: &mut Page, config: &Config) {
     let format = of(&LOG_FORMAT, &config.log.format);
     let level = of(&LOG_LEVEL, &config.log.level);
     page.line("log", format_args!("{format} from {level} up; {access}"));
-    for_later(page, config);
-}
-
-/// What is configured and waits for a later version.
-fn for_later(page: &mut Page, config: &Config) {
-    match &config.state.store {
-        Store::Memory => page.line("state", "in memory, gone with the process"),
-        Store::Sqlite(path) => {
-            let path = path.display();
-            page.line("state", format_args!("SQLite at {path}: login sessions"));
-        }
-    }
-    let prefix = &config.tasks.prefix;
-    page.line(
-        "tasks",
-        format_args!(
-            "under {prefix}: blocking calls become tasks when their clients or routes ask for it"
-        ),
-    );
-    if config.headers.idempotency_key {
-        page.line("Idempotency-Key", "honoured on blocking calls");
-    }
+    kept(page, config);
+    tasks(page, config);
     let users = config.admin.break_glass_users.join(", ");
     if !users.is_empty() {
         let share = f64::from(config.admin.break_glass_share_ppm) / 10_000.0;
@@ -186,6 +166,69 @@ fn for_later(page: &mut Page, config: &Config) {
             "break glass",
             format_args!("{share} % of sessions, logins and seats kept free for {users}"),
         );
+    }
+}
+
+fn kept(page: &mut Page, config: &Config) {
+    match &config.state.store {
+        Store::Memory => page.line("state", "in memory, gone with the process"),
+        Store::Sqlite(path) => {
+            let path = path.display();
+            page.line(
+                "state",
+                format_args!("SQLite at {path}: login sessions and tasks"),
+            );
+        }
+    }
+}
+
+fn tasks(page: &mut Page, config: &Config) {
+    let tasks = &config.tasks;
+    page.line(
+        "tasks",
+        format_args!(
+            "under {}: blocking calls become tasks when their clients or routes ask for it",
+            tasks.prefix
+        ),
+    );
+    page.line(
+        "task_queue",
+        format_args!(
+            "at most {} tasks of an upstream that are not over; over it 503",
+            tasks.queue
+        ),
+    );
+    page.line(
+        "task_queue_per_user",
+        format_args!(
+            "at most {} of these of one user; over it 429",
+            tasks.queue_per_user
+        ),
+    );
+    page.line(
+        "results",
+        format_args!(
+            "kept for {} after the end of a task, as idempotency keys are",
+            say_duration(tasks.retention)
+        ),
+    );
+    page.line(
+        "a gate that died",
+        format_args!(
+            "its calls hold their seats for {} at most; what became of them is asked for {}",
+            say_duration(tasks.max_blocking),
+            say_duration(tasks.reconcile)
+        ),
+    );
+    page.line(
+        "webhooks",
+        match &*tasks.webhooks {
+            [] => "none".to_owned(),
+            prefixes => format!("to URLs below {}, signed", prefixes.join(", ")),
+        },
+    );
+    if config.headers.idempotency_key {
+        page.line("Idempotency-Key", "honoured on blocking calls");
     }
 }
 

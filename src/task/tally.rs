@@ -207,7 +207,7 @@ impl Tally {
     }
 }
 
-fn count<T: PartialEq>(counts: &mut [u64], all: &[T], one: T) {
+fn count<T: PartialEq + Copy>(counts: &mut [u64], all: &[T], one: T) {
     let place = all.iter().position(|other| *other == one);
     if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
         *count += 1;

@@ -23,7 +23,11 @@ fn files(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn the_documented_file_and_every_example_load() {
     let mut names = Vec::new();
-    for file in files("").into_iter().chain(files("examples")) {
+    // The OpenAPI document beside it is held to the task API by tests/task_api.
+    let own = files("")
+        .into_iter()
+        .filter(|file| !file.ends_with("openapi.json"));
+    for file in own.chain(files("examples")) {
         let text = fs::read_to_string(&file).unwrap();
         assert!(
             text.starts_with("# "),
@@ -39,6 +43,7 @@ fn the_documented_file_and_every_example_load() {
         "bench",
         "minimal",
         "nsx",
+        "tasks",
         "tuned",
         "two-vcenters",
         "vcenter",

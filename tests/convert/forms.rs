@@ -2,17 +2,12 @@
 
 use crate::rig::{ALICE, id, post, request, say, start};
 use crate::support::origin::Origin;
+use crate::support::webhooks;
 
 #[tokio::test]
 async fn a_preference_is_heard_in_every_form() {
     let origin = Origin::start().await;
-    let secret = std::env::temp_dir().join(format!("tidegate-forms-{}", std::process::id()));
-    std::fs::write(&secret, "a secret of at least 24 bytes\n".replace(' ', "-")).unwrap();
-    let tasks = format!(
-        "webhooks = [\"https://cmdb.example/hooks/\"]\nwebhook_secret = \"file:{}\"",
-        secret.display()
-    );
-    let gate = start(origin.address, &tasks);
+    let gate = start(origin.address, &webhooks("https://cmdb.example/hooks/"));
     for (fields, applied) in [
         ("Prefer: Respond-Async\r\n", "respond-async"),
         ("Prefer: return=minimal, respond-async\r\n", "respond-async"),

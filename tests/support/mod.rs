@@ -71,6 +71,18 @@ pub fn vcenter(upstream: SocketAddr, lines: &str) -> Running {
     gate(&text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\""))
 }
 
+/// The key that signs webhooks, of the gates of these tests.
+pub const WEBHOOK_KEY: &str = "an-unguessable-key-of-33-letters!";
+
+/// Lines of `[tasks]` that let webhooks go below `prefix`, signed by [`WEBHOOK_KEY`].
+pub fn webhooks(prefix: &str) -> String {
+    let file =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("webhook-{}.key", std::process::id()));
+    std::fs::write(&file, WEBHOOK_KEY).unwrap();
+    let file = file.display();
+    format!("webhooks = [\"{prefix}\"]\nwebhook_secret = \"file:{file}\"")
+}
+
 /// Polls until `done` says so; fails with `what` after [`PATIENCE`].
 pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

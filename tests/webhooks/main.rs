@@ -1,5 +1,11 @@
-//! Webhooks: who is told of the end of a task, when, how often, and signed how.
+//! Webhooks: who is told of the end of a task, when, how often, and signed how; and what the operator sees of tasks.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod gate;
+mod receiver;
 mod rig;
 mod schedule;
+mod session;
 mod wire;

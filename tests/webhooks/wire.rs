@@ -1,124 +1,16 @@
 //! What a receiver sees on its socket, checked by another implementation of HMAC than the sender's.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tidegate::app::Post;
 use tidegate::task::{Delivery, hook_body, stamp};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
+use crate::receiver::{Receiver, Seen, answer, is_signed};
 use crate::rig::{KEY, Rig};
-
-/// One request as it came.
-#[derive(Debug, Clone)]
-struct Seen {
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Seen {
-    fn field(&self, name: &str) -> &str {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        let found = lines.find(|(one, _)| one.eq_ignore_ascii_case(name));
-        found
-            .unwrap_or_else(|| panic!("no {name} in {}", self.head))
-            .1
-    }
-}
-
-/// A receiver that answers with these, one after the other, and with the last from then on.
-struct Receiver {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Receiver {
-    async fn start(answers: Vec<String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let kept = seen.clone();
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let came = read(socket, &answers, &kept);
-                came.await;
-            }
-        });
-        Self { address, seen }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/hooks/tasks?of=vc1", self.address)
-    }
-
-    fn prefix(&self) -> String {
-        format!("http://{}/hooks/", self.address)
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-async fn read(mut socket: TcpStream, answers: &[String], kept: &Mutex<Vec<Seen>>) {
-    let mut bytes = Vec::new();
-    let (head, length) = loop {
-        if socket.read_buf(&mut bytes).await.unwrap() == 0 {
-            return;
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        if let Some(end) = text.find("\r\n\r\n") {
-            let head = text[..end].to_owned();
-            let lower = head.to_ascii_lowercase();
-            let length = lower.split("content-length: ").nth(1).unwrap();
-            let length: usize = length.lines().next().unwrap().parse().unwrap();
-            break (head, length);
-        }
-    };
-    let begin = head.len() + 4;
-    while bytes.len() < begin + length {
-        socket.read_buf(&mut bytes).await.unwrap();
-    }
-    let place = {
-        let mut kept = kept.lock().unwrap();
-        kept.push(Seen {
-            head,
-            body: bytes[begin..].to_vec(),
-        });
-        kept.len() - 1
-    };
-    let answer = &answers[place.min(answers.len() - 1)];
-    drop(socket.write_all(answer.as_bytes()).await);
-}
-
-fn answer(status: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-}
 
 fn post() -> Arc<Post> {
     Arc::new(Post::new().unwrap())
-}
-
-/// HMAC-SHA256 by RFC 2104, from the hash alone.
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let padded = |with: u8| -> Vec<u8> {
-        let mut block = key.to_vec();
-        block.resize(64, 0);
-        block.iter().map(|byte| byte ^ with).collect()
-    };
-    let inner = Sha256::digest([padded(0x36), message.to_vec()].concat());
-    Sha256::digest([padded(0x5c), inner.to_vec()].concat()).to_vec()
-}
-
-fn is_signed(seen: &Seen) -> bool {
-    use base64::Engine as _;
-    let (id, at) = (seen.field("webhook-id"), seen.field("webhook-timestamp"));
-    let message = [format!("{id}.{at}.").as_bytes(), &seen.body].concat();
-    let mac = base64::engine::general_purpose::STANDARD.encode(hmac(KEY, &message));
-    seen.field("webhook-signature") == format!("v1,{mac}")
 }
 
 #[tokio::test]
@@ -138,7 +30,7 @@ async fn a_receiver_that_fails_once_hears_it_five_seconds_later_signed_anew() {
             one.head
         );
         assert_eq!(one.field("content-type"), "application/json");
-        assert!(is_signed(one), "{one:?}");
+        assert!(is_signed(one, KEY), "{one:?}");
         let said: Value = serde_json::from_slice(&one.body).unwrap();
         assert_eq!(said["type"], "task.completed");
         assert_eq!(said["data"]["state"], "COMPLETED");
@@ -158,7 +50,7 @@ async fn a_receiver_that_fails_once_hears_it_five_seconds_later_signed_anew() {
     );
     let mut altered = seen[1].clone();
     altered.body[0] ^= 1;
-    assert!(!is_signed(&altered));
+    assert!(!is_signed(&altered, KEY));
 }
 
 #[tokio::test]
@@ -233,7 +125,7 @@ async fn what_was_not_heard_before_a_restart_is_heard_after_it() {
     again.settled().await;
     let seen = receiver.seen();
     assert_eq!(seen.len(), 1);
-    assert!(is_signed(&seen[0]));
+    assert!(is_signed(&seen[0], KEY));
     let said: Value = serde_json::from_slice(&seen[0].body).unwrap();
     assert_eq!(said["data"]["id"], id.to_string());
     let tidegate::task::Found::Task(task) = again.desk.find(id).await.unwrap() else {

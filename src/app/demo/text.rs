@@ -1,4 +1,4 @@
-//! What `tidegate demo` prints: five commands to try, and what each will show.
+//! What `tidegate demo` prints: six commands to try, and what each will show.
 
 use super::Places;
 
@@ -16,7 +16,7 @@ The rate is set to 20 requests a second, 10 back to back, so that you can meet i
   live page http://{admin}/
   metrics   http://{admin}/metrics
 
-Five things to try in another terminal:
+Six things to try in another terminal:
 
 1. Log in, as anybody. Shows a session id in quotes, as a vCenter answers.
 
@@ -40,7 +40,16 @@ Five things to try in another terminal:
      -d '{{"source":"vm-11","name":"web-04"}}' "https://{https}/api/vcenter/vm?action=clone" & \
      sleep 2; curl -s http://{admin}/connections; echo; wait; echo
 
-5. See what the limits counted. Shows how full each one is, and how many calls the rate refused above, by reason.
+5. Clone another one as a task: 202 at once, and the gate does the call though you hang up. Shows the task's address; some
+   seconds later how it ended; then its result, the vCenter's own answer.
+
+   TASK=$(curl -sk -H "vmware-api-session-id: $TOKEN" -H 'Content-Type: application/json' \
+     -H 'Prefer: respond-async' -d '{{"source":"vm-11","name":"web-05"}}' -o /dev/null -w '%header{{location}}' \
+     --url "https://{https}/api/vcenter/vm?action=clone"); echo "$TASK"
+   curl -sk -H "vmware-api-session-id: $TOKEN" -H 'Prefer: wait=30' "https://{https}$TASK"; echo
+   curl -sk -H "vmware-api-session-id: $TOKEN" "https://{https}$TASK/result"; echo
+
+6. See what the limits counted. Shows how full each one is, and how many calls the rate refused above, by reason.
 
    curl -s http://{admin}/limits; echo; curl -s http://{admin}/metrics | grep 'limit_refused_total.*request_rate'
 
@@ -55,10 +64,10 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn five_commands_with_the_addresses_of_this_run() {
+    fn six_commands_with_the_addresses_of_this_run() {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
         let text = what_to_try(&Places::usual(upstream, PathBuf::new(), PathBuf::new()));
-        for number in 1..=5 {
+        for number in 1..=6 {
             assert!(
                 text.lines()
                     .any(|line| line.starts_with(&format!("{number}. "))),

@@ -137,12 +137,12 @@ async fn fail(shared: &Shared, task: &Record) {
     };
     match shared.desk.advance(task.id, Event::Fail, change).await {
         Ok(_) => {
-            tracing::info!(task = %task.id, upstream = %task.requested.upstream, "a task failed while it waited: its session is over")
+            tracing::info!(task = %task.id, upstream = %task.requested.upstream, "a task failed while it waited: its session is over");
         }
         // It has gone up or ended meanwhile.
         Err(AdvanceError::Stale | AdvanceError::Illegal(_) | AdvanceError::Unknown) => {}
         Err(AdvanceError::Store(error)) => {
-            tracing::warn!(%error, "a task whose session is over cannot be ended now")
+            tracing::warn!(%error, "a task whose session is over cannot be ended now");
         }
     }
 }

@@ -12,13 +12,12 @@ impl Standing {
     pub(super) fn heard<T>(&self, answer: &Result<T, StoreError>) {
         let failed = answer.as_ref().err().map(|error| error.what.clone());
         let mut lost = self.0.lock();
-        if lost.is_some() != failed.is_some() {
-            match &failed {
-                Some(why) => {
-                    tracing::error!(%why, "the store of tasks is lost: no task is taken in")
-                }
-                None => tracing::info!("the store of tasks is back"),
+        match (&*lost, &failed) {
+            (None, Some(why)) => {
+                tracing::error!(%why, "the store of tasks is lost: no task is taken in");
             }
+            (Some(_), None) => tracing::info!("the store of tasks is back"),
+            _ => {}
         }
         *lost = failed;
     }
@@ -26,5 +25,24 @@ impl Standing {
     /// Why it counts as lost.
     pub(super) fn lost(&self) -> Option<String> {
         self.0.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_as_lost_from_a_failure_until_it_takes_something() {
+        let standing = Standing::default();
+        assert_eq!(standing.lost(), None);
+        let failed = StoreError {
+            lasting: false,
+            what: "disk full".to_owned(),
+        };
+        standing.heard::<()>(&Err(failed));
+        assert_eq!(standing.lost().as_deref(), Some("disk full"));
+        standing.heard(&Ok(1));
+        assert_eq!(standing.lost(), None);
     }
 }

@@ -16,7 +16,7 @@ const LONGEST: usize = 64;
 /// The lanes.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: BTreeMap<String, Lane>,
+    by_receiver: BTreeMap<String, Lane>,
     in_hand: HashSet<HookId>,
     tried: usize,
     /// Whose turn it was: the next in order comes next.
@@ -42,7 +42,7 @@ impl Lanes {
 
     /// Takes a message in hand, or gives it back where its lane is full.
     pub(super) fn add(&mut self, hook: Hook) -> Option<Hook> {
-        let lane = self.lanes.entry(receiver(&hook.url)).or_default();
+        let lane = self.by_receiver.entry(receiver(&hook.url)).or_default();
         if lane.waiting.len() + lane.tried >= LONGEST {
             return Some(hook);
         }
@@ -57,12 +57,12 @@ impl Lanes {
             return None;
         }
         let behind = (Bound::Excluded(&self.last), Bound::Unbounded);
-        let behind = self.lanes.range::<String, _>(behind);
-        let in_turn = behind.chain(self.lanes.range::<String, _>(..=&self.last));
+        let behind = self.by_receiver.range::<String, _>(behind);
+        let in_turn = behind.chain(self.by_receiver.range::<String, _>(..=&self.last));
         let is_ready = |lane: &Lane| lane.tried < AT_ONCE_TO_ONE && !lane.waiting.is_empty();
         let (name, _) = in_turn.into_iter().find(|(_, lane)| is_ready(lane))?;
         self.last = name.clone();
-        let lane = self.lanes.get_mut(&self.last)?;
+        let lane = self.by_receiver.get_mut(&self.last)?;
         lane.tried += 1;
         self.tried += 1;
         lane.waiting.pop_front()
@@ -75,10 +75,10 @@ impl Lanes {
         }
         let receiver = receiver(&hook.url);
         self.tried = self.tried.saturating_sub(1);
-        if let Some(lane) = self.lanes.get_mut(&receiver) {
+        if let Some(lane) = self.by_receiver.get_mut(&receiver) {
             lane.tried = lane.tried.saturating_sub(1);
             if lane.tried == 0 && lane.waiting.is_empty() {
-                self.lanes.remove(&receiver);
+                self.by_receiver.remove(&receiver);
             }
         }
     }
