@@ -129,13 +129,11 @@ impl Works {
             let request = self.desk.request(record.id).await;
             request.ok().flatten().and_then(Parcel::decode)
         };
-        match kept {
-            Some(parcel) => (parcel.target, parcel.headers),
-            None => {
-                let shown = record.requested.target.trim_end_matches('…');
-                (shown.to_owned(), HeaderMap::new())
-            }
+        if let Some(parcel) = kept {
+            return (parcel.target, parcel.headers);
         }
+        let shown = record.requested.target.trim_end_matches('…');
+        (shown.to_owned(), HeaderMap::new())
     }
 }
 
