@@ -258,4 +258,13 @@ async fn pages_damaged_under_an_open_store_are_a_lasting_fault() {
     assert!(first.lasting, "{first:?}");
     assert!(first.what.contains(path.to_str().unwrap()), "{first:?}");
     assert!(first.what.contains("damaged"), "{first:?}");
+    let refused = stores.tasks.submit(submission(2000, 10)).await.unwrap_err();
+    assert!(
+        refused.lasting && refused.what.contains("damaged"),
+        "{refused:?}"
+    );
+    assert!(
+        stores.tasks.check().await.is_err(),
+        "nor does it say that it is well"
+    );
 }

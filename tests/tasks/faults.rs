@@ -224,6 +224,8 @@ async fn a_damaged_file_is_noticed_and_named_and_not_begun_anew() {
         "RUNNING",
         "the truth is told from memory"
     );
+    let refused = broken.submit("new").await;
+    assert_eq!(refused.status, 503, "{refused:?}");
     broken.model.let_go();
     broken.gate.kill();
     let database = broken.gate.database();

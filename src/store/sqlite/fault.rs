@@ -1,5 +1,8 @@
 //! What `SQLite` says, for the operator: what happened, what helps, and whether trying again does.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use crate::session::StoreError;
 
 // Primary result codes (https://sqlite.org/rescode.html).
@@ -33,6 +36,30 @@ pub(super) fn damaged() -> String {
     "is damaged, or no SQLite database; put a good copy in its place, or move it away: \
      a new one is made, and sessions are learned again as they are used"
         .to_owned()
+}
+
+/// A page of the file was found to be damaged: nothing that it would be trusted with is taken any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Damage(Arc<AtomicBool>);
+
+impl Damage {
+    /// Looks at what the database said.
+    pub(super) fn note(&self, path: &str, error: &sqlx::Error) {
+        let is_damage = matches!(code(error), Some(CORRUPT | NOTADB));
+        if is_damage && !self.0.swap(true, Relaxed) {
+            tracing::error!(store = path, %error, "the file is damaged: no new work is taken until the next start has looked through it");
+        }
+    }
+
+    /// Why nothing new is taken; nothing where the file is sound as far as is known.
+    pub(super) fn refusal(&self, path: &str) -> Option<StoreError> {
+        self.0.load(Relaxed).then(|| StoreError {
+            lasting: true,
+            what: format!(
+                "the store at state.url ({path}) takes nothing new: the file is damaged; end the gate and put a good copy in its place"
+            ),
+        })
+    }
 }
 
 /// What is to blame for a failure while the store was open.

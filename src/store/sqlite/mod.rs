@@ -23,6 +23,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, watch};
 
+use self::fault::Damage;
 use self::queue::{Door, Queue, Way, Work};
 use self::writer::{Writer, Written};
 use super::OpenError;
@@ -49,6 +50,7 @@ pub struct Sqlite {
     door: Mutex<Option<Door>>,
     readers: SqlitePool,
     written: Arc<Written>,
+    damage: Damage,
     /// Ends with the writer.
     writing: watch::Receiver<()>,
     /// Locked for as long as this or the writer lives: two gates with one ledger would undo each other's.
@@ -90,7 +92,9 @@ impl Sqlite {
         let name: Arc<str> = path.display().to_string().into();
         let (door, queue) = queue::queue();
         let written = Arc::new(Written::default());
-        let writer = Writer::new(name.clone(), options, connection, written.clone());
+        let damage = Damage::default();
+        let counts = (written.clone(), damage.clone());
+        let writer = Writer::new(name.clone(), options, connection, counts);
         let writing =
             start(writer, carrier, queue, lock.clone()).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
@@ -98,6 +102,7 @@ impl Sqlite {
             door: Mutex::new(Some(door)),
             readers,
             written,
+            damage,
             writing,
             _lock: lock,
         })
@@ -121,7 +126,15 @@ impl Sqlite {
 
     /// What a reader said, in words for the operator.
     fn told<T>(&self, said: Result<T, sqlx::Error>) -> Result<T, StoreError> {
-        said.map_err(|error| fault::running(&self.path, &error))
+        said.map_err(|error| {
+            self.damage.note(&self.path, &error);
+            fault::running(&self.path, &error)
+        })
+    }
+
+    /// Whether the file is sound, as far as is known.
+    fn sound(&self) -> Result<(), StoreError> {
+        self.damage.refusal(&self.path).map_or(Ok(()), Err)
     }
 
     /// Waits until everything that was handed in is committed, and everything is closed.

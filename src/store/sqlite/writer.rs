@@ -14,7 +14,7 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::sync::Notify;
 
-use super::fault::{self, Blame};
+use super::fault::{self, Blame, Damage};
 use super::queue::{Queue, Queued};
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -46,6 +46,7 @@ pub(super) struct Writer {
     path: Arc<str>,
     connection: Option<SqliteConnection>,
     written: Arc<Written>,
+    damage: Damage,
     /// A commit failed, and what it left is not written over yet.
     is_ailing: bool,
 }
@@ -55,13 +56,14 @@ impl Writer {
         path: Arc<str>,
         options: SqliteConnectOptions,
         connection: SqliteConnection,
-        written: Arc<Written>,
+        (written, damage): (Arc<Written>, Damage),
     ) -> Self {
         Self {
             options,
             path,
             connection: Some(connection),
             written,
+            damage,
             is_ailing: false,
         }
     }
@@ -89,6 +91,7 @@ impl Writer {
                 }
                 return;
             };
+            self.damage.note(&self.path, &failure.error);
             let error = fault::running(&self.path, &failure.error);
             let blame = fault::blame(&failure.error);
             if blame == Blame::Disk {

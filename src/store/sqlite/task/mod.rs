@@ -32,6 +32,7 @@ impl Sqlite {
 #[async_trait]
 impl TaskStore for Sqlite {
     async fn submit(&self, new: New) -> Result<Submitted, StoreError> {
+        self.sound()?;
         self.write(new).await
     }
 
@@ -97,6 +98,7 @@ impl TaskStore for Sqlite {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        self.sound()?;
         self.write(Check).await
     }
 }
