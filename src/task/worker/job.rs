@@ -85,7 +85,7 @@ impl Job {
                 Status::Queued | Status::WaitingRetry => self.queued(&record, &mut seen).await,
                 Status::Reconciling => Box::pin(self.in_doubt(&record)).await,
                 // A process that is dead sent it up, or a job that broke.
-                _ => self.lost(&record).await,
+                _ => Box::pin(self.lost(&record)).await,
             };
             if !goes_on {
                 return;
@@ -142,7 +142,8 @@ impl Job {
     ) -> bool {
         match self.waited(record, seen).await {
             Waited::Ready(ready) => {
-                self.run(record, *ready).await;
+                // Boxed, here and below: what few tasks do at a time is not to make all that wait larger.
+                Box::pin(self.run(record, *ready)).await;
                 true
             }
             Waited::Over => !self.is_told(),
@@ -157,13 +158,12 @@ impl Job {
                     }),
                     ..Change::default()
                 };
-                self.works
-                    .settle(self.id, Event::Expire, change, None)
-                    .await;
+                let expired = self.works.settle(self.id, Event::Expire, change, None);
+                Box::pin(expired).await;
                 true
             }
             Waited::Never(fault) => {
-                self.fail(fault).await;
+                Box::pin(self.fail(fault)).await;
                 true
             }
         }
@@ -211,7 +211,7 @@ impl Job {
         if let Some(not_before) = record.not_before {
             sleep(not_before.since(works.desk.now())).await;
         }
-        let asking = self.asking(record).await?;
+        let asking = Box::pin(self.asking(record)).await?;
         let standing = Standing {
             since: self.since,
             sent_back: record.attempts > 0,
@@ -226,8 +226,9 @@ impl Job {
                 sleep(back_off(failed, works.spread.next())).await;
                 continue;
             }
-            let parcel = self.parcel().await?;
-            match asking.upstream.carrier(claim.socket_group()).await {
+            let parcel = Box::pin(self.parcel()).await?;
+            let carrier = asking.upstream.carrier(claim.socket_group());
+            match Box::pin(carrier).await {
                 Ok(carrier) => {
                     let freight = Freight {
                         method: asking.method.clone(),
@@ -334,5 +335,20 @@ fn unreadable(why: &str) -> Fault {
         kind: "credentials-expired",
         status: 502,
         detail: format!("the request, with its credentials, cannot be sent: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_work<F>(_: impl FnOnce(Job) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_task_that_waits_takes_little_memory() {
+        let size = size_of_work(Job::work);
+        assert!(size <= 3072, "{size} bytes for each of thousands");
     }
 }

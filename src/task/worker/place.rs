@@ -38,9 +38,13 @@ impl Works {
         let mut pass = Pass::default();
         let mut failed = 0;
         loop {
-            self.reachable(asking).await;
+            // What is rare is not to make the future of every task in line larger.
+            if asking.is_down() {
+                Box::pin(self.reachable(asking)).await;
+            }
             let claim = self.in_line(asking, standing).await?;
-            if let Some(claim) = at_the_door(asking.upstream.health(), &mut pass, claim).await {
+            let passed = at_the_door(asking.upstream.health(), &mut pass, claim);
+            if let Some(claim) = Box::pin(passed).await {
                 return Ok(claim);
             }
             // It went down meanwhile, and the units are the next one's: who finds it down waits outside.

@@ -84,6 +84,8 @@ impl Works {
         let held =
             asking.and_then(|asking| asking.with(|call, _| upstream.stack().hold_left(call, now)));
         let Ok(seats) = held else {
+            // Routes that cannot read it any more name no limit either.
+            self.free_seat(id).await;
             return false;
         };
         // Whatever the clock says, no longer than a call may take.
