@@ -6,11 +6,11 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::Notify;
 
-/// How much gathers before it is carried.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Pages in the log at which the writer carries the rest itself: while it writes all the time, the other never comes to
+/// How long it gathers before it is carried: each time costs two syncs, for which a commit may have to wait.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Pages in the log (of 4 KiB) at which the writer carries the rest itself: while it writes all the time, the other never comes to
 /// the end of the log, where it begins anew.
-pub(super) const WRITER_AT: &str = "4000";
+pub(super) const WRITER_AT: &str = "8000";
 
 /// Carries what is `written`, for ever. A failure is no loss: what is not carried stays in the log.
 pub(super) async fn run(on: &mut SqliteConnection, written: &Notify) {

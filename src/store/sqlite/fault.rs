@@ -54,9 +54,8 @@ pub(super) fn blame(error: &sqlx::Error) -> Blame {
         Some(IOERR | CANTOPEN) => Blame::Disk,
         Some(FULL) => Blame::Room,
         Some(BUSY | LOCKED | READONLY) => Blame::File,
-        Some(_) => Blame::Work,
-        None if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => Blame::Work,
-        None => Blame::Disk,
+        None if matches!(error, sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => Blame::Disk,
+        _ => Blame::Work,
     }
 }
 

@@ -126,8 +126,9 @@ impl Sqlite {
 
     /// Waits until everything that was handed in is committed, and everything is closed.
     async fn end(&self) {
-        drop(self.door.lock().take());
+        // Readers first: who closes the file last carries the log over, and a reader cannot.
         self.readers.close().await;
+        drop(self.door.lock().take());
         let mut writing = self.writing.clone();
         // Nothing is ever sent: it ends when the other side goes.
         while writing.changed().await.is_ok() {}
