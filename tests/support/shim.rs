@@ -36,9 +36,7 @@ impl Faults {
 
     /// Has the process to come see this file system.
     pub fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env("LD_PRELOAD", library())
-            .env("TIDEGATE_FS_CONTROL", &self.0)
+        command.envs(self.env())
     }
 
     /// The same, as variables of its environment.
