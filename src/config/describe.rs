@@ -321,7 +321,7 @@ fn adapters(page: &mut Page, upstream: &Upstream) {
         return;
     }
     let off = if upstream.native {
-        UNUSED
+        "NOT USED by this version"
     } else {
         "off: native = false"
     };
