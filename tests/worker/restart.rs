@@ -73,6 +73,33 @@ async fn a_dead_gate_s_call_holds_its_seat_until_it_can_be_at_work_no_more() {
     second.stop().await;
 }
 
+#[tokio::test]
+async fn a_call_that_was_lost_and_taken_back_holds_one_seat_and_gives_it_back() {
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let model = Model::start(|_, _| Act::Hold).await;
+    let brief = Duration::from_secs(2);
+    let mut requested = clone();
+    (requested.run_for, requested.replay) = (brief, Replay::AtLeastOnce);
+    let first = Rig::start(model.address, set(&store, &keys, 1, brief)).await;
+    let id = first.submit(requested).await;
+    until("it is up", || model.running() == 1).await;
+    first.stop().await;
+    // Lost, and to be sent again; the only seat is that of the call that was lost.
+    let second = Rig::start(model.address, set(&store, &keys, 1, brief)).await;
+    until("it waits", || second.view("blocking_tasks").waiting == 1).await;
+    let taken_back = second.desk.cancel(id).await.unwrap();
+    assert_eq!(taken_back.outcome, Some(Outcome::Unknown));
+    second.stop().await;
+
+    let third = Rig::start(model.address, set(&store, &keys, 1, brief)).await;
+    assert_eq!((third.found.seats, third.seated()), (1, 1));
+    until("no seat is held", || third.seated() == 0).await;
+    third.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seat_whose_time_is_up_at_the_start_is_given_back() {
     const CALLS: u64 = 200;

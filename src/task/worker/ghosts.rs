@@ -15,7 +15,8 @@ use crate::task::id::TaskId;
 use crate::task::port::Found;
 use crate::task::state::State;
 
-/// The seats of calls that nobody listens to, by task: one for each time that an answer of it was lost.
+/// The seats of calls that nobody listens to, by task: one for each of its calls whose answer was lost, and no more than
+/// one for the same call.
 #[derive(Debug, Default)]
 pub(super) struct Ghosts(Mutex<HashMap<TaskId, Vec<Ghost>>>);
 
@@ -81,6 +82,12 @@ impl Works {
         let works = self.clone();
         // Locked until the seat is entered: its time may be up already, and its timer must find it.
         let mut all = self.ghosts.0.lock();
+        let of_task = all.entry(id).or_default();
+        if of_task.iter().any(|ghost| ghost.number == number) {
+            drop(all);
+            drop(seats);
+            return;
+        }
         let timer = tokio::spawn(async move {
             sleep(most).await;
             works.over_by_time(id, number);
@@ -90,7 +97,7 @@ impl Works {
             number,
             timer: timer.abort_handle(),
         };
-        all.entry(id).or_default().push(ghost);
+        of_task.push(ghost);
     }
 
     /// A call can be at work no more.

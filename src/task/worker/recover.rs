@@ -10,7 +10,7 @@ use super::works::Works;
 use crate::session::StoreError;
 use crate::task::parcel::Parcel;
 use crate::task::port::Kept;
-use crate::task::record::{Millis, Outcome, Record, Replay};
+use crate::task::record::{Millis, Record, Replay};
 use crate::task::state::{Event, State};
 
 /// Tasks that are read in one go.
@@ -48,12 +48,16 @@ impl Works {
         let Kept { record, seat } = kept;
         let state = record.status.state();
         // A task at work without a seat is none that this version leaves; it holds one all the same.
-        let until = seat.or_else(|| (state == State::Running).then(|| self.latest_end(&record)));
-        if let Some(until) = until {
+        let until_last =
+            seat.or_else(|| (state == State::Running).then(|| self.latest_end(&record)));
+        if let Some(until) = until_last {
             found.seats += usize::from(self.hold(&record, record.fence, until).await);
         }
-        for (number, until) in self.left_before(&record, seat.is_some()) {
-            found.seats += usize::from(self.hold(&record, number, until).await);
+        for (number, until) in self.left_before(&record) {
+            // The last one's seat is the one that is kept, where one is.
+            if until_last.is_none() || number != record.fence {
+                found.seats += usize::from(self.hold(&record, number, until).await);
+            }
         }
         match state {
             State::Scheduled => found.waiting += 1,
@@ -65,16 +69,9 @@ impl Works {
 
     /// When each call of it can be at work no more that was lost before the last one went up, or before it went back to its
     /// line: the store keeps one seat for a task, that of the last.
-    fn left_before(&self, record: &Record, is_seated: bool) -> Vec<(u64, Millis)> {
+    fn left_before(&self, record: &Record) -> Vec<(u64, Millis)> {
         let longest = self.longest(&record.requested);
-        let mut lost = lost_calls(record);
-        let is_last_up =
-            record.status.state() == State::Running || record.outcome == Some(Outcome::Unknown);
-        if is_seated && !is_last_up {
-            // The seat that is kept is that of the last of them.
-            lost.pop();
-        }
-        let ends = lost
+        let ends = lost_calls(record)
             .into_iter()
             .map(|(number, sent)| (number, sent.after(longest)));
         let now = self.desk.now();
@@ -137,8 +134,8 @@ impl Works {
     }
 }
 
-/// Number and time of each of its calls that went up and whose answer was lost, but for one that is up now: nothing proves that they are over. One
-/// that may be done once is sent again on a proof alone.
+/// Number and time of each of its calls that went up and whose answer was lost, but for one that is up now: nothing proves
+/// that they are over. One that may be done once is sent again on a proof alone.
 fn lost_calls(record: &Record) -> Vec<(u64, Millis)> {
     let (mut number, mut up, mut lost) = (0, None, Vec::new());
     if record.requested.replay == Replay::AtMostOnce {
