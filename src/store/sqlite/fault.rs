@@ -38,7 +38,8 @@ pub(super) fn damaged() -> String {
         .to_owned()
 }
 
-/// A page of the file was found to be damaged: nothing that it would be trusted with is taken any more.
+/// A page of the file was found to be damaged: nothing that it would be trusted with is taken until all of it was looked
+/// through. A disk that could not be read for a moment looks the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Damage(Arc<AtomicBool>);
 
@@ -47,7 +48,14 @@ impl Damage {
     pub(super) fn note(&self, path: &str, error: &sqlx::Error) {
         let is_damage = matches!(code(error), Some(CORRUPT | NOTADB));
         if is_damage && !self.0.swap(true, Relaxed) {
-            tracing::error!(store = path, %error, "the file is damaged: no new work is taken until the next start has looked through it");
+            tracing::error!(store = path, %error, "the file looks damaged: no new work is taken until all of it was looked through");
+        }
+    }
+
+    /// All of the file was looked through, and is sound.
+    pub(super) fn is_over(&self, path: &str) {
+        if self.0.swap(false, Relaxed) {
+            tracing::info!(store = path, "the file is sound: new work is taken again");
         }
     }
 

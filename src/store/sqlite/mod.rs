@@ -137,6 +137,28 @@ impl Sqlite {
         self.damage.refusal(&self.path).map_or(Ok(()), Err)
     }
 
+    /// Looks through all of a file that seemed damaged, by a connection that has nothing of it in memory.
+    async fn look_through(&self) -> Result<(), StoreError> {
+        let Err(refusal) = self.sound() else {
+            return Ok(());
+        };
+        let options = options(Path::new(&*self.path)).read_only(true);
+        let looked = async {
+            let mut connection = SqliteConnection::connect_with(&options).await?;
+            let said: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+                .fetch_one(&mut connection)
+                .await?;
+            connection.close().await.map(|()| said)
+        };
+        match looked.await {
+            Ok(said) if said == "ok" => {
+                self.damage.is_over(&self.path);
+                Ok(())
+            }
+            _ => Err(refusal),
+        }
+    }
+
     /// Waits until everything that was handed in is committed, and everything is closed.
     async fn end(&self) {
         // Readers first: who closes the file last carries the log over, and a reader cannot.

@@ -98,7 +98,7 @@ impl TaskStore for Sqlite {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.sound()?;
+        self.look_through().await?;
         self.write(Check).await
     }
 }
