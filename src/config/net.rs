@@ -109,7 +109,13 @@ pub(super) fn webhook(node: &Node) -> Result<String, String> {
     if authority.contains('@') {
         return Err("carries a user or password; write the URL without".to_owned());
     }
-    split_port(authority)?;
+    let (host, _) = split_port(authority)?;
+    let is_here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    if text.starts_with("http://") && !is_here {
+        return Err(
+            "leaves this machine unencrypted; https:// is wanted, or a host on loopback".to_owned(),
+        );
+    }
     if path
         .bytes()
         .all(|b| b.is_ascii_graphic() && !b"?#\\".contains(&b))

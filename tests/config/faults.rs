@@ -204,6 +204,11 @@ const GATE: &[Case] = &[
         "a user or password",
     ),
     (
+        "[tasks]\nwebhooks = [\"http://cmdb.example/\"]",
+        "tasks.webhooks[0]",
+        "unencrypted",
+    ),
+    (
         "[tasks]\nwebhooks = [\"https://cmdb.example/a/../b\"]",
         "tasks.webhooks[0]",
         "no plain path",
