@@ -3,6 +3,7 @@
 
 mod books;
 mod pace;
+mod share;
 mod standing;
 mod step;
 mod words;

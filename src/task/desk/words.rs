@@ -15,7 +15,7 @@ use crate::task::state::Illegal;
 pub struct Bounds {
     /// Most tasks of an upstream that are not over.
     pub of_upstream: usize,
-    /// Most of these that are one owner's.
+    /// Most of these that are one owner's, or, where no user is proven, of all who come from one place.
     pub of_owner: usize,
     /// How long a result is kept, and an idempotency key.
     pub retention: Duration,
@@ -43,8 +43,8 @@ pub struct Receipt {
 /// Why a request does not become a task. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// The owner has as many tasks waiting as it may.
-    #[error("{0} tasks of this user are not over yet, as many as may be")]
+    /// The owner, or all from its place who are not proven, have as many tasks that are not over as may be.
+    #[error("{0} tasks of this user, or from its place, are not over yet, as many as may be")]
     OwnerFull(usize),
     /// The upstream has.
     #[error("{0} tasks of this upstream are not over yet, as many as may be")]
