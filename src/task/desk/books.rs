@@ -206,10 +206,14 @@ impl Books {
         pages.open.get(&id).map(|entry| entry.now.subscribe())
     }
 
-    /// A task has changed: whoever watches it hears.
+    /// A task has changed: whoever watches it hears. What is known already, or was struck meanwhile, changes nothing.
     pub(super) fn changed(&self, record: &Arc<Record>) {
         let state = record.status.state();
         let mut pages = self.0.lock();
+        let entry = pages.open.get(&record.id);
+        if entry.is_none_or(|entry| entry.now.borrow().version >= record.version) {
+            return;
+        }
         if let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
             if state == State::Scheduled {
                 crowd.waits(record.id);
@@ -225,13 +229,7 @@ impl Books {
         };
         let entry = ended.as_ref().or_else(|| pages.open.get(&record.id));
         if let Some(entry) = entry {
-            entry.now.send_if_modified(|known| {
-                let is_newer = known.version < record.version;
-                if is_newer {
-                    *known = record.clone();
-                }
-                is_newer
-            });
+            entry.now.send_replace(record.clone());
         }
         drop(pages);
         drop(ended);
@@ -285,5 +283,35 @@ impl Books {
         let pages = self.0.lock();
         let all = pages.open.values().map(|entry| entry.now.borrow().clone());
         all.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::sample::sample;
+    use crate::task::state::Event;
+
+    #[test]
+    fn old_news_changes_nothing() {
+        let books = Arc::new(Books::default());
+        let first = Arc::new(sample(Millis(0)));
+        let next = |task: &Record, event| Arc::new(task.after(event, Millis(1)).unwrap());
+        let sent = next(&first, Event::Dispatch);
+        let back = next(&sent, Event::Refused);
+        let room = books.room(&first.requested, 1, 1).unwrap();
+        books.open(&first, room);
+        books.changed(&back);
+        books.changed(&sent);
+        assert_eq!(books.find(first.id), Some(back.clone()));
+        assert_eq!(books.position(&first), Some(1), "it waits");
+        let over = next(&back, Event::Abort);
+        books.changed(&over);
+        books.changed(&back);
+        assert_eq!(books.find(first.id), Some(over));
+        assert_eq!(books.position(&first), None);
+        let upstream = &first.requested.upstream;
+        assert_eq!(books.counts(upstream).map(|(_, count)| count), [0, 0]);
+        assert!(books.room(&first.requested, 1, 1).is_ok());
     }
 }
