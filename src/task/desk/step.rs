@@ -119,10 +119,9 @@ impl Desk {
                 _ => return Err(CancelError::Over),
             }
             match self.advance(id, Event::Abort, taken_back(reason)).await {
-                // It went up meanwhile, or ended: its state says what is to be said.
-                Err(AdvanceError::Stale | AdvanceError::Illegal(_)) => {
-                    tokio::task::yield_now().await;
-                }
+                // It went up meanwhile, or ended: its state says what is to be said. The store has it sooner than the desk.
+                Err(AdvanceError::Stale) => self.reread(id).await.map_err(AdvanceError::Store)?,
+                Err(AdvanceError::Illegal(_)) => tokio::task::yield_now().await,
                 other => return Ok(other?),
             }
         }
