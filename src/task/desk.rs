@@ -271,7 +271,7 @@ impl Desk {
     /// # Errors
     /// When the store does not take it.
     pub async fn forget(&self, id: TaskId) -> Result<bool, StoreError> {
-        let until = self.now().after(self.bounds.retention);
+        let until = self.now().after(self.bounds.keys_for());
         let gone = self.store.forget(id, until).await?;
         if gone {
             self.books.forget(id);

@@ -44,12 +44,12 @@ impl Desk {
         if is_done && is_unproven && next.may_be_done() {
             next.outcome = Some(Outcome::Unknown);
         }
-        if is_done {
-            next.expires = Some(now.after(self.bounds.retention));
-        }
         // What never reached the upstream was not executed: the key may be used again (as Stripe's may).
         let release_key = next.keyed && is_done && !next.dispatched;
         next.keyed &= !release_key;
+        if is_done {
+            next.expires = Some(now.after(self.bounds.kept_for(next.keyed)));
+        }
         let next = Arc::new(next);
         let step = Step {
             record: next.clone(),

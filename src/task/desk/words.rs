@@ -17,8 +17,26 @@ pub struct Bounds {
     pub of_upstream: usize,
     /// Most of these that are one owner's, or, where no user is proven, of all who come from one place.
     pub of_owner: usize,
-    /// How long a result is kept, and an idempotency key.
+    /// How long a result is kept.
     pub retention: Duration,
+}
+
+impl Bounds {
+    /// How long an idempotency key is kept, with its task, and what is left of one that was forgotten: a day at least.
+    #[must_use]
+    pub fn keys_for(&self) -> Duration {
+        self.retention.max(Duration::from_hours(24))
+    }
+
+    /// How long a task is kept that is over, with its key where it has one.
+    #[must_use]
+    pub fn kept_for(&self, is_keyed: bool) -> Duration {
+        if is_keyed {
+            self.keys_for()
+        } else {
+            self.retention
+        }
+    }
 }
 
 /// A request to be made a task of.
