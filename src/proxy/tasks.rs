@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::convert::Running;
+use super::convert::whole::Bodies;
 use super::verify::Verifier;
 use crate::config::Config;
 use crate::task::api::Api;
@@ -28,6 +29,8 @@ pub struct Tasks {
     pub(super) running: Running,
     /// Keys of calls that are being handed in.
     pub(super) arriving: Running,
+    /// Memory for the bodies of these, and of what is asked of the API.
+    pub(super) bodies: Bodies,
     pub(super) verifier: Verifier,
 }
 
@@ -50,6 +53,7 @@ impl Tasks {
             webhooks: tasks.webhooks.clone().into(),
             honours_keys: config.headers.idempotency_key,
             running: Running::default(),
+            bodies: Bodies::new(),
             arriving: Running::default(),
             verifier: Verifier::new(),
         }

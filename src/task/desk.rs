@@ -133,7 +133,7 @@ impl Desk {
     /// [`SubmitError`]; then nothing is kept.
     pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Receipt, SubmitError> {
         let id = self.new_id();
-        self.submit_as(id, submission).await
+        self.submit_as(id, submission, ()).await
     }
 
     /// A name for a task that is about to be handed in.
@@ -142,7 +142,8 @@ impl Desk {
         TaskId::new((self.clock)())
     }
 
-    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`].
+    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`]. `meanwhile` is kept until
+    /// it is decided, though nobody waits for that any more.
     ///
     /// # Errors
     /// [`SubmitError`]; then nothing is kept.
@@ -150,9 +151,15 @@ impl Desk {
         self: &Arc<Self>,
         id: TaskId,
         submission: Submission,
+        meanwhile: impl Send + 'static,
     ) -> Result<Receipt, SubmitError> {
         let desk = self.clone();
-        to_its_end(async move { desk.take_in(id, submission).await }).await
+        let taken_in = async move {
+            let receipt = desk.take_in(id, submission).await;
+            drop(meanwhile);
+            receipt
+        };
+        to_its_end(taken_in).await
     }
 
     async fn take_in(&self, id: TaskId, submission: Submission) -> Result<Receipt, SubmitError> {
