@@ -111,7 +111,7 @@ impl Job {
     pub(super) async fn give_up(self) {
         let fault = Fault {
             kind: "internal",
-            status: 500,
+            status: 502,
             detail: "the gate failed at this task; its log says why".to_owned(),
         };
         self.fail(fault).await;
@@ -345,7 +345,7 @@ fn gone(kind: &'static str, detail: String) -> Fault {
 
 fn unreadable(why: &str) -> Fault {
     Fault {
-        kind: "credentials-expired",
+        kind: "request-lost",
         status: 502,
         detail: format!("the request, with its credentials, cannot be sent: {why}"),
     }
