@@ -44,17 +44,16 @@ impl Tasks {
             .rsplit_once('/')
             .map_or("", |(parent, _)| parent);
         Self {
+            max_body: api.settings().max_body,
             api,
             beside: format!("{parent}/").into(),
-            // What no call may have, no task may.
-            max_body: tasks.max_body.min(config.listen.max_body_bytes),
             wait_max: tasks.wait_max,
             max_blocking: tasks.max_blocking,
             webhooks: tasks.webhooks.clone().into(),
             honours_keys: config.headers.idempotency_key,
             running: Running::default(),
-            bodies: Bodies::new(),
             arriving: Running::default(),
+            bodies: Bodies::new(),
             verifier: Verifier::new(),
         }
     }
