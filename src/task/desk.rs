@@ -328,7 +328,7 @@ impl Desk {
             })
     }
 
-    /// Tasks by `filter`, the newest first. They are read from the store: what is on the desk takes their place.
+    /// Tasks by `filter`, the newest first, from the store: it never knows less than the desk.
     ///
     /// # Errors
     /// When the store does not say.
