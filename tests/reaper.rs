@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
-    Bounds, Desk, Found, Key, Owner, Reaper, Replay, Requested, Submission, TaskId,
+    Bounds, Change, Desk, Event, Found, Key, Owner, Reaper, Replay, Requested, Submission, TaskId,
 };
 
 const HOUR: u64 = 3600;
@@ -48,6 +48,12 @@ impl Rig {
     }
 
     async fn ended(&self, key: &str) -> TaskId {
+        let id = self.submitted(key).await;
+        self.desk.cancel(id).await.unwrap();
+        id
+    }
+
+    async fn submitted(&self, key: &str) -> TaskId {
         let owner = Owner("user:ada@example".into());
         let submission = Submission {
             requested: requested(&owner),
@@ -59,9 +65,7 @@ impl Rig {
                 fingerprint: [0; 32],
             }),
         };
-        let id = self.desk.submit(submission).await.unwrap().task.id;
-        self.desk.cancel(id).await.unwrap();
-        id
+        self.desk.submit(submission).await.unwrap().task.id
     }
 
     /// Time passes, on both clocks, in ticks of ten seconds.
@@ -117,6 +121,21 @@ async fn what_is_over_is_kept_for_its_time_and_its_tombstone_for_a_day_more() {
     assert!(rig.has_tombstone(id).await);
     rig.pass(200).await;
     assert_eq!(rig.desk.find(id).await.unwrap(), Found::Nothing);
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_a_day_with_the_task_that_did_something() {
+    let mut rig = Rig::new();
+    let id = rig.submitted("k").await;
+    for event in [Event::Dispatch, Event::Complete] {
+        let change = Change::default();
+        rig.desk.advance(id, event, change).await.unwrap();
+    }
+    rig.pass(24 * HOUR - 100).await;
+    assert_eq!(rig.submitted("k").await, id);
+    rig.pass(200).await;
+    assert!(rig.has_tombstone(id).await);
+    assert_ne!(rig.submitted("k").await, id);
 }
 
 #[tokio::test]

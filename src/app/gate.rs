@@ -308,6 +308,8 @@ impl Running {
     fn stop(&mut self) {
         self.shared.drain();
         self.shared.stop();
+        // The seats of calls that are cut are no task's: the upstream may still be at work on them.
+        self.hands.drain();
         self.close_clients.send_replace(true);
         if let Some(workers) = self.workers.take() {
             workers.stop();

@@ -209,7 +209,7 @@ fn tasks(page: &mut Page, config: &Config) {
     page.line(
         "results",
         format_args!(
-            "kept for {} after the end of a task, as idempotency keys are",
+            "kept for {} after the end of a task; with an Idempotency-Key a day at least",
             say_duration(tasks.retention)
         ),
     );

@@ -133,7 +133,7 @@ pub struct Tasks {
     pub absolute_urls: bool,
     /// Longest `Prefer: wait`.
     pub wait_max: Duration,
-    /// How long results and idempotency keys are kept.
+    /// How long results are kept.
     pub retention: Duration,
     /// A dead gate's call holds its seat no longer than this.
     pub max_blocking: Duration,

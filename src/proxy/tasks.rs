@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::convert::Running;
+use super::convert::whole::Bodies;
 use super::verify::Verifier;
 use crate::config::Config;
 use crate::task::api::Api;
@@ -28,6 +29,8 @@ pub struct Tasks {
     pub(super) running: Running,
     /// Keys of calls that are being handed in.
     pub(super) arriving: Running,
+    /// Memory for the bodies of these, and of what is asked of the API.
+    pub(super) bodies: Bodies,
     pub(super) verifier: Verifier,
 }
 
@@ -41,16 +44,16 @@ impl Tasks {
             .rsplit_once('/')
             .map_or("", |(parent, _)| parent);
         Self {
+            max_body: api.settings().max_body,
             api,
             beside: format!("{parent}/").into(),
-            // What no call may have, no task may.
-            max_body: tasks.max_body.min(config.listen.max_body_bytes),
             wait_max: tasks.wait_max,
             max_blocking: tasks.max_blocking,
             webhooks: tasks.webhooks.clone().into(),
             honours_keys: config.headers.idempotency_key,
             running: Running::default(),
             arriving: Running::default(),
+            bodies: Bodies::new(),
             verifier: Verifier::new(),
         }
     }

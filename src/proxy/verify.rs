@@ -2,6 +2,7 @@
 //! time, and then none for a while.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,9 @@ const AT_ONCE: usize = 8;
 const OF_AN_ADDRESS: u64 = 2;
 /// Longest wait for one's turn to be asked about, and the answer.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Sessions that are asked about, or wait for it, at the same time.
+/// Sessions that are asked about, or wait for it, at the same time, and of one client address.
 const MOST_ASKED: usize = 1024;
+const MOST_OF_AN_ADDRESS: u64 = 128;
 /// Answers that are remembered.
 const MOST_HEARD: usize = 16_384;
 /// How long an answer holds: that it is somebody's, that it is nobody's, that there was none.
@@ -57,6 +59,7 @@ pub(super) struct Verifier {
     pages: Mutex<Pages>,
     at_once: Semaphore,
     askers: Arc<PerAddress>,
+    crowd: Arc<PerAddress>,
     /// A place of some address came free.
     freed: Notify,
 }
@@ -78,6 +81,7 @@ enum Met {
     New(
         watch::Sender<Option<Verdict>>,
         watch::Receiver<Option<Verdict>>,
+        Place,
     ),
 }
 
@@ -87,11 +91,12 @@ impl Verifier {
             pages: Mutex::default(),
             at_once: Semaphore::new(AT_ONCE),
             askers: PerAddress::new(OF_AN_ADDRESS),
+            crowd: PerAddress::new(MOST_OF_AN_ADDRESS),
             freed: Notify::new(),
         }
     }
 
-    fn meet(&self, key: SessionKey, now: Moment) -> Met {
+    fn meet(&self, key: SessionKey, address: IpAddr, now: Moment) -> Met {
         let mut pages = self.pages.lock();
         if let Some((verdict, until)) = pages.heard.get(&key)
             && now < *until
@@ -104,9 +109,13 @@ impl Verifier {
         if pages.asked.len() >= MOST_ASKED {
             return Met::Heard(Verdict::Unknown);
         }
+        // Whoever makes tokens up waits for nobody but its own.
+        let Some(place) = self.crowd.take(address) else {
+            return Met::Heard(Verdict::Unknown);
+        };
         let (tell, hear) = watch::channel(None);
         pages.asked.insert(key, hear.clone());
-        Met::New(tell, hear)
+        Met::New(tell, hear, place)
     }
 
     fn remember(&self, key: SessionKey, verdict: Verdict, now: Moment) {
@@ -123,14 +132,16 @@ impl Verifier {
 
 /// Whose the session of `question` is.
 pub(super) async fn whose(shared: &Arc<Shared>, question: Question) -> Verdict {
-    let mut hear = match shared.tasks.verifier.meet(question.key, shared.now()) {
+    let verifier = &shared.tasks.verifier;
+    let mut hear = match verifier.meet(question.key, question.address, shared.now()) {
         Met::Heard(verdict) => return verdict,
         Met::Asked(hear) => hear,
-        Met::New(tell, hear) => {
+        Met::New(tell, hear, place) => {
             // On its own: others wait for it too, and whoever asked first may go.
             let asked = Asked {
                 shared: shared.clone(),
                 question,
+                _place: place,
             };
             tokio::spawn(asked.settle(tell));
             hear
@@ -147,6 +158,8 @@ pub(super) async fn whose(shared: &Arc<Shared>, question: Question) -> Verdict {
 struct Asked {
     shared: Arc<Shared>,
     question: Question,
+    /// In the crowd of its address.
+    _place: Place,
 }
 
 impl Drop for Asked {
@@ -200,33 +213,52 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn key(number: usize) -> SessionKey {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        SessionKey::new(bytes)
+    }
 
     #[test]
     fn an_answer_holds_for_a_while_and_a_question_is_asked_once() {
         let verifier = Verifier::new();
         let key = SessionKey::new([7; 16]);
         let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
-        assert!(matches!(verifier.meet(key, at(0)), Met::New(..)));
-        assert!(matches!(verifier.meet(key, at(0)), Met::Asked(_)));
+        let meet = |seconds| verifier.meet(key, CLIENT, at(seconds));
+        assert!(matches!(meet(0), Met::New(..)));
+        assert!(matches!(meet(0), Met::Asked(_)));
         verifier.pages.lock().asked.clear();
         verifier.remember(key, Verdict::Gone, at(1));
-        assert!(matches!(
-            verifier.meet(key, at(30)),
-            Met::Heard(Verdict::Gone)
-        ));
-        assert!(matches!(verifier.meet(key, at(31)), Met::New(..)));
+        assert!(matches!(meet(30), Met::Heard(Verdict::Gone)));
+        assert!(matches!(meet(31), Met::New(..)));
+    }
+
+    #[test]
+    fn one_address_is_not_in_the_way_of_others() {
+        let verifier = Verifier::new();
+        let other = IpAddr::V4(Ipv4Addr::BROADCAST);
+        let meet = |number, address| verifier.meet(key(number), address, Moment::from_nanos(0));
+        let met: Vec<Met> = (0..2 * MOST_ASKED)
+            .map(|number| meet(number, CLIENT))
+            .collect();
+        let new = met.iter().filter(|met| matches!(met, Met::New(..)));
+        assert_eq!(new.count() as u64, MOST_OF_AN_ADDRESS);
+        assert!(matches!(meet(5000, other), Met::New(..)));
+        assert!(matches!(meet(0, CLIENT), Met::Asked(_)), "what is asked");
+        drop(met);
+        assert!(matches!(meet(5001, CLIENT), Met::New(..)));
     }
 
     #[test]
     fn no_more_is_remembered_than_there_is_room_for() {
         let verifier = Verifier::new();
         let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
-        let key = |number: usize| {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&number.to_le_bytes());
-            SessionKey::new(bytes)
-        };
         for number in 0..MOST_HEARD + 10 {
             verifier.remember(key(number), Verdict::Gone, at(0));
         }

@@ -3,6 +3,7 @@
 
 mod books;
 mod pace;
+mod share;
 mod standing;
 mod step;
 mod words;
@@ -132,7 +133,7 @@ impl Desk {
     /// [`SubmitError`]; then nothing is kept.
     pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Receipt, SubmitError> {
         let id = self.new_id();
-        self.submit_as(id, submission).await
+        self.submit_as(id, submission, ()).await
     }
 
     /// A name for a task that is about to be handed in.
@@ -141,7 +142,8 @@ impl Desk {
         TaskId::new((self.clock)())
     }
 
-    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`].
+    /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`]. `meanwhile` is kept until
+    /// it is decided, though nobody waits for that any more.
     ///
     /// # Errors
     /// [`SubmitError`]; then nothing is kept.
@@ -149,9 +151,15 @@ impl Desk {
         self: &Arc<Self>,
         id: TaskId,
         submission: Submission,
+        meanwhile: impl Send + 'static,
     ) -> Result<Receipt, SubmitError> {
         let desk = self.clone();
-        to_its_end(async move { desk.take_in(id, submission).await }).await
+        let taken_in = async move {
+            let receipt = desk.take_in(id, submission).await;
+            drop(meanwhile);
+            receipt
+        };
+        to_its_end(taken_in).await
     }
 
     async fn take_in(&self, id: TaskId, submission: Submission) -> Result<Receipt, SubmitError> {
@@ -270,7 +278,7 @@ impl Desk {
     /// # Errors
     /// When the store does not take it.
     pub async fn forget(&self, id: TaskId) -> Result<bool, StoreError> {
-        let until = self.now().after(self.bounds.retention);
+        let until = self.now().after(self.bounds.keys_for());
         let gone = self.store.forget(id, until).await?;
         if gone {
             self.books.forget(id);
@@ -320,7 +328,7 @@ impl Desk {
             })
     }
 
-    /// Tasks by `filter`, the newest first. They are read from the store: what is on the desk takes their place.
+    /// Tasks by `filter`, the newest first, from the store: it never knows less than the desk.
     ///
     /// # Errors
     /// When the store does not say.

@@ -4,14 +4,14 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::api::{Links, Root, links};
-use super::record::{Millis, Record};
+use super::api::{Links, Root, Stamp, links};
+use super::record::Record;
 
 #[derive(Serialize)]
 struct Message<'a> {
     #[serde(rename = "type")]
     kind: String,
-    timestamp: String,
+    timestamp: Stamp,
     data: Data<'a>,
 }
 
@@ -30,7 +30,7 @@ pub fn body(task: &Record, prefix: &str) -> Bytes {
     let state = task.status.state().as_str();
     let message = Message {
         kind: format!("task.{}", state.to_ascii_lowercase()),
-        timestamp: stamp(task.ended.unwrap_or(task.updated)),
+        timestamp: Stamp(task.ended.unwrap_or(task.updated)),
         data: Data {
             id: task.id.to_string(),
             state,
@@ -40,12 +40,4 @@ pub fn body(task: &Record, prefix: &str) -> Bytes {
     };
     // Plain strings and a number: nothing in it could fail to serialize.
     serde_json::to_vec(&message).unwrap_or_default().into()
-}
-
-/// A time of day by RFC 3339, to the millisecond.
-#[must_use]
-pub fn stamp(at: Millis) -> String {
-    let at = time::OffsetDateTime::from(std::time::SystemTime::from(at));
-    let format = &time::format_description::well_known::Rfc3339;
-    at.format(format).unwrap_or_default()
 }

@@ -28,7 +28,7 @@ mod worker;
 pub use desk::{
     AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
 };
-pub use hook::{body as hook_body, stamp};
+pub use hook::body as hook_body;
 pub use id::TaskId;
 pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, verdict};
 pub use parcel::Parcel;

@@ -18,8 +18,6 @@ const EVERY: Duration = Duration::from_secs(10);
 const BATCH: usize = 256;
 /// Most transactions each time that it looks.
 const ROUNDS: usize = 40;
-/// Tombstones are left for this long at least, as idempotency keys are.
-const DAY: Duration = Duration::from_hours(24);
 /// A task that began this long after now is of the future: clocks of one machine do not differ so much.
 const FUTURE: Duration = Duration::from_hours(1);
 
@@ -91,7 +89,7 @@ impl Reaper {
         for _ in 0..ROUNDS {
             let gone = self
                 .desk
-                .purge(now, now.after(self.tombstone()), BATCH)
+                .purge(now, now.after(self.desk.bounds().keys_for()), BATCH)
                 .await?;
             if gone.tasks < BATCH && gone.tombstones < BATCH {
                 break;
@@ -99,11 +97,6 @@ impl Reaper {
             tokio::task::yield_now().await;
         }
         self.forget_future(at).await
-    }
-
-    /// How long a tombstone is left.
-    fn tombstone(&self) -> Duration {
-        self.desk.bounds().retention.max(DAY)
     }
 
     /// Tasks that were made before the clock was set back. By the time of day they would be kept until it has caught up.

@@ -192,16 +192,16 @@ impl Status {
     /// What comes of `event`: the whole machine.
     ///
     /// ```text
-    ///   QUEUED ──dispatch──▶ DISPATCHING ──sent──▶ IN_FLIGHT ─────────────┐
-    ///     ▲  └──refused? no: only what went up can be refused            │
-    ///     │                    │ │ └──started──▶ POLLING ◀─▶ BLOCKED     │ complete, fail, partly done
-    ///   again                  │ │                  └──▶ CANCELING ──────┤   ─▶ COMPLETED, FAILED,
-    ///     │    WAITING_RETRY ◀─┘ └──lost──┐            │   └─abort─▶     │      PARTIAL_SUCCESS
-    ///     │      └──dispatch──▶           ▼            ▼      ABORTED    │
-    ///     └──────────────────────── RECONCILING ◀───lost─────────────────┘
-    ///                                  └──found──▶ POLLING; complete, fail
+    ///   QUEUED, WAITING_RETRY ──dispatch──▶ DISPATCHING ──sent──▶ IN_FLIGHT
+    ///   DISPATCHING, IN_FLIGHT ──refused──▶ WAITING_RETRY
+    ///   DISPATCHING, IN_FLIGHT ──started──▶ POLLING ──held up──▶ BLOCKED ──went on──▶ POLLING
+    ///                                       POLLING, BLOCKED ──cancel sent──▶ CANCELING
+    ///   all of these that run ──lost──▶ RECONCILING ──again──▶ QUEUED
+    ///                                   RECONCILING ──found──▶ POLLING
     ///
-    ///   QUEUED, WAITING_RETRY ──abort──▶ ABORTED        not over ──expire──▶ EXPIRED, ──fail──▶ FAILED
+    ///   all that run, RECONCILING too ──complete──▶ COMPLETED, ──partly done──▶ PARTIAL_SUCCESS
+    ///   QUEUED, WAITING_RETRY, CANCELING ──abort──▶ ABORTED
+    ///   all that are not over ──fail──▶ FAILED, ──expire──▶ EXPIRED
     /// ```
     ///
     /// # Errors

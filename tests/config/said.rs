@@ -148,7 +148,7 @@ fn the_gate_itself() {
         "  tasks                under /-/tasks: blocking calls become tasks when their clients or routes ask for it\n",
         "  task_queue           at most 5000 tasks of an upstream that are not over; over it 503\n",
         "  task_queue_per_user  at most 1250 of these of one user; over it 429\n",
-        "  results              kept for 24 h after the end of a task, as idempotency keys are\n",
+        "  results              kept for 24 h after the end of a task; with an Idempotency-Key a day at least\n",
         "  webhooks             none\n",
         "\nUpstream u: https://api.example:443 (profile generic)\n",
         "  certificate          verified by the roots of the operating system\n",

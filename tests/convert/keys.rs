@@ -194,3 +194,25 @@ async fn a_held_call_is_not_done_where_a_task_has_its_key() {
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(origin.seen.requests(), 1);
 }
+
+#[tokio::test]
+async fn a_call_that_is_held_while_a_task_with_its_key_comes_in_is_the_only_one() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "");
+    let whole = keyed("/clone?hold", ALICE, "k", "{}");
+    // Its body is on the way while the other begins.
+    let mut late = Client::connect(gate.http()[0]).await;
+    late.send(&whole[..whole.len() - 1]).await;
+    until("it is under way", || gate.in_flight() == 1).await;
+    let mut held = Client::connect(gate.http()[0]).await;
+    held.send(whole.replace(ASYNC, "")).await;
+    until("the other runs", || origin.seen.running() == 1).await;
+    late.send(&whole[whole.len() - 1..]).await;
+    let answer = late.answer().await.unwrap();
+    let retry_after = answer.header("retry-after");
+    assert_eq!((answer.status, retry_after), (409, Some("1")));
+    origin.release();
+    assert_eq!(held.answer().await.unwrap().status, 200);
+    assert_eq!(origin.seen.requests(), 1);
+    assert!(list(&gate, ALICE).await.is_empty());
+}

@@ -98,6 +98,19 @@ async fn a_task_is_its_users_in_every_session_and_nobody_elses() {
 }
 
 #[tokio::test]
+async fn a_key_is_its_users_in_every_session_though_the_call_is_held() {
+    let (upstream, counts) = model().await;
+    let gate = vcenter(upstream, "");
+    let keyed = |token: &str, more: &str| {
+        let fields = format!("{}{more}Idempotency-Key: k\r\n", session(token));
+        post(CLONE, &fields)
+    };
+    id(&say(&gate, keyed("a-1", ASYNC)).await);
+    assert_eq!(say(&gate, keyed("a-2", "")).await.status, 409);
+    assert!(counts.clones.load(Ordering::SeqCst) <= 1);
+}
+
+#[tokio::test]
 async fn a_session_that_is_none_is_refused_by_the_upstream_itself() {
     let (upstream, counts) = model().await;
     let gate = vcenter(upstream, "");

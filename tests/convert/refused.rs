@@ -10,6 +10,9 @@ async fn a_full_queue_is_a_limit_with_a_name() {
     let origin = Origin::start().await;
     let gate = start(origin.address, "queue = 3\nqueue_per_user = 2");
     let (alice, bob) = (format!("{ALICE}{ASYNC}"), format!("{BOB}{ASYNC}"));
+    for who in [ALICE, BOB] {
+        assert_eq!(say(&gate, post("/never", who)).await.status, 200, "proven");
+    }
     for _ in 0..2 {
         id(&say(&gate, post("/clone?hold", &alice)).await);
     }
@@ -31,6 +34,38 @@ async fn a_full_queue_is_a_limit_with_a_name() {
         (list(&gate, ALICE).await.len(), list(&gate, BOB).await.len()),
         (2, 1)
     );
+}
+
+#[tokio::test]
+async fn whoever_makes_credentials_up_fills_no_more_than_the_share_of_its_address() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "queue = 100\nqueue_per_user = 3");
+    assert_eq!(say(&gate, post("/never", BOB)).await.status, 200, "proven");
+    // Nobody in particular, then somebody new each time.
+    let made_up = |number: u32| match number {
+        0 => ASYNC.to_owned(),
+        _ => format!("Authorization: Bearer made-up-{number}\r\n{ASYNC}"),
+    };
+    for number in 0..3 {
+        id(&say(&gate, post("/clone?hold", &made_up(number))).await);
+    }
+    for number in [0, 3, 4] {
+        let answer = say(&gate, post("/clone?hold", &made_up(number))).await;
+        assert_eq!(answer.status, 429, "{answer:?}");
+        let limit = answer.header("tidegate-limit");
+        assert_eq!(limit, Some("task_queue_per_user"));
+    }
+    // Who is proven has a share of its own, from the same address.
+    let bob = format!("{BOB}{ASYNC}");
+    for _ in 0..3 {
+        id(&say(&gate, post("/clone?hold", &bob)).await);
+    }
+    assert_eq!(say(&gate, post("/clone?hold", &bob)).await.status, 429);
+    // What is over leaves room, here as there.
+    until("all run", || origin.seen.running() == 6).await;
+    origin.release();
+    until("they are over", || gate.in_flight() == 0).await;
+    id(&say(&gate, post("/clone?hold", &made_up(5))).await);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Taking a task back, and forgetting it (tasks.md section 6.6).
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::Method;
-use tidegate::task::Event;
+use tidegate::task::{Change, Event, Fault, Millis, Outcome, SeatChange, Step, TaskStore};
 
 use crate::rig::{Ask, Rig, header, json, problem, viewer};
 
@@ -178,6 +181,57 @@ async fn what_is_not_over_is_not_forgotten() {
         }
     }
     assert_eq!(rig.get(format!("/-/tasks/{id}")).answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_may_still_be_at_work_is_not_forgotten() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    let until = Millis(u64::MAX >> 1);
+    let taken = Change {
+        seat: SeatChange::Take { until },
+        ..Change::default()
+    };
+    rig.change(id, Event::Dispatch, taken).await;
+    rig.step(id, Event::Lost).await;
+    let fault = Fault {
+        kind: "outcome-unknown",
+        status: 502,
+        detail: String::new(),
+    };
+    rig.fail(id, fault, Outcome::Unknown).await;
+    let forget = || rig.ask(Method::DELETE, format!("/-/tasks/{id}"));
+    let answer = forget().answer().await;
+    let said = (answer.status, problem(&answer));
+    assert_eq!((said.0, said.1.as_str()), (409, "not-over"));
+    assert_eq!(header(&answer, "task-state"), Some("FAILED"));
+    assert_eq!(rig.get(format!("/-/tasks/{id}")).answer().await.status, 200);
+    rig.store.free_seat(id).await.unwrap();
+    assert_eq!(forget().answer().await.status, 204);
+}
+
+#[tokio::test]
+async fn what_the_store_knows_sooner_than_the_desk_decides() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    let tidegate::task::Found::Task(task) = rig.desk.find(id).await.unwrap() else {
+        panic!("it is there");
+    };
+    let sent = Step {
+        record: Arc::new(task.after(Event::Dispatch, rig.desk.now()).unwrap()),
+        fence: task.fence,
+        seat: SeatChange::Keep,
+        answer: None,
+        forget_request: false,
+        release_key: false,
+        hook: None,
+    };
+    rig.store.advance(sent).await.unwrap();
+    let ask = cancel(&rig, id);
+    let answer = tokio::time::timeout(Duration::from_secs(30), ask.answer()).await;
+    let answer = answer.expect("it does not go round and round");
+    let said = (answer.status, problem(&answer));
+    assert_eq!((said.0, said.1.as_str()), (409, "not-cancelable"));
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ impl Person {
                 if wanted(&status) {
                     return status;
                 }
-                // More than twenty a second of one task is too often.
+                // Those who poll are not to keep the gate from its work.
                 tokio::time::sleep(Duration::from_millis(60)).await;
             }
         };

@@ -1,6 +1,7 @@
 //! A whole gate: its tasks end and are told of, and its operator sees them.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tidegate::app::Running;
@@ -8,7 +9,7 @@ use tidegate::app::Running;
 use crate::receiver::{Receiver, answer, is_signed};
 use crate::support::client::{Answer, Client};
 use crate::support::origin::Origin;
-use crate::support::{WEBHOOK_KEY, gate, plain, until, webhooks};
+use crate::support::{PATIENCE, WEBHOOK_KEY, gate, plain, until, webhooks};
 
 const ALICE: &str = "Authorization: Basic YWxpY2U6YQ==\r\n";
 const BOB: &str = "Authorization: Basic Ym9iOmI=\r\n";
@@ -87,7 +88,12 @@ async fn who_asked_to_be_told_is_told_when_the_upstream_has_answered() {
         "tidegate_tasks_in_state{state=\"RUNNING\",upstream=\"up\"} 0",
         "tidegate_store_up 1",
     ] {
-        assert!(metric(&gate, line).await, "{line}");
+        // The receiver has heard it before the gate knows that it did.
+        let deadline = Instant::now() + PATIENCE;
+        while !metric(&gate, line).await {
+            assert!(Instant::now() < deadline, "{line}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
@@ -102,16 +108,18 @@ async fn the_operator_sees_everybodys_tasks_by_upstream_state_owner_and_page() {
         ("/clone", BOB),
     ] {
         ids.push(id(&submit(&gate, target, fields).await));
+        // Names are in order of time: each has a millisecond of its own.
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let listed = async |query: &str| -> Vec<Value> {
         let answer = ask(&gate, &format!("/tasks{query}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["tasks"].as_array().unwrap().clone()
     };
-    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while listed("?state=COMPLETED").await.is_empty() {
-        assert!(std::time::Instant::now() < deadline);
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let all = listed("").await;
     let of = |tasks: &[Value]| -> Vec<String> {

@@ -73,6 +73,28 @@ async fn what_does_no_harm_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_ends_late_leaves_the_seat_of_one_that_was_lost_before() {
+    let model = Model::start(|_, before| match before {
+        0 => Act::Close,
+        _ => Act::Hold,
+    })
+    .await;
+    let rig = Rig::start(model.address, Set::default()).await;
+    let mut harmless = clone();
+    harmless.replay = Replay::AtLeastOnce;
+    harmless.run_for = Duration::from_millis(30);
+    let id = rig.submit(harmless).await;
+    assert_eq!(rig.over(id).await.status.state(), State::Expired);
+    assert_eq!(rig.seated(), 2, "of the lost call, and of the late one");
+    model.release();
+    until("the late one is over", || rig.crew.in_flight() == 0).await;
+    assert_eq!(rig.seated(), 1, "the lost one may still be at work");
+    let kept = rig.desk.store().unfinished(None, 9).await.unwrap();
+    assert_eq!(kept.len(), 1, "and a gate that comes after this one knows");
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_probe_that_finds_it_completes_it_and_frees_its_seat() {
     let model = Model::start(|asked, before| match (asked.line.as_str(), before) {
         (CLONE, _) => Act::Close,

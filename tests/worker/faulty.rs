@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +22,8 @@ pub enum Whim {
     Refuses,
     /// What it should, and says that it did not.
     Lies,
+    /// What it should, a while later.
+    Dawdles,
 }
 
 /// A store of memory, with whims: one for each step, in their order; then it works.
@@ -61,6 +64,10 @@ impl TaskStore for Faulty {
         match whim.unwrap_or(Whim::Works) {
             Whim::Works => self.inner.advance(step).await,
             Whim::Refuses => Err(fails()),
+            Whim::Dawdles => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                self.inner.advance(step).await
+            }
             Whim::Lies => {
                 self.inner.advance(step).await?;
                 Err(fails())

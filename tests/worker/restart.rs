@@ -148,6 +148,6 @@ async fn a_request_that_cannot_be_opened_any_more_fails_and_says_so() {
         (task.status.state(), task.dispatched),
         (State::Failed, false)
     );
-    assert_eq!(task.error.clone().unwrap().kind, "credentials-expired");
+    assert_eq!(task.error.clone().unwrap().kind, "request-lost");
     second.stop().await;
 }

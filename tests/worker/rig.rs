@@ -162,6 +162,9 @@ impl Rig {
             let task = self.task(id).await;
             assert_eq!(task.replayed(), Ok(task.status), "{task:?}");
             if task.status.state().is_done() {
+                let kind = task.error.as_ref().map(|fault| fault.kind);
+                let is_told = kind.is_none_or(|kind| tidegate::task::api::kind(kind).is_some());
+                assert!(is_told, "{kind:?} is explained nowhere");
                 return task;
             }
             assert!(Instant::now() < until, "not over: {task:?}");

@@ -1,8 +1,9 @@
 //! A store that fails at each point of a task's way: nothing is sent that it did not take, and nothing is done twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidegate::task::{State, TaskStore};
+use tidegate::task::{State, Status, TaskStore};
 
 use crate::faulty::{Faulty, Whim};
 use crate::model::{Act, Model};
@@ -67,4 +68,36 @@ async fn a_call_that_is_over_gives_its_seat_back_though_its_answer_waits_for_the
     }
     assert_eq!(model.times(CLONE), 2);
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_up_on_everybody_is_not_asked_without_a_pause() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hangs_up = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            drop(socket);
+        }
+    });
+    // It hangs up while it is written down that the task goes up.
+    let store = Faulty::new(&[Whim::Dawdles]);
+    let set = Set {
+        lines: seats(1),
+        store: store.clone(),
+        ..Set::default()
+    };
+    let rig = Rig::start(address, set).await;
+    let id = rig.submit(clone()).await;
+    let waits = || {
+        let open = rig.desk.open().into_iter();
+        open.into_iter()
+            .find(|task| task.status == Status::WaitingRetry)
+    };
+    until("it is back in its line", || waits().is_some()).await;
+    let task = rig.task(id).await;
+    let pause = task.not_before.unwrap().since(task.updated);
+    assert!(pause > Duration::from_millis(500), "{pause:?}");
+    assert!(!task.dispatched, "nothing was sent");
+    rig.stop().await;
+    hangs_up.abort();
 }

@@ -130,7 +130,7 @@ async fn fail(shared: &Shared, task: &Record) {
         outcome: Some(Outcome::NotApplied),
         error: Some(Fault {
             kind: "credentials-expired",
-            status: 401,
+            status: 502,
             detail: "The login session of this task ended while it waited; nothing was sent. Log in and submit it again.".to_owned(),
         }),
         ..Change::default()

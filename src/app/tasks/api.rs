@@ -24,7 +24,8 @@ pub(in crate::app) fn at_the_door(
         prefix: config.tasks.prefix.clone(),
         absolute_urls: config.tasks.absolute_urls,
         wait_max: config.tasks.wait_max,
-        max_body: config.tasks.max_body,
+        // What no call may have, no task may.
+        max_body: config.tasks.max_body.min(config.listen.max_body_bytes),
         ratelimit: config.headers.ratelimit,
         polls_per_second: POLLS_PER_SECOND,
         pools: pools(upstreams),

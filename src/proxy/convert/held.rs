@@ -26,8 +26,11 @@ pub(super) async fn consider(
     let Some(key) = &plan.key else {
         return Ok(());
     };
-    let running = &stage.shared.tasks.running;
-    let Some(held) = running.hold(&plan.person.owners, &plan.scope, key) else {
+    let (tasks, owners) = (&stage.shared.tasks, &plan.person.owners);
+    let held = tasks.running.hold(owners, &plan.scope, key);
+    // One that is being handed in may be kept by the next moment.
+    let arrives = || tasks.arriving.holds(owners, &plan.scope, key);
+    let Some(held) = held.filter(|_| !arrives()) else {
         return Err(refused::outstanding(stage));
     };
     stage.key = Some(Box::new(held));
@@ -39,7 +42,8 @@ pub(super) async fn consider(
     {
         return Ok(());
     }
-    let whole = body(session, stage, plan).await?;
+    let mut share = stage.shared.tasks.bodies.share();
+    let whole = body(session, stage, plan, &mut share).await?;
     match taken(session, stage, (route, plan), &whole).await {
         Some(Submitted::Same(id)) => match stage.shared.desk.find(id).await {
             Ok(Found::Task(task)) => Err(known(stage, &task).await),

@@ -1,6 +1,6 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), and the keys of calls that are held.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
@@ -65,9 +65,9 @@ pub(super) fn scope(method: &str, upstream: &str, path: &str, query: Option<&str
 /// A key in its scope, as one number.
 type Mark = [u8; 32];
 
-/// Keys of calls that are held and are no tasks: who sends one of them again meanwhile is told to wait.
+/// Keys of calls that are under way, and of how many calls each is: who sends one of them again meanwhile is told to wait.
 #[derive(Debug, Clone, Default)]
-pub(in crate::proxy) struct Running(Arc<Mutex<HashSet<Mark>>>);
+pub(in crate::proxy) struct Running(Arc<Mutex<HashMap<Mark, usize>>>);
 
 /// One of them, until this is dropped.
 #[derive(Debug)]
@@ -79,24 +79,28 @@ pub(in crate::proxy) struct Held {
 impl Running {
     /// Notes a key of whoever may be any of `owners`; none where it is there.
     pub(super) fn hold(&self, owners: &[Owner], scope: &str, key: &str) -> Option<Held> {
+        let (held, is_first) = self.join(owners, scope, key);
+        is_first.then_some(held)
+    }
+
+    /// Notes a key, though it may be there; whether it was not.
+    pub(super) fn join(&self, owners: &[Owner], scope: &str, key: &str) -> (Held, bool) {
         let marks: Vec<Mark> = owners.iter().map(|owner| mark(owner, scope, key)).collect();
         let mut held = self.0.lock();
-        if marks.iter().any(|mark| held.contains(mark)) {
-            return None;
+        let is_first = !marks.iter().any(|mark| held.contains_key(mark));
+        for mark in &marks {
+            *held.entry(*mark).or_default() += 1;
         }
-        held.extend(&marks);
         drop(held);
-        Some(Held {
-            of: self.clone(),
-            marks,
-        })
+        let of = self.clone();
+        (Held { of, marks }, is_first)
     }
 
     /// Whether it is there.
     pub(super) fn holds(&self, owners: &[Owner], scope: &str, key: &str) -> bool {
         let held = self.0.lock();
         let mut marks = owners.iter().map(|owner| mark(owner, scope, key));
-        marks.any(|mark| held.contains(&mark))
+        marks.any(|mark| held.contains_key(&mark))
     }
 }
 
@@ -104,7 +108,12 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut held = self.of.0.lock();
         for mark in &self.marks {
-            held.remove(mark);
+            if let Some(count) = held.get_mut(mark) {
+                *count -= 1;
+                if *count == 0 {
+                    held.remove(mark);
+                }
+            }
         }
     }
 }
@@ -173,5 +182,12 @@ mod tests {
         assert!(!running.holds(&alice, "POST up/x", "other"));
         drop(held);
         assert!(!running.holds(&alice, "POST up/x", "k"));
+        let (one, is_first) = running.join(&both, "POST up/x", "k");
+        let (other, is_second) = running.join(&alice, "POST up/x", "k");
+        assert!(is_first && !is_second);
+        drop(one);
+        assert!(running.holds(&alice, "POST up/x", "k"));
+        drop(other);
+        assert!(running.0.lock().is_empty());
     }
 }

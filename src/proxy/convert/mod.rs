@@ -26,6 +26,7 @@ use pingora_proxy::Session;
 
 pub(super) use self::key::{Held, Running};
 use self::plan::{Kind, Plan};
+use self::whole::Share;
 use super::arrive::refuse;
 use super::person::Standing;
 use super::said::{Said, Stop};
@@ -47,10 +48,13 @@ pub(super) async fn consider(
     let Some(mut plan) = plan else {
         return Ok(());
     };
-    if plan.kind == Kind::Held {
-        return held::consider(session, stage, upstream, &plan).await;
+    let is_held = plan.kind == Kind::Held;
+    if is_held && plan.key.is_none() {
+        return Ok(());
     }
-    stays(session, stage)?;
+    if !is_held {
+        stays(session, stage)?;
+    }
     let shared = stage.shared.clone();
     plan.person = plan.person.verified(&shared, plan.question.take()).await;
     match plan.person.standing {
@@ -60,18 +64,14 @@ pub(super) async fn consider(
         Standing::Doubtful if plan.key.is_some() => return Err(refused::in_doubt(stage)),
         Standing::Doubtful | Standing::Sure => {}
     }
-    if let Some(key) = &plan.key
-        && shared
-            .tasks
-            .running
-            .holds(&plan.person.owners, &plan.scope, key)
-    {
-        return Err(refused::outstanding(stage));
+    if is_held {
+        return held::consider(session, stage, upstream, &plan).await;
     }
-    let body = body(session, stage, &plan).await?;
+    let mut share = shared.tasks.bodies.share();
+    let body = body(session, stage, &plan, &mut share).await?;
     // A body takes its time.
     stays(session, stage)?;
-    let receipt = submit(session, stage, upstream, &plan, body).await?;
+    let receipt = submit(session, stage, upstream, &plan, (body, share)).await?;
     let answer = accepted::answer(session, stage, receipt, &plan).await?;
     Err(Stop::Answer(answer))
 }
@@ -86,7 +86,12 @@ fn stays(session: &mut Session, stage: &mut Stage) -> Result<(), Stop> {
 }
 
 /// The whole body: what was read of it already, and the rest, checked as on its way up.
-async fn body(session: &mut Session, stage: &mut Stage, plan: &Plan) -> Result<Bytes, Stop> {
+async fn body(
+    session: &mut Session,
+    stage: &mut Stage,
+    plan: &Plan,
+    share: &mut Share,
+) -> Result<Bytes, Stop> {
     let begun = if stage.read_ahead == 0 {
         Bytes::new()
     } else {
@@ -100,7 +105,7 @@ async fn body(session: &mut Session, stage: &mut Stage, plan: &Plan) -> Result<B
         )));
     }
     let most = (stage.shared.tasks.max_body, "a task (tasks.max_body)");
-    let body = whole::read(session, stage, BytesMut::from(&*begun), most).await?;
+    let body = whole::read(session, stage, BytesMut::from(&*begun), most, share).await?;
     if let Some(mut scan) = stage.scan.take() {
         let passed = scan.pass(&body);
         let fault = passed.err().map(|bad| bad.to_string());
@@ -130,23 +135,25 @@ async fn submit(
     stage: &mut Stage,
     upstream: &Upstream,
     plan: &Plan,
-    body: Bytes,
+    (body, share): (Bytes, Share),
 ) -> Result<Receipt, Stop> {
     let shared = stage.shared.clone();
-    let (desk, owners) = (&shared.desk, &plan.person.owners);
+    let (tasks, desk, owners) = (&shared.tasks, &shared.desk, &plan.person.owners);
     let key = plan.key.as_ref();
-    let first = key.and_then(|key| shared.tasks.arriving.hold(owners, &plan.scope, key));
+    let arrives = key.map(|key| tasks.arriving.join(owners, &plan.scope, key));
+    // It is noted by now: a call with its key that is held from here on finds it, or finds it kept.
+    if key.is_some_and(|key| tasks.running.holds(owners, &plan.scope, key)) {
+        return Err(refused::outstanding(stage));
+    }
+    let is_second = matches!(arrives, Some((_, false)));
     let id = desk.new_id();
     let submission = parcel::submission(session, stage, upstream, plan, (id, body));
-    desk.submit_as(id, submission)
-        .await
-        .map_err(|error| match error {
-            // It is the first with its key that takes the room.
-            SubmitError::OwnerFull(_) | SubmitError::Full(_)
-                if key.is_some() && first.is_none() =>
-            {
-                refused::outstanding(stage)
-            }
-            error => refused::not_taken(stage, &error),
-        })
+    let receipt = desk.submit_as(id, submission, (arrives, share)).await;
+    receipt.map_err(|error| match error {
+        // It is the first with its key that takes the room.
+        SubmitError::OwnerFull(_) | SubmitError::Full(_) if is_second => {
+            refused::outstanding(stage)
+        }
+        error => refused::not_taken(stage, &error),
+    })
 }

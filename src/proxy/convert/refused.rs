@@ -30,6 +30,13 @@ pub(super) fn leaving(stage: &mut Stage) -> Stop {
     Stop::Answer(answer::not_now(why, 5))
 }
 
+/// Other bodies take all the room there is for them.
+pub(super) fn crowded(stage: &mut Stage) -> Stop {
+    stage.who = Some(Who::Gate);
+    let why = "so many bodies come in at this moment that there is no room for this one: nothing was accepted";
+    Stop::Answer(answer::not_now(why, 2))
+}
+
 /// Nobody can say whose the session is.
 pub(super) fn in_doubt(stage: &mut Stage) -> Stop {
     stage.who = Some(Who::Upstream);

@@ -96,13 +96,9 @@ pub(super) async fn serve(
     upstream: &Upstream,
 ) -> Result<(), Stop> {
     (stage.class, stage.spoken) = (Class::Task, Spoken::Plain);
-    let body = whole::read(
-        session,
-        stage,
-        BytesMut::new(),
-        (MOST, "a request to the task API"),
-    )
-    .await?;
+    let most = (MOST, "a request to the task API");
+    let mut share = stage.shared.tasks.bodies.share();
+    let body = whole::read(session, stage, BytesMut::new(), most, &mut share).await?;
     let request = Request::of(session, stage, body);
     let api = &stage.shared.clone().tasks.api;
     let person = if api.is_open(&request.path) {

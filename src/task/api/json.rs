@@ -265,7 +265,7 @@ impl fmt::Display for Hex<'_> {
 }
 
 /// A time of day by RFC 3339, to the millisecond.
-struct Stamp(Millis);
+pub(in crate::task) struct Stamp(pub(in crate::task) Millis);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

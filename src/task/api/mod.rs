@@ -38,7 +38,7 @@ pub use self::prefer::Prefer;
 pub use self::problems::{Kind, kind, kinds};
 pub use self::words::{Applied, Asked, Dice, Pool, Pools, Reply, Settings};
 
-pub(super) use self::json::{Links, Root, links};
+pub(super) use self::json::{Links, Root, Stamp, links};
 pub use self::overview::Unseen;
 use self::path::{Part, Place};
 use self::polls::Polls;

@@ -60,10 +60,10 @@ const KINDS: &[Kind] = &[
         "Submitting again is safe; use a new Idempotency-Key.",
     ),
     says(
-        "upstream-unreachable",
-        "The upstream could not be reached",
-        "No connection to the upstream came about: nothing of the request went up.",
-        "Submit again once the upstream is back.",
+        "upstream-gone",
+        "The upstream is not there any more",
+        "The configuration of the gateway has no upstream of this name any more: the task was not sent.",
+        "Ask the operator of the gateway where the upstream is now, and submit again there.",
     ),
     says(
         "upstream-timeout",
@@ -72,10 +72,10 @@ const KINDS: &[Kind] = &[
         "Look at the target before you submit again.",
     ),
     says(
-        "upstream-refused",
-        "The upstream kept refusing",
-        "The upstream refused the request each time without executing it, until the gateway gave up.",
-        "Submit again later.",
+        "request-refused",
+        "The request cannot be sent any more",
+        "The gateway reads requests otherwise than when it took this one, and would refuse it now: the task was not sent.",
+        "Submit again, as the gateway takes it now.",
     ),
     says(
         "credentials-expired",

@@ -1,7 +1,5 @@
 //! What anybody may read: the policy, the OpenAPI document, what each problem means.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::json;
@@ -16,8 +14,6 @@ use crate::task::desk::Desk;
 const OPENAPI: &str = include_str!("../../../config/openapi.json");
 /// The version of the API, as the document has it.
 const VERSION: &str = "1";
-/// Keys are kept at least this long, whatever becomes of results.
-const KEYS_AT_LEAST: Duration = Duration::from_hours(24);
 
 /// Texts that stand ready.
 #[derive(Debug)]
@@ -68,7 +64,7 @@ fn policy(desk: &Desk, settings: &Settings) -> Vec<u8> {
         "api_version": VERSION,
         "prefix": settings.prefix,
         "retention_seconds": bounds.retention.as_secs(),
-        "idempotency_key_retention_seconds": bounds.retention.max(KEYS_AT_LEAST).as_secs(),
+        "idempotency_key_retention_seconds": bounds.keys_for().as_secs(),
         "wait_max_seconds": settings.wait_max.as_secs(),
         "queue": bounds.of_upstream,
         "queue_per_user": bounds.of_owner,

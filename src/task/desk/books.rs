@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::SubmitError;
+use super::share::shares;
 use crate::limit::Mutex;
 use crate::task::id::TaskId;
 use crate::task::record::{Millis, Owner, Record, Requested};
@@ -26,8 +27,8 @@ struct Pages {
     ended_order: VecDeque<TaskId>,
     /// By upstream: how many are open, and which wait.
     upstreams: HashMap<Arc<str>, Crowd>,
-    /// Open tasks by upstream and owner.
-    owners: HashMap<(Arc<str>, Owner), usize>,
+    /// Open tasks by upstream and share.
+    shares: HashMap<(Arc<str>, Owner), usize>,
 }
 
 #[derive(Debug)]
@@ -67,35 +68,47 @@ impl Crowd {
 pub(super) struct Room {
     books: Arc<Books>,
     upstream: Arc<str>,
-    owner: Owner,
+    shares: Vec<Owner>,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         let mut pages = self.books.0.lock();
-        pages.leave(&self.upstream, &self.owner);
+        pages.leave(&self.upstream, &self.shares);
     }
 }
 
 impl Pages {
-    fn leave(&mut self, upstream: &Arc<str>, owner: &Owner) {
+    fn leave(&mut self, upstream: &Arc<str>, shares: &[Owner]) {
         if let Some(crowd) = self.upstreams.get_mut(upstream) {
             crowd.open = crowd.open.saturating_sub(1);
         }
-        let of_owner = (upstream.clone(), owner.clone());
-        if let Some(count) = self.owners.get_mut(&of_owner) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.owners.remove(&of_owner);
+        for share in shares {
+            let share = (upstream.clone(), share.clone());
+            if let Some(count) = self.shares.get_mut(&share) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.shares.remove(&share);
+                }
             }
         }
     }
 
-    fn enter(&mut self, requested: &Requested) {
-        let upstream = requested.upstream.clone();
+    fn enter(&mut self, upstream: &Arc<str>, shares: &[Owner]) {
         self.upstreams.entry(upstream.clone()).or_default().open += 1;
-        let of_owner = (upstream, requested.owner.clone());
-        *self.owners.entry(of_owner).or_default() += 1;
+        for share in shares {
+            let share = (upstream.clone(), share.clone());
+            *self.shares.entry(share).or_default() += 1;
+        }
+    }
+
+    /// Tasks in the fullest of these shares.
+    fn fullest(&self, upstream: &Arc<str>, shares: &[Owner]) -> usize {
+        let shares = shares.iter().filter_map(|share| {
+            let share = (upstream.clone(), share.clone());
+            self.shares.get(&share).copied()
+        });
+        shares.max().unwrap_or(0)
     }
 
     fn strike(&mut self, record: &Record) -> Option<Entry> {
@@ -125,35 +138,36 @@ impl Books {
         self: &Arc<Self>,
         requested: &Requested,
         of_upstream: usize,
-        of_owner: usize,
+        of_share: usize,
     ) -> Result<Room, SubmitError> {
+        let (upstream, shares) = (&requested.upstream, shares(requested));
         let mut pages = self.0.lock();
-        let open = pages.upstreams.get(&requested.upstream);
+        let open = pages.upstreams.get(upstream);
         let open = open.map_or(0, |crowd| crowd.open);
         if open >= of_upstream {
             return Err(SubmitError::Full(open));
         }
-        let own = (requested.upstream.clone(), requested.owner.clone());
-        let own = pages.owners.get(&own).copied().unwrap_or(0);
-        if own >= of_owner {
+        let own = pages.fullest(upstream, &shares);
+        if own >= of_share {
             return Err(SubmitError::OwnerFull(own));
         }
-        pages.enter(requested);
+        pages.enter(upstream, &shares);
         drop(pages);
-        Ok(self.taken(requested))
+        Ok(self.taken(upstream, shares))
     }
 
     /// Takes room for a task that was let in before.
     pub(super) fn room_regardless(self: &Arc<Self>, requested: &Requested) -> Room {
-        self.0.lock().enter(requested);
-        self.taken(requested)
+        let (upstream, shares) = (&requested.upstream, shares(requested));
+        self.0.lock().enter(upstream, &shares);
+        self.taken(upstream, shares)
     }
 
-    fn taken(self: &Arc<Self>, requested: &Requested) -> Room {
+    fn taken(self: &Arc<Self>, upstream: &Arc<str>, shares: Vec<Owner>) -> Room {
         Room {
             books: self.clone(),
-            upstream: requested.upstream.clone(),
-            owner: requested.owner.clone(),
+            upstream: upstream.clone(),
+            shares,
         }
     }
 
@@ -192,10 +206,14 @@ impl Books {
         pages.open.get(&id).map(|entry| entry.now.subscribe())
     }
 
-    /// A task has changed: whoever watches it hears.
+    /// A task has changed: whoever watches it hears. What is known already, or was struck meanwhile, changes nothing.
     pub(super) fn changed(&self, record: &Arc<Record>) {
         let state = record.status.state();
         let mut pages = self.0.lock();
+        let entry = pages.open.get(&record.id);
+        if entry.is_none_or(|entry| entry.now.borrow().version >= record.version) {
+            return;
+        }
         if let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
             if state == State::Scheduled {
                 crowd.waits(record.id);
@@ -211,13 +229,7 @@ impl Books {
         };
         let entry = ended.as_ref().or_else(|| pages.open.get(&record.id));
         if let Some(entry) = entry {
-            entry.now.send_if_modified(|known| {
-                let is_newer = known.version < record.version;
-                if is_newer {
-                    *known = record.clone();
-                }
-                is_newer
-            });
+            entry.now.send_replace(record.clone());
         }
         drop(pages);
         drop(ended);
@@ -271,5 +283,35 @@ impl Books {
         let pages = self.0.lock();
         let all = pages.open.values().map(|entry| entry.now.borrow().clone());
         all.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::sample::sample;
+    use crate::task::state::Event;
+
+    #[test]
+    fn old_news_changes_nothing() {
+        let books = Arc::new(Books::default());
+        let first = Arc::new(sample(Millis(0)));
+        let next = |task: &Record, event| Arc::new(task.after(event, Millis(1)).unwrap());
+        let sent = next(&first, Event::Dispatch);
+        let back = next(&sent, Event::Refused);
+        let room = books.room(&first.requested, 1, 1).unwrap();
+        books.open(&first, room);
+        books.changed(&back);
+        books.changed(&sent);
+        assert_eq!(books.find(first.id), Some(back.clone()));
+        assert_eq!(books.position(&first), Some(1), "it waits");
+        let over = next(&back, Event::Abort);
+        books.changed(&over);
+        books.changed(&back);
+        assert_eq!(books.find(first.id), Some(over));
+        assert_eq!(books.position(&first), None);
+        let upstream = &first.requested.upstream;
+        assert_eq!(books.counts(upstream).map(|(_, count)| count), [0, 0]);
+        assert!(books.room(&first.requested, 1, 1).is_ok());
     }
 }

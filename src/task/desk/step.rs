@@ -44,12 +44,12 @@ impl Desk {
         if is_done && is_unproven && next.may_be_done() {
             next.outcome = Some(Outcome::Unknown);
         }
-        if is_done {
-            next.expires = Some(now.after(self.bounds.retention));
-        }
         // What never reached the upstream was not executed: the key may be used again (as Stripe's may).
         let release_key = next.keyed && is_done && !next.dispatched;
         next.keyed &= !release_key;
+        if is_done {
+            next.expires = Some(now.after(self.bounds.kept_for(next.keyed)));
+        }
         let next = Arc::new(next);
         let step = Step {
             record: next.clone(),
@@ -119,10 +119,9 @@ impl Desk {
                 _ => return Err(CancelError::Over),
             }
             match self.advance(id, Event::Abort, taken_back(reason)).await {
-                // It went up meanwhile, or ended: its state says what is to be said.
-                Err(AdvanceError::Stale | AdvanceError::Illegal(_)) => {
-                    tokio::task::yield_now().await;
-                }
+                // It went up meanwhile, or ended: its state says what is to be said. The store has it sooner than the desk.
+                Err(AdvanceError::Stale) => self.reread(id).await.map_err(AdvanceError::Store)?,
+                Err(AdvanceError::Illegal(_)) => tokio::task::yield_now().await,
                 other => return Ok(other?),
             }
         }

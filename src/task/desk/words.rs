@@ -15,10 +15,28 @@ use crate::task::state::Illegal;
 pub struct Bounds {
     /// Most tasks of an upstream that are not over.
     pub of_upstream: usize,
-    /// Most of these that are one owner's.
+    /// Most of these that are one owner's, or, where no user is proven, of all who come from one place.
     pub of_owner: usize,
-    /// How long a result is kept, and an idempotency key.
+    /// How long a result is kept.
     pub retention: Duration,
+}
+
+impl Bounds {
+    /// How long an idempotency key is kept, with its task, and what is left of one that was forgotten: a day at least.
+    #[must_use]
+    pub fn keys_for(&self) -> Duration {
+        self.retention.max(Duration::from_hours(24))
+    }
+
+    /// How long a task is kept that is over, with its key where it has one.
+    #[must_use]
+    pub fn kept_for(&self, is_keyed: bool) -> Duration {
+        if is_keyed {
+            self.keys_for()
+        } else {
+            self.retention
+        }
+    }
 }
 
 /// A request to be made a task of.
@@ -43,8 +61,8 @@ pub struct Receipt {
 /// Why a request does not become a task. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// The owner has as many tasks waiting as it may.
-    #[error("{0} tasks of this user are not over yet, as many as may be")]
+    /// The owner, or all from its place who are not proven, have as many tasks that are not over as may be.
+    #[error("{0} tasks of this user, or from its place, are not over yet, as many as may be")]
     OwnerFull(usize),
     /// The upstream has.
     #[error("{0} tasks of this upstream are not over yet, as many as may be")]

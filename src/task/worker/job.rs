@@ -10,6 +10,7 @@ use super::asking::Asking;
 use super::crew::Told;
 use super::pause::back_off;
 use super::place::{Standing, from_now};
+use super::run::LONGEST_REST;
 use super::works::Works;
 use crate::admit::Claim;
 use crate::forward::{Carrier, Freight};
@@ -110,7 +111,7 @@ impl Job {
     pub(super) async fn give_up(self) {
         let fault = Fault {
             kind: "internal",
-            status: 500,
+            status: 502,
             detail: "the gate failed at this task; its log says why".to_owned(),
         };
         self.fail(fault).await;
@@ -218,7 +219,9 @@ impl Job {
     async fn ready(&self, record: &Arc<Record>) -> Result<Ready, Fault> {
         let works = &*self.works;
         if let Some(not_before) = record.not_before {
-            sleep(not_before.since(works.desk.now())).await;
+            // No longer than it was put off at most, whatever became of the clock.
+            let rest = not_before.since(works.desk.now());
+            sleep(rest.min(LONGEST_REST)).await;
         }
         let asking = Box::pin(self.asking(record)).await?;
         let standing = Standing {
@@ -342,7 +345,7 @@ fn gone(kind: &'static str, detail: String) -> Fault {
 
 fn unreadable(why: &str) -> Fault {
     Fault {
-        kind: "credentials-expired",
+        kind: "request-lost",
         status: 502,
         detail: format!("the request, with its credentials, cannot be sent: {why}"),
     }

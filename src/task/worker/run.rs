@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// How long a store may take to note it.
 const NOTED: Duration = Duration::from_secs(5);
 /// Longest time after which an upstream is asked again.
-const LONGEST_REST: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_REST: Duration = Duration::from_hours(1);
 /// Longest time that a rate is shut by a word of the upstream, as for calls.
 const LONGEST_SHUT: Duration = Duration::from_secs(30);
 
@@ -79,7 +79,9 @@ impl Job {
             return;
         }
         if !carrier.is_quiet() {
-            self.send_back(Duration::ZERO, Some(claim)).await;
+            // One that hangs up on everybody is not to be asked without a pause.
+            let rest = back_off(nth_refusal(record), works.spread.next());
+            self.send_back(rest, Some(claim)).await;
             return;
         }
         let up = Up {
@@ -182,7 +184,10 @@ impl Job {
             // It can be at work no more.
             None => drop(up.claim),
         }
-        self.works.free_seat(self.id).await;
+        // Else a call of it that was lost before may still be at work, and frees the seat when it can be no more.
+        if self.last_seat() == SeatChange::Free {
+            self.works.free_seat(self.id).await;
+        }
     }
 
     async fn judge(&mut self, record: &Arc<Record>, mut up: Up, answer: OwnAnswer) {
@@ -265,13 +270,9 @@ impl Job {
 
     /// The upstream refused the task by itself: its limit shrinks, and the task goes back to its line.
     async fn refused(&self, record: &Arc<Record>, up: Up, answer: OwnAnswer) {
-        let refusals = record
-            .history
-            .iter()
-            .filter(|moved| moved.event == Event::Refused);
-        let refusals = refusals.count() + 1;
+        let nth = nth_refusal(record);
         let come_back = self.shrink(&up, &answer);
-        if refusals > MOST_REFUSED {
+        if nth > MOST_REFUSED {
             let fault = refusal(answer.status, None);
             self.over(
                 up,
@@ -287,7 +288,6 @@ impl Job {
             .await;
             return;
         }
-        let nth = u32::try_from(refusals).unwrap_or(u32::MAX);
         let rest = come_back.unwrap_or_else(|| back_off(nth, self.works.spread.next()));
         self.send_back(rest.min(LONGEST_REST), Some(up.claim)).await;
     }
@@ -334,6 +334,15 @@ impl Job {
         let fence = seen.map_or(0, |seen| seen.borrow().fence);
         self.works.haunt(self.id, fence, seats, left);
     }
+}
+
+/// Which refusal of the task the next one is; the first is 1.
+fn nth_refusal(record: &Record) -> u32 {
+    let moves = record.history.iter();
+    let refusals = moves.filter(|moved| moved.event == Event::Refused).count();
+    u32::try_from(refusals)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
 }
 
 /// What came of waiting for an answer.
