@@ -22,18 +22,18 @@ async fn what_may_be_done_once_is_not_sent_again_and_its_call_keeps_its_seat() {
         Act::Close,
         Act::Garbage,
         Act::Cut,
-        Act::Answer(503, "broken"),
+        Act::Answer(502, "broken"),
         Act::Answer(504, ""),
     ] {
         let said = act.clone();
         let model = Model::start(move |_, _| said.clone()).await;
         let set = Set {
-            max_blocking: Duration::from_millis(700),
+            max_blocking: Duration::from_secs(2),
             ..Set::default()
         };
         let rig = Rig::start(model.address, set).await;
         let mut requested = clone();
-        requested.run_for = Duration::from_millis(700);
+        requested.run_for = Duration::from_secs(2);
         let id = rig.submit(requested).await;
         let task = rig.over(id).await;
         assert_eq!(
@@ -52,6 +52,25 @@ async fn what_may_be_done_once_is_not_sent_again_and_its_call_keeps_its_seat() {
         assert_eq!(model.times(CLONE), 1);
         rig.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_call_that_the_upstream_has_ended_itself_holds_no_seat_though_nobody_knows_what_it_did() {
+    let model = Model::start(|_, _| Act::Answer(503, "restarting")).await;
+    let rig = Rig::start(model.address, Set::default()).await;
+    for _ in 0..3 {
+        let id = rig.submit(clone()).await;
+        let task = rig.over(id).await;
+        assert_eq!(
+            (task.status.state(), task.outcome),
+            (State::Failed, Some(Outcome::Unknown))
+        );
+        until("its seat is free", || rig.seated() == 0).await;
+    }
+    assert_eq!(model.times(CLONE), 3, "each once");
+    let store = rig.desk.store();
+    assert!(store.unfinished(None, 9).await.unwrap().is_empty());
+    rig.stop().await;
 }
 
 #[tokio::test]

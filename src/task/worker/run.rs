@@ -24,6 +24,9 @@ use crate::task::state::{Event, State};
 
 /// Largest body of an answer that is kept, bytes, where no limit says less.
 const LARGEST: usize = 64 * 1024 * 1024;
+/// The endpoint takes no call, or ends those that it has. A 502 or 504 is said by what stands before it, of a call that may
+/// go on behind.
+const UNAVAILABLE: u16 = 503;
 /// A call that is answered sooner is not noted as in flight: that would cost a commit more.
 const SOON: Duration = Duration::from_secs(1);
 /// How long a store may take to note it.
@@ -229,8 +232,13 @@ impl Job {
             }
             Verdict::Refused => self.refused(record, up, answer).await,
             Verdict::InDoubt => {
+                let is_over = answer.status == UNAVAILABLE;
                 self.doubtful = Some(fields::kept(answer, &up.asked, up.upstream.rewriter()));
-                self.leave(up).await;
+                if is_over {
+                    self.ended(up).await;
+                } else {
+                    self.leave(up).await;
+                }
             }
         }
     }
@@ -315,6 +323,19 @@ impl Job {
             tracing::debug!(%limit, status = answer.status, "the upstream refuses by itself: this limit shrinks");
         }
         come_back
+    }
+
+    /// The upstream has ended the call by its own word, though nobody knows what it had done by then: it takes no seat
+    /// there any more. Were it held all the same, one restart of the upstream would shut its blocking calls out for as
+    /// long as the longest may take.
+    async fn ended(&self, up: Up) {
+        let change = Change {
+            seat: self.last_seat(),
+            ..Change::default()
+        };
+        self.works
+            .settle(self.id, Event::Lost, change, Some(up.claim))
+            .await;
     }
 
     /// Nobody knows what became of the call: it is left behind with its seats.
