@@ -11,6 +11,7 @@
 //! reading, and the **stricter** outcome holds. The target itself goes up as it was received. What two
 //! upstreams could take for two different paths is refused: see [`BadTarget`].
 
+mod adapter;
 mod asked;
 mod base;
 mod condition;
@@ -23,6 +24,7 @@ mod table;
 mod tree;
 mod wanted;
 
+pub use adapter::{Fitting, Forms, How};
 pub use asked::Asked;
 pub use pattern::Pattern;
 pub use table::Table;

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use super::adapter;
 use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
@@ -233,6 +234,7 @@ fn about_upstream(page: &mut Page, upstream: &Upstream) {
     }
     limits(page, upstream);
     routes(page, upstream);
+    adapters(page, upstream);
 }
 
 fn speech(page: &mut Page, upstream: &Upstream) {
@@ -268,6 +270,24 @@ fn routes(page: &mut Page, upstream: &Upstream) {
     }
     for route in &upstream.routes {
         page.put(format_args!("    {}: {}\n", route.name, say_route(route)));
+    }
+}
+
+fn adapters(page: &mut Page, upstream: &Upstream) {
+    if upstream.adapters.is_empty() {
+        return;
+    }
+    let off = if upstream.native {
+        UNUSED
+    } else {
+        "off: native = false"
+    };
+    page.put(format_args!(
+        "  asynchronous forms of the API itself (the first that matches holds; {off})\n"
+    ));
+    for adapter in &upstream.adapters {
+        let said = adapter::say(adapter);
+        page.put(format_args!("    {}: {said}\n", adapter.name));
     }
 }
 

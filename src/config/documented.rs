@@ -7,22 +7,35 @@ use super::node::{self, Table, Value};
 use super::{check, parse};
 
 const FILE: &str = include_str!("../../config/tidegate.toml");
+const DIALECT: &str = include_str!("../../config/dialect.toml");
 
 /// Tables whose keys are names the operator chooses.
-const FREE: [&str; 5] = [
+const FREE: [&str; 17] = [
     ".limits",
     ".match.query",
     ".match.header",
     ".domains",
     ".weights",
+    ".set_header",
+    "].body.each",
+    ".json",
+    ".statuses",
+    ".words",
+    ".started.header",
+    ".unknown.header",
+    ".status.header",
+    ".cancel.header",
+    ".cancel.refused.header",
+    ".result.header",
+    ".error.header",
 ];
 
 #[test]
 fn every_key_is_documented_and_nothing_else() {
     let one_of_each = "[[upstream]]\n[upstream.limits.any]\n[[upstream.route]]\n[[upstream.client]]\n[[upstream.refused]]\n";
     let (_, mut known, _) = check(&node::parse(one_of_each, None).unwrap(), Path::new("."));
-    // These stand in the files of profiles, not in this one.
-    known.retain(|key| !key.starts_with("profile."));
+    // These stand in the files of profiles and dialects, not in this one.
+    known.retain(|key| !key.starts_with("profile.") && !key.starts_with("dialect."));
     let mut documented = BTreeSet::new();
     collect(
         &node::parse(&uncommented(), None).unwrap(),
@@ -36,6 +49,37 @@ fn every_key_is_documented_and_nothing_else() {
         "not documented: {missing:?}; documented but unknown: {unknown:?}"
     );
     assert!(known.len() > 70, "only {} keys were asked for", known.len());
+}
+
+#[test]
+fn every_key_of_a_dialect_is_documented_and_nothing_else() {
+    let with = "[[upstream]]\naddress = \"https://a.example\"\ndialect_files = [\"dialect.toml\"]";
+    let (config, asked, faults) = check(&node::parse(with, None).unwrap(), Path::new("config"));
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!(config.upstreams[0].adapters.len(), 4);
+    // Conditions are the same wherever they stand; what stands in bodies is asked for to be refused.
+    let plain = |key: &str| {
+        key.replace(".before.busy[]", ".accept[]")
+            .replace(".and[]", "")
+    };
+    let is_head =
+        |key: &&str| !key.ends_with(".match.service") && !key.ends_with(".match.operation");
+    let of_dialects = asked.iter().filter_map(|key| key.strip_prefix("dialect."));
+    let known: BTreeSet<_> = of_dialects.filter(is_head).map(plain).collect();
+    let mut documented = BTreeSet::new();
+    collect(&node::parse(DIALECT, None).unwrap(), "", &mut documented);
+    let documented: BTreeSet<_> = documented.iter().map(|key| plain(key)).collect();
+    let missing: Vec<_> = known.difference(&documented).collect();
+    let unknown: Vec<_> = documented.difference(&known).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "not documented: {missing:?}; documented but unknown: {unknown:?}"
+    );
+    assert!(
+        known.len() > 130,
+        "only {} keys were asked for",
+        known.len()
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::adapter::shown;
 use super::describe::authority;
 use super::measure::{show_duration, show_size};
 use super::types::{
@@ -116,6 +117,10 @@ fn upstream(upstream: &Upstream) -> Value {
             "soap": show_duration(upstream.speech.session_idle_soap),
         },
         "native": upstream.native,
+        "adapters": upstream.dialects,
+        "dialect_files": upstream.dialect_files,
+        // What these come to; no key of the file.
+        "adapter": upstream.adapters.iter().map(shown).collect::<Vec<_>>(),
         "connect_timeout": show_duration(upstream.connect_timeout),
         "response_timeout": show_duration(upstream.response_timeout),
         "idle_timeout": show_duration(upstream.idle_timeout),
@@ -129,23 +134,28 @@ fn upstream(upstream: &Upstream) -> Value {
         "limits": upstream.limits.iter().map(|one| (one.name.to_string(), limit(one))).collect::<Map<_, _>>(),
         "route": upstream.routes.iter().map(route).collect::<Vec<_>>(),
     }));
+    trust(&mut table, upstream);
+    Value::Object(table)
+}
+
+/// Whom it takes the upstream for, and who the gate is there.
+fn trust(table: &mut Map<String, Value>, upstream: &Upstream) {
     let account = upstream.account.as_ref();
     let account = account.map(|account| json!({ "user": account.user, "password": "***" }));
-    put(&mut table, "account", account);
+    put(table, "account", account);
     match &upstream.verify {
-        Verify::System => put(&mut table, "verify", Some("system")),
-        Verify::Ca(path) => put(&mut table, "verify", Some(format!("ca:{}", path.display()))),
+        Verify::System => put(table, "verify", Some("system")),
+        Verify::Ca(path) => put(table, "verify", Some(format!("ca:{}", path.display()))),
         Verify::Fingerprint(bytes) => {
             let pairs: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
             put(
-                &mut table,
+                table,
                 "verify",
                 Some(format!("fingerprint:sha256:{}", pairs.join(":"))),
             );
         }
-        Verify::Insecure => put(&mut table, "insecure", Some(json!({ "skip_verify": true }))),
+        Verify::Insecure => put(table, "insecure", Some(json!({ "skip_verify": true }))),
     }
-    Value::Object(table)
 }
 
 fn limit(limit: &Limit) -> Value {

@@ -24,10 +24,32 @@ pub struct Fault {
 /// Where something was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
-    /// The profile, when it was not the operator's own file.
-    pub profile: Option<Arc<str>>,
+    /// The file, when it was not the operator's own configuration.
+    pub file: Option<Origin>,
     /// Line, from 1; `None` for what is not there.
     pub line: Option<usize>,
+}
+
+/// A file that a configuration takes in, and what it is, as `profile vcenter-8.0`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin(Arc<str>);
+
+impl Origin {
+    /// A profile by this name or path.
+    pub(super) fn profile(name: &str) -> Self {
+        Self(format!("profile {name}").into())
+    }
+
+    /// A dialect by this name or path.
+    pub(super) fn dialect(name: &str) -> Self {
+        Self(format!("dialect {name}").into())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Fault {
@@ -64,12 +86,7 @@ impl fmt::Display for Fault {
                 .as_ref()
                 .map(|name| format!("upstream {name}")),
         );
-        notes.extend(
-            self.place
-                .profile
-                .as_ref()
-                .map(|name| format!("profile {name}")),
-        );
+        notes.extend(self.place.file.as_ref().map(ToString::to_string));
         notes.extend(self.place.line.map(|line| format!("line {line}")));
         if !notes.is_empty() {
             write!(f, " ({})", one_line(&notes.join(", ")))?;
@@ -91,10 +108,10 @@ impl Faults {
         if faults.is_empty() {
             return Ok(());
         }
-        // What is missing has no line and comes last; the operator's own file comes before any profile.
+        // What is missing has no line and comes last; the operator's own file comes before any other.
         faults.sort_by_key(|fault| {
             let line = fault.place.line.unwrap_or(usize::MAX);
-            (fault.place.profile.clone(), line)
+            (fault.place.file.clone(), line)
         });
         Err(Self(faults))
     }
@@ -182,15 +199,7 @@ mod tests {
 
     #[test]
     fn faults_come_in_the_order_of_lines_and_missing_things_last() {
-        let at = |key: &str, line| {
-            Fault::new(key, "", "x").at(
-                Place {
-                    profile: None,
-                    line,
-                },
-                None,
-            )
-        };
+        let at = |key: &str, line| Fault::new(key, "", "x").at(Place { file: None, line }, None);
         let faults = Faults::check(vec![
             at("none", None),
             at("late", Some(9)),

@@ -11,6 +11,8 @@
 
 /// `[upstream.account]`.
 mod account;
+/// Dialects: how an API is asynchronous in its own words.
+mod adapter;
 /// What `tidegate check` prints: the configuration in plain words.
 mod describe;
 /// Every key is documented, and nothing else.
@@ -80,7 +82,7 @@ mod work;
 
 pub use describe::describe;
 pub use effective::effective;
-pub use fault::{Fault, Faults, Place};
+pub use fault::{Fault, Faults, Origin, Place};
 pub use signing::signing_keys;
 pub use types::*;
 

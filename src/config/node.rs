@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Fault, Place};
+use super::fault::{Fault, Origin, Place};
 
 /// One value of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +36,14 @@ pub(super) type Table = BTreeMap<String, Node>;
 /// Longest piece of text kept with a value, bytes.
 const KEPT: usize = 400;
 
-/// Reads `text` as TOML. `profile` names the file in faults when it is not the operator's own.
+/// Reads `text` as TOML. `file` names it in faults when it is not the operator's own.
 ///
 /// # Errors
 /// The first error of syntax, with line and column.
-pub(super) fn parse(text: &str, profile: Option<&Arc<str>>) -> Result<Table, Fault> {
+pub(super) fn parse(text: &str, file: Option<&Origin>) -> Result<Table, Fault> {
     let source = Source {
         text,
-        profile,
+        file,
         ends: text.match_indices('\n').map(|(at, _)| at).collect(),
     };
     match DeTable::parse(text) {
@@ -87,7 +86,7 @@ impl Value {
 /// A text and what it takes to say where in it something stands.
 struct Source<'a> {
     text: &'a str,
-    profile: Option<&'a Arc<str>>,
+    file: Option<&'a Origin>,
     /// Offsets of the line feeds.
     ends: Vec<usize>,
 }
@@ -142,7 +141,7 @@ impl Source<'_> {
 
     fn place(&self, offset: usize) -> Place {
         Place {
-            profile: self.profile.cloned(),
+            file: self.file.cloned(),
             line: Some(self.line(offset)),
         }
     }

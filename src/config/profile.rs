@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fault::Fault;
+use super::fault::{Fault, Origin};
 use super::files;
 use super::findings::Findings;
 use super::node::{self, Table, Value};
@@ -38,8 +38,9 @@ pub(super) const BUILT_IN: [(&str, &str); 8] = [
 ];
 
 /// Keys of an upstream that a profile may set; the rest (address, hosts, trust) belongs to the operator alone.
-const MAY_SET: [&str; 15] = [
+const MAY_SET: [&str; 16] = [
     "dialect",
+    "adapters",
     "refusal",
     "session_idle",
     "limits",
@@ -69,7 +70,7 @@ pub(super) enum Missing {
 
 /// The tables of a profile: a built-in one, or a file when `name` has a slash or ends in `.toml`.
 pub(super) fn load(name: &str, base: &Path) -> Result<Table, Missing> {
-    let label: Arc<str> = Arc::from(name);
+    let label = Origin::profile(name);
     if let Some((_, text)) = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == name) {
         return node::parse(text, Some(&label)).map_err(Missing::Broken);
     }
@@ -90,7 +91,7 @@ pub(super) fn load(name: &str, base: &Path) -> Result<Table, Missing> {
 
 /// Checks the keys of a profile that are not an upstream's, and returns the ones to be laid under it.
 pub(super) fn under(profile: &Table, findings: &Findings, upstream: &Arc<str>) -> Table {
-    let r = Reader::profile(findings, profile, upstream);
+    let r = Reader::file(findings, profile, upstream, "profile");
     for (key, wanted) in [("name", true), ("about", false)] {
         if r.get(key, text).is_none() && wanted && !r.has(key) {
             r.fault(key, "is missing; a profile says its name");

@@ -41,9 +41,14 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// A profile, as the keys of `profile` of `upstream`.
-    pub(super) fn profile(findings: &'a Findings, table: &'a Table, upstream: &Arc<str>) -> Self {
-        let path = "profile".to_owned();
+    /// A file that `upstream` takes in, as the keys of `key`.
+    pub(super) fn file(
+        findings: &'a Findings,
+        table: &'a Table,
+        upstream: &Arc<str>,
+        key: &str,
+    ) -> Self {
+        let path = key.to_owned();
         Self::new(
             findings,
             Some(table),
@@ -87,6 +92,21 @@ impl<'a> Reader<'a> {
             pattern,
             self.place.clone(),
             Some(Arc::clone(upstream)),
+        )
+    }
+
+    /// The same place in the file, reading `table` instead.
+    pub(super) fn over<'b>(&self, table: &'b Table) -> Reader<'b>
+    where
+        'a: 'b,
+    {
+        Reader::new(
+            self.findings,
+            Some(table),
+            self.path.clone(),
+            self.pattern.clone(),
+            self.place.clone(),
+            self.upstream.clone(),
         )
     }
 

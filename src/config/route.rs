@@ -93,7 +93,7 @@ fn route_name(routes: &[Route]) -> impl Fn(&Node) -> Result<String, String> {
 }
 
 /// Reads what both limits and routes may match: one call as it stands on the wire.
-fn call_match(r: &Reader<'_>) -> Match {
+pub(super) fn call_match(r: &Reader<'_>) -> Match {
     Match {
         class: Vec::new(),
         route: Vec::new(),

@@ -10,6 +10,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use super::account::Account;
+pub use super::adapter::{
+    Acceptor, Adapter, AnswerShape, Batch, Became, Before, Beside, BodyOf, Cancel, Confirm,
+    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Form, Hole, List, Native,
+    Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says, Signature, Spot, StartedBy,
+    TakenBack, Template, Test, What,
+};
 pub use super::glob::{AgentPattern, Glob};
 pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};
 pub use super::patience::Client;
@@ -252,6 +258,12 @@ pub struct Upstream {
     pub speech: Speech,
     /// Ride on the upstream's own async forms.
     pub native: bool,
+    /// These forms: the operator's own first, then those inside the program; the first that matches a call holds.
+    pub adapters: Vec<Adapter>,
+    /// Dialects inside the program that they are from.
+    pub dialects: Vec<String>,
+    /// Files of the operator's that they are from, as they are written.
+    pub dialect_files: Vec<String>,
     /// Longest time to connect, TLS included.
     pub connect_timeout: Duration,
     /// Longest silence of the upstream on an ordinary call.

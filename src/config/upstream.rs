@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::account;
+use super::adapter::adapters;
 use super::files::{Pem, check_pem};
 use super::limits::{Scene, limits};
 use super::net::{address, fingerprint, host, host_header};
@@ -108,6 +109,7 @@ fn merged_upstream(
     };
     let address = whereto(r);
     let speech = speech(r);
+    let taken = adapters(r, label);
     Upstream {
         name: name_of(r, label),
         verify: verify(r, &address),
@@ -124,6 +126,9 @@ fn merged_upstream(
         clients: clients(r, lists),
         refusals: refusals(r, lists),
         native: r.get("native", flag).unwrap_or(true),
+        adapters: taken.adapters,
+        dialects: taken.built_in,
+        dialect_files: taken.files,
         connect_timeout: time("connect_timeout", 5, HOUR),
         response_timeout: time("response_timeout", 900, DAY),
         idle_timeout: time("idle_timeout", 30, DAY),

@@ -97,7 +97,8 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
     work
 }
 
-fn probe(r: &Reader<'_>) -> Option<Probe> {
+/// Reads `probe`.
+pub(super) fn probe(r: &Reader<'_>) -> Option<Probe> {
     let p = r.table("probe");
     let get = p.get("get", target);
     let status = p.get("status", whole_u32(200..=499));

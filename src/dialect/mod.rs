@@ -10,6 +10,8 @@ mod saml;
 mod secret;
 mod xml;
 
+/// Tasks of an upstream, in its own words.
+pub mod adapter;
 /// When an answer says to come back: `Retry-After`, `RateLimit`.
 pub mod come_back;
 /// What a request shows of who makes it: session token, Basic, Bearer, SIGN.

@@ -25,6 +25,9 @@ fn the_documented_file_and_every_example_load() {
     let mut names = Vec::new();
     for file in files("").into_iter().chain(files("examples")) {
         let text = fs::read_to_string(&file).unwrap();
+        if is_dialect(&file) {
+            continue;
+        }
         assert!(
             text.starts_with("# "),
             "{} does not open with whom it is for",
@@ -37,6 +40,7 @@ fn the_documented_file_and_every_example_load() {
         "avi",
         "behind-a-load-balancer",
         "bench",
+        "dna-center",
         "minimal",
         "nsx",
         "tuned",
@@ -53,6 +57,55 @@ fn the_documented_file_and_every_example_load() {
     );
 }
 
+/// A file that others take in, and that is no configuration by itself.
+fn is_dialect(file: &Path) -> bool {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    name == "dialect.toml" || name.ends_with(".dialect.toml")
+}
+
+#[test]
+fn every_dialect_of_an_example_is_short_and_taken_in() {
+    let dialects: Vec<_> = files("examples")
+        .into_iter()
+        .filter(|file| is_dialect(file))
+        .collect();
+    assert!(!dialects.is_empty());
+    for file in dialects {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.starts_with("# ") && text.lines().count() < 40,
+            "{}",
+            file.display()
+        );
+        let example = file.to_str().unwrap().replace(".dialect.toml", ".toml");
+        let config = load(Path::new(&example)).unwrap();
+        assert!(!config.upstreams[0].adapters.is_empty(), "{example}");
+    }
+}
+
+#[test]
+fn every_dialect_loads_by_its_name_and_as_a_file() {
+    let dialects = files("dialects");
+    assert_eq!(dialects.len(), 7, "{dialects:?}");
+    for file in dialects {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let with = |line: &str| {
+            let text = format!("[[upstream]]\naddress = \"https://a.example\"\n{line}");
+            good(&text).upstreams.remove(0).adapters
+        };
+        let built_in = with(&format!("adapters = [\"{name}\"]"));
+        assert_eq!(
+            built_in,
+            with(&format!(
+                "dialect_files = [\"config/dialects/{name}.toml\"]"
+            ))
+        );
+        let named =
+            |adapter: &tidegate::config::Adapter| adapter.name.starts_with(&format!("{name}/"));
+        assert!(!built_in.is_empty() && built_in.iter().all(named), "{name}");
+    }
+}
+
 #[test]
 fn there_is_no_file_that_no_test_loads() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
@@ -65,7 +118,7 @@ fn there_is_no_file_that_no_test_loads() {
     for folder in &folders {
         // The last two are asked of a live Prometheus in tests/dashboards, all files of them.
         let ending = match &**folder {
-            "examples" | "profiles" => "toml",
+            "dialects" | "examples" | "profiles" => "toml",
             "grafana" => "json",
             "prometheus" => "yml",
             _ => panic!("nobody loads config/{folder}"),
@@ -76,7 +129,7 @@ fn there_is_no_file_that_no_test_loads() {
             assert!(fits, "nobody loads {}", path.display());
         }
     }
-    assert_eq!(folders.len(), 4, "{folders:?}");
+    assert_eq!(folders.len(), 5, "{folders:?}");
 }
 
 #[test]

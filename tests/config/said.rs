@@ -201,6 +201,8 @@ fn as_file(config: &Config) -> String {
     let profile = crate::folder("bare", &[("bare.toml", "name = \"bare\"")]).join("bare.toml");
     let mut value = effective(config);
     for upstream in value["upstream"].as_array_mut().unwrap() {
+        // What adapters come to is for reading alone.
+        upstream.as_object_mut().unwrap().remove("adapter");
         upstream["profile"] = Value::String(profile.to_string_lossy().into_owned());
     }
     toml::to_string(&value).unwrap()

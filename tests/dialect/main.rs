@@ -3,6 +3,7 @@
 //! `NAME.golden` opens with a comment that says the request, then what is known of the refusal, a line
 //! `---`, status and content type, an empty line and the body; or `none` where a problem is answered.
 
+mod adapters;
 mod allocations;
 
 use std::collections::BTreeMap;

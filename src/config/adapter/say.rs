@@ -1,0 +1,122 @@
+//! An adapter in plain words.
+
+use super::shape::{Adapter, Native, ResultShape};
+use crate::config::measure::say_duration;
+use crate::config::say_limit::calls;
+
+/// One line on an adapter, for people.
+pub(in crate::config) fn say(adapter: &Adapter) -> String {
+    let which = calls(&adapter.matches);
+    let asks = asks(adapter);
+    let Some(native) = &adapter.native else {
+        return format!(
+            "{which} have no form of their own upstream; a client that asks{asks} gets the gate's task with the face of the vendor's"
+        );
+    };
+    let mut said = vec![format!("{which} {}", sent(native))];
+    said.extend(native.before.as_ref().map(|before| {
+        let every = say_duration(before.every);
+        format!(
+            "kept back while GET {} says that it is busy, asked every {every}",
+            before.get
+        )
+    }));
+    said.push(named(native));
+    said.push(polled(native));
+    said.extend(native.fallback.as_ref().map(|signature| {
+        format!(
+            "a {} with the sign of a missing form sends the call as it was",
+            signature.status
+        )
+    }));
+    said.push(result(native));
+    said.extend(
+        native
+            .cancel
+            .as_ref()
+            .map(|cancel| format!("taken back by {} {}", cancel.method, cancel.target)),
+    );
+    if native.rewrite.is_some() && !adapter.never_rewrite.is_empty() {
+        said.push(format!(
+            "never changed when Authorization is {}",
+            adapter.never_rewrite.join(" or ")
+        ));
+    }
+    if adapter.face.is_some() {
+        said.push(format!(
+            "a client that asks{asks} itself gets that form, by the gate where it has to"
+        ));
+    }
+    said.join("; ")
+}
+
+fn asks(adapter: &Adapter) -> String {
+    let pairs = adapter.parameter.iter().map(|(name, value)| {
+        let equals = if value.is_empty() { "" } else { "=" };
+        format!("{name}{equals}{value}")
+    });
+    let pairs: Vec<_> = pairs.collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", pairs.join(" or "))
+    }
+}
+
+fn sent(native: &Native) -> String {
+    let Some(rewrite) = &native.rewrite else {
+        return "go up as they are".to_owned();
+    };
+    let query = rewrite.query.iter().cloned();
+    let headers = rewrite
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    let added: Vec<_> = query.chain(headers).collect();
+    format!("go up with {}", added.join(" and "))
+}
+
+fn named(native: &Native) -> String {
+    let status = native.started.status.iter().map(ToString::to_string);
+    let status = status.collect::<Vec<_>>().join(" or ");
+    let ids: Vec<_> = native.started.id.iter().map(ToString::to_string).collect();
+    if ids.is_empty() {
+        format!("a {status} begins it")
+    } else {
+        format!("a {status} names the task in {}", ids.join(" or "))
+    }
+}
+
+fn polled(native: &Native) -> String {
+    let poll = &native.poll;
+    let (least, most) = (say_duration(poll.least), say_duration(poll.most));
+    let batch = poll.batch.as_ref().map_or_else(String::new, |batch| {
+        format!(
+            ", all of them by {} {} at a time",
+            batch.method, batch.target
+        )
+    });
+    let confirm = match native.confirm.readings {
+        1 => String::new(),
+        readings => format!(", believed after {readings} equal readings"),
+    };
+    format!(
+        "asked for by GET {} every {least} to {most}{batch}{confirm}",
+        poll.get
+    )
+}
+
+fn result(native: &Native) -> String {
+    match &native.result {
+        ResultShape::AsRead => "its last reading is the answer".to_owned(),
+        ResultShape::Get(get) => format!("the answer is what GET {get} says then"),
+        ResultShape::Made(made) => {
+            let body = if made.body.is_some() {
+                " with a body made of the reading"
+            } else {
+                " without a body"
+            };
+            format!("the answer is {}{body}", made.status)
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The gate in a vendor's clothes: what a client that speaks the vendor's asynchronous form is answered of the gate's own tasks.
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::LARGEST;
+use super::fill::xml;
+use super::seen::below;
+use super::told::{Made, made};
+use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, List, Spot, What};
+
+/// What a client asks of the gate's own tasks, by the vendor's paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asks {
+    /// How this one fares.
+    Status(String),
+    /// To take this one back.
+    Cancel(String),
+    /// Which there are, the upstream's own too.
+    List {
+        /// Only those that are not over.
+        active: bool,
+    },
+}
+
+/// A task of the gate, as far as a face shows it. Times are written by RFC 3339.
+#[derive(Debug, Clone, Default)]
+pub struct Shown<'a> {
+    /// Its name, with the prefix of the face: see [`name_of`].
+    pub id: &'a str,
+    /// Its state, one of the seven.
+    pub state: &'a str,
+    /// How much is done, of 100.
+    pub percent: Option<u8>,
+    /// What is being done.
+    pub message: Option<&'a str>,
+    /// When it was accepted.
+    pub created: &'a str,
+    /// When it first went up.
+    pub started: Option<&'a str>,
+    /// When it was over.
+    pub ended: Option<&'a str>,
+    /// Method of the call.
+    pub method: &'a str,
+    /// Path and query of the call.
+    pub target: &'a str,
+    /// Whether it can be taken back.
+    pub cancelable: bool,
+    /// What the upstream answered: status, `Location`, body.
+    pub result: Option<(u16, Option<&'a str>, &'a [u8])>,
+    /// Kind of the failure.
+    pub error_kind: Option<&'a str>,
+    /// What happened.
+    pub error_message: Option<&'a str>,
+}
+
+/// The name of a task as clients of this face know it.
+#[must_use]
+pub fn name_of(face: &Face, id: &str) -> String {
+    format!("{}{id}", face.prefix)
+}
+
+/// What a call asks of the gate's own tasks; `None`: it is the upstream's affair.
+#[must_use]
+pub fn asked(face: &Face, method: &str, target: &str) -> Option<Asks> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let own = |id: String| id.starts_with(&face.prefix).then_some(id);
+    if let Some(cancel) = &face.cancel {
+        let id = on(&cancel.at, method, path, query).and_then(own);
+        if let Some(id) = id {
+            return Some(Asks::Cancel(id));
+        }
+    }
+    if let Some(id) = on(&face.at, method, path, query).and_then(own) {
+        return Some(Asks::Status(id));
+    }
+    let list = face
+        .list
+        .as_ref()
+        .filter(|list| on(&list.at, method, path, query).is_some())?;
+    let active = list.active.as_ref().is_some_and(|pair| has(query, pair));
+    Some(Asks::List { active })
+}
+
+/// Whether a call is on this route: the name in its path, which is empty where the route has none.
+fn on(route: &FaceRoute, method: &str, path: &str, query: &str) -> Option<String> {
+    if route.method != method || !route.query.iter().all(|pair| has(query, pair)) {
+        return None;
+    }
+    let (mut wanted, mut have) = (route.path.split('/'), path.split('/'));
+    let mut id = String::new();
+    loop {
+        match (wanted.next(), have.next()) {
+            (None, None) => return Some(id),
+            (Some("{id}"), Some(segment)) => {
+                let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+                id = decoded.into_owned();
+            }
+            (Some(wanted), Some(have)) if wanted == have => {}
+            _ => return None,
+        }
+    }
+}
+
+fn has(query: &str, (name, value): &(String, String)) -> bool {
+    query
+        .split('&')
+        .any(|pair| pair.split_once('=').unwrap_or((pair, "")) == (name, value))
+}
+
+/// The answer to a start.
+#[must_use]
+pub fn started(face: &Face, adapter: &Adapter, task: &Shown<'_>) -> Made {
+    made(&face.started, |fill| fact(face, adapter, task, fill))
+}
+
+/// How a task fares.
+#[must_use]
+pub fn shown(face: &Face, adapter: &Adapter, task: &Shown<'_>) -> Made {
+    made(&face.status, |fill| fact(face, adapter, task, fill))
+}
+
+/// The answer where there is no such task, or where it is another's.
+#[must_use]
+pub fn unknown(face: &Face, id: &str) -> Made {
+    made(&face.unknown, |fill| match &fill.what {
+        What::Fact(name) if name == "id" => Some(json!(id)),
+        _ => None,
+    })
+}
+
+/// The answer to one who takes a task back: whether it was heard.
+#[must_use]
+pub fn canceled(face: &Face, adapter: &Adapter, task: &Shown<'_>, heard: bool) -> Option<Made> {
+    let cancel = face.cancel.as_ref()?;
+    let shape = if heard { &cancel.done } else { &cancel.refused };
+    Some(made(shape, |fill| fact(face, adapter, task, fill)))
+}
+
+fn fact(face: &Face, adapter: &Adapter, task: &Shown<'_>, fill: &Fill) -> Option<Value> {
+    let What::Fact(name) = &fill.what else {
+        return None;
+    };
+    let text = |text: Option<&str>| text.map(|text| json!(text));
+    if let Some(name) = name.strip_prefix("words.") {
+        let found = adapter.words.iter().find(|(word, _)| word == name);
+        return text(found.map(|(_, said)| said.as_str()));
+    }
+    match name.as_str() {
+        "id" => text(Some(task.id)),
+        "state" => text(Some(task.state)),
+        "status" => by_state(&face.states, task.state).map(|word| json!(word)),
+        "percent" => task.percent.map(|percent| json!(percent)),
+        "message" => text(task.message),
+        "created" => text(Some(task.created)),
+        "started" => text(task.started),
+        "ended" => text(task.ended),
+        "method" => text(Some(task.method)),
+        "target" => text(Some(task.target)),
+        "path" => text(task.target.split('?').next()),
+        "1" | "2" => star(adapter, task.target, name),
+        "cancelable" => Some(json!(task.cancelable)),
+        "result" => result(task).filter(|_| matches!(task.state, "COMPLETED" | "PARTIAL_SUCCESS")),
+        "result_location" => text(task.result.and_then(|(_, location, _)| location)),
+        "result_status" => task.result.map(|(status, _, _)| json!(status)),
+        "error" => error(face, task),
+        "error_kind" => text(task.error_kind),
+        "error_message" => text(task.error_message),
+        _ => None,
+    }
+}
+
+fn by_state<'w>(words: &'w [String], state: &str) -> Option<&'w str> {
+    let at = FACE_STATES.iter().position(|one| *one == state)?;
+    words
+        .get(at)
+        .map(String::as_str)
+        .filter(|word| !word.is_empty())
+}
+
+fn star(adapter: &Adapter, target: &str, star: &str) -> Option<Value> {
+    let origin = super::Origin::new(adapter, target, &[]);
+    origin.star(star.parse().ok()?).map(|taken| json!(taken))
+}
+
+/// The body of the upstream's answer, as JSON where it is some.
+fn result(task: &Shown<'_>) -> Option<Value> {
+    let (_, _, body) = task
+        .result
+        .filter(|(_, _, body)| !body.is_empty() && body.len() <= LARGEST)?;
+    let parsed = serde_json::from_slice(body).ok();
+    parsed.or_else(|| std::str::from_utf8(body).ok().map(|text| json!(text)))
+}
+
+/// The error of a task that ended badly: the upstream's own, where it is JSON, or what the face says of such an end.
+fn error(face: &Face, task: &Shown<'_>) -> Option<Value> {
+    if !matches!(task.state, "FAILED" | "ABORTED" | "EXPIRED") {
+        return None;
+    }
+    let own = result(task).filter(Value::is_object);
+    own.or_else(|| serde_json::from_str(by_state(&face.errors, task.state)?).ok())
+}
+
+/// Which of the tasks that a list asks for are the gate's, and the body that asks the upstream for the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// Names of the gate's own.
+    pub ids: Vec<String>,
+    /// The body with the upstream's alone; `None` when none of them is the upstream's.
+    pub rest: Option<Vec<u8>>,
+}
+
+/// Splits what a list asks for by name; `None` where it names none.
+#[must_use]
+pub fn listed_ids(face: &Face, body: &[u8]) -> Option<Ours> {
+    let Some(Spot::Json(steps)) = face.list.as_ref()?.ids.as_ref() else {
+        return None;
+    };
+    let mut request: Value = serde_json::from_slice(body.get(..LARGEST.min(body.len()))?).ok()?;
+    let place = steps
+        .iter()
+        .try_fold(&mut request, |value, step| value.get_mut(step))?;
+    let named = place.as_array_mut()?;
+    let mut ids = Vec::new();
+    named.retain(
+        |one| match one.as_str().filter(|id| id.starts_with(&face.prefix)) {
+            Some(id) => {
+                ids.push(id.to_owned());
+                false
+            }
+            None => true,
+        },
+    );
+    let is_empty = named.is_empty();
+    let rest = (!is_empty).then(|| request.to_string().into_bytes());
+    Some(Ours { ids, rest })
+}
+
+/// The upstream's list, or an empty one, with the gate's own tasks in it, each as [`shown`] has it. `None` where the upstream's
+/// answer is no such list: then it goes down as it is.
+#[must_use]
+pub fn merged(list: &List, upstream: Option<&[u8]>, tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
+    let body = upstream.unwrap_or(list.empty.as_bytes());
+    match &list.into {
+        Spot::Json(steps) => into_json(body, steps, tasks),
+        Spot::Xml(path) => into_xml(body, &path.first()?.name, tasks),
+        Spot::Header(_) | Spot::LastSegment => None,
+    }
+}
+
+fn into_json(body: &[u8], steps: &[String], tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut all: Value = serde_json::from_slice(body).ok()?;
+    below(&all, steps)?;
+    let place = steps
+        .iter()
+        .try_fold(&mut all, |value, step| value.get_mut(step))?;
+    for (id, shown) in tasks {
+        let shown: Value = serde_json::from_slice(shown).ok()?;
+        match place {
+            Value::Object(map) => drop(map.insert((*id).to_owned(), shown)),
+            Value::Array(list) => list.push(shown),
+            _ => return None,
+        }
+    }
+    Some(all.to_string().into_bytes())
+}
+
+/// Puts elements before the end of the root, which has this name.
+fn into_xml(body: &[u8], root: &str, tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok()?;
+    super::tree::Tree::read(body).filter(|tree| tree.name == root)?;
+    let (before, after) = if let Some(at) = text.rfind("</") {
+        let (before, after) = text.split_at_checked(at)?;
+        (before.to_owned(), after.to_owned())
+    } else {
+        // An empty root, as `<edgeJobs/>`.
+        let (before, _) = text.rsplit_once("/>")?;
+        (format!("{before}>"), format!("</{}>", xml(root)))
+    };
+    let mut all = before.into_bytes();
+    for (_, shown) in tasks {
+        let shown = std::str::from_utf8(shown).ok()?;
+        let declaration = shown.find("?>").filter(|_| shown.starts_with("<?xml"));
+        let element = declaration
+            .and_then(|at| shown.get(at + 2..))
+            .unwrap_or(shown);
+        all.extend_from_slice(element.trim().as_bytes());
+    }
+    all.extend_from_slice(after.as_bytes());
+    Some(all)
+}
