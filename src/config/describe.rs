@@ -278,7 +278,7 @@ fn adapters(page: &mut Page, upstream: &Upstream) {
         return;
     }
     let off = if upstream.native {
-        UNUSED
+        "tasks go up by them"
     } else {
         "off: native = false"
     };

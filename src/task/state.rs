@@ -150,6 +150,8 @@ pub enum Event {
     Abort,
     /// Its time is up.
     Expire,
+    /// The upstream would not take it back.
+    CancelRefused,
 }
 
 /// What a task did, and when (milliseconds since the epoch): its history is a list of these.
@@ -195,13 +197,14 @@ impl Status {
     ///   QUEUED ──dispatch──▶ DISPATCHING ──sent──▶ IN_FLIGHT ─────────────┐
     ///     ▲  └──refused? no: only what went up can be refused            │
     ///     │                    │ │ └──started──▶ POLLING ◀─▶ BLOCKED     │ complete, fail, partly done
-    ///   again                  │ │                  └──▶ CANCELING ──────┤   ─▶ COMPLETED, FAILED,
-    ///     │    WAITING_RETRY ◀─┘ └──lost──┐            │   └─abort─▶     │      PARTIAL_SUCCESS
-    ///     │      └──dispatch──▶           ▼            ▼      ABORTED    │
+    ///   again                  │ │                  └─▶ CANCELING ───────┤   ─▶ COMPLETED, FAILED,
+    ///     │    WAITING_RETRY ◀─┘ └──lost──┐            │  └─refused─▶    │      PARTIAL_SUCCESS
+    ///     │      └──dispatch──▶           ▼            ▼     POLLING     │
     ///     └──────────────────────── RECONCILING ◀───lost─────────────────┘
     ///                                  └──found──▶ POLLING; complete, fail
     ///
-    ///   QUEUED, WAITING_RETRY ──abort──▶ ABORTED        not over ──expire──▶ EXPIRED, ──fail──▶ FAILED
+    ///   QUEUED, WAITING_RETRY, POLLING, BLOCKED, CANCELING ──abort──▶ ABORTED
+    ///   not over ──expire──▶ EXPIRED, ──fail──▶ FAILED
     /// ```
     ///
     /// # Errors
@@ -215,7 +218,7 @@ impl Status {
                 Self::Polling
             }
             (Self::Polling, E::HeldUp) => Self::Blocked,
-            (Self::Blocked, E::WentOn) => Self::Polling,
+            (Self::Blocked, E::WentOn) | (Self::Canceling, E::CancelRefused) => Self::Polling,
             (Self::Polling | Self::Blocked, E::CancelSent) => Self::Canceling,
             (Self::Dispatching | Self::InFlight, E::Refused) => Self::WaitingRetry,
             (
@@ -229,7 +232,11 @@ impl Status {
             (Self::Reconciling, E::Again) => Self::Queued,
             (from, E::Complete) if from.is_running() => Self::Completed,
             (from, E::PartlyDone) if from.is_running() => Self::PartialSuccess,
-            (Self::Queued | Self::WaitingRetry | Self::Canceling, E::Abort) => Self::Aborted,
+            // What is at work is taken back by the upstream alone, whoever asked for that.
+            (
+                Self::Queued | Self::WaitingRetry | Self::Polling | Self::Blocked | Self::Canceling,
+                E::Abort,
+            ) => Self::Aborted,
             (from, E::Fail) if !from.state().is_done() => Self::Failed,
             (from, E::Expire) if !from.state().is_done() => Self::Expired,
             (from, event) => return Err(Illegal { from, event }),
@@ -284,7 +291,7 @@ impl Status {
 
 impl Event {
     /// Every event. A history is kept as places in this list: it only ever grows at its end.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Dispatch,
         Self::Sent,
         Self::Started,
@@ -300,6 +307,7 @@ impl Event {
         Self::PartlyDone,
         Self::Abort,
         Self::Expire,
+        Self::CancelRefused,
     ];
 
     /// Its place in [`Event::ALL`].
