@@ -321,7 +321,7 @@ fn adapters(page: &mut Page, upstream: &Upstream) {
         return;
     }
     let off = if upstream.native {
-        "NOT USED by this version"
+        "tasks go up by them"
     } else {
         "off: native = false"
     };

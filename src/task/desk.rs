@@ -2,6 +2,7 @@
 //! forbids.
 
 mod books;
+mod live;
 mod pace;
 mod share;
 mod standing;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::books::{Books, Room};
+pub use self::live::Live;
 use self::pace::Pace;
 use self::standing::Standing;
 pub use self::words::{

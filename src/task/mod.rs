@@ -26,7 +26,7 @@ mod tally;
 mod worker;
 
 pub use desk::{
-    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Receipt, Submission, SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Live, Receipt, Submission, SubmitError,
 };
 pub use hook::body as hook_body;
 pub use id::TaskId;

@@ -150,6 +150,8 @@ pub enum Event {
     Abort,
     /// Its time is up.
     Expire,
+    /// The upstream would not take it back.
+    CancelRefused,
 }
 
 /// What a task did, and when (milliseconds since the epoch): its history is a list of these.
@@ -195,12 +197,12 @@ impl Status {
     ///   QUEUED, WAITING_RETRY ──dispatch──▶ DISPATCHING ──sent──▶ IN_FLIGHT
     ///   DISPATCHING, IN_FLIGHT ──refused──▶ WAITING_RETRY
     ///   DISPATCHING, IN_FLIGHT ──started──▶ POLLING ──held up──▶ BLOCKED ──went on──▶ POLLING
-    ///                                       POLLING, BLOCKED ──cancel sent──▶ CANCELING
+    ///                                       POLLING, BLOCKED ──cancel sent──▶ CANCELING ──refused──▶ POLLING
     ///   all of these that run ──lost──▶ RECONCILING ──again──▶ QUEUED
     ///                                   RECONCILING ──found──▶ POLLING
     ///
     ///   all that run, RECONCILING too ──complete──▶ COMPLETED, ──partly done──▶ PARTIAL_SUCCESS
-    ///   QUEUED, WAITING_RETRY, CANCELING ──abort──▶ ABORTED
+    ///   QUEUED, WAITING_RETRY, POLLING, BLOCKED, CANCELING ──abort──▶ ABORTED
     ///   all that are not over ──fail──▶ FAILED, ──expire──▶ EXPIRED
     /// ```
     ///
@@ -215,7 +217,7 @@ impl Status {
                 Self::Polling
             }
             (Self::Polling, E::HeldUp) => Self::Blocked,
-            (Self::Blocked, E::WentOn) => Self::Polling,
+            (Self::Blocked, E::WentOn) | (Self::Canceling, E::CancelRefused) => Self::Polling,
             (Self::Polling | Self::Blocked, E::CancelSent) => Self::Canceling,
             (Self::Dispatching | Self::InFlight, E::Refused) => Self::WaitingRetry,
             (
@@ -229,7 +231,11 @@ impl Status {
             (Self::Reconciling, E::Again) => Self::Queued,
             (from, E::Complete) if from.is_running() => Self::Completed,
             (from, E::PartlyDone) if from.is_running() => Self::PartialSuccess,
-            (Self::Queued | Self::WaitingRetry | Self::Canceling, E::Abort) => Self::Aborted,
+            // What is at work is taken back by the upstream alone, whoever asked for that.
+            (
+                Self::Queued | Self::WaitingRetry | Self::Polling | Self::Blocked | Self::Canceling,
+                E::Abort,
+            ) => Self::Aborted,
             (from, E::Fail) if !from.state().is_done() => Self::Failed,
             (from, E::Expire) if !from.state().is_done() => Self::Expired,
             (from, event) => return Err(Illegal { from, event }),
@@ -284,7 +290,7 @@ impl Status {
 
 impl Event {
     /// Every event. A history is kept as places in this list: it only ever grows at its end.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Dispatch,
         Self::Sent,
         Self::Started,
@@ -300,6 +306,7 @@ impl Event {
         Self::PartlyDone,
         Self::Abort,
         Self::Expire,
+        Self::CancelRefused,
     ];
 
     /// Its place in [`Event::ALL`].

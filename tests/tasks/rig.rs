@@ -96,6 +96,7 @@ access = "off"
 name = "vc"
 address = "http://{model}"
 profile = "vcenter-8.0"
+native = false
 [upstream.limits.request_rate]
 limit = 100000
 {ROUTES}

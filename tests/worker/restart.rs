@@ -51,6 +51,7 @@ async fn a_dead_gate_s_call_holds_its_seat_until_it_can_be_at_work_no_more() {
     let found = Recovered {
         waiting: 1,
         in_doubt: 2,
+        followed: 0,
         seats: 2,
     };
     assert_eq!(second.found, found);

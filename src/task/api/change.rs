@@ -36,7 +36,13 @@ impl Teller {
         let reason = why.reason.as_deref().filter(|reason| !reason.is_empty());
         match self.desk.cancel_because(task.id, reason).await {
             Ok(task) => {
-                let mut answer = of(200, JSON, self.json(&task, asked.base));
+                // Until the upstream says that it took the task back, that is but accepted.
+                let status = if task.status.state().is_done() {
+                    200
+                } else {
+                    202
+                };
+                let mut answer = of(status, JSON, self.json(&task, asked.base));
                 put_etag(&mut answer, task.version);
                 answer
             }

@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::problems;
 use crate::observe::redacted;
+use crate::task::desk::Live;
 use crate::task::id::TaskId;
-use crate::task::record::{Millis, Mode, Outcome, Record, Source};
+use crate::task::record::{Millis, Mode, Outcome, Record, ResultHead, Source};
 use crate::task::state::{State, Substate};
 
 /// Where a task stands in line.
@@ -16,6 +17,17 @@ use crate::task::state::{State, Substate};
 pub(super) struct Queue {
     pub(super) position: usize,
     pub(super) seats: Option<u64>,
+}
+
+/// What is known of a task beside its record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Aside<'a> {
+    /// Its place in line.
+    pub(super) queue: Option<Queue>,
+    /// What polls of the upstream told of it.
+    pub(super) live: Option<&'a Live>,
+    /// It can be taken back now.
+    pub(super) cancelable: bool,
 }
 
 /// Where its URLs begin: scheme and host, where they are written, and the prefix.
@@ -60,6 +72,12 @@ struct Shown<'a> {
     queue: Option<Line<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_task: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll_errors: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_unreachable_since: Option<Stamp>,
     created_at: Stamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<Stamp>,
@@ -93,6 +111,15 @@ struct Request<'a> {
     target: String,
     #[serde(serialize_with = "as_text")]
     body_sha256: Hex<'a>,
+}
+
+/// How far the upstream's own task is.
+#[derive(Serialize)]
+struct Progress<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -138,14 +165,9 @@ struct Overseen<'a> {
 }
 
 /// Appends the task as JSON, on one line, and whose it is.
-pub(super) fn write_overseen(
-    task: &Record,
-    queue: Option<Queue>,
-    root: Root<'_>,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn write_overseen(task: &Record, aside: Aside<'_>, root: Root<'_>, out: &mut Vec<u8>) {
     let overseen = Overseen {
-        shown: shown(task, queue, root),
+        shown: shown(task, aside, root),
         owner: &task.requested.owner.0,
         user: task.requested.user.as_deref(),
         client: task.requested.address,
@@ -154,20 +176,22 @@ pub(super) fn write_overseen(
 }
 
 /// Appends the task as JSON, on one line.
-pub(super) fn write(task: &Record, queue: Option<Queue>, root: Root<'_>, out: &mut Vec<u8>) {
+pub(super) fn write(task: &Record, aside: Aside<'_>, root: Root<'_>, out: &mut Vec<u8>) {
     // Strings, numbers and maps of these: nothing in it could fail to serialize.
-    serde_json::to_writer(out, &shown(task, queue, root)).unwrap_or_default();
+    serde_json::to_writer(out, &shown(task, aside, root)).unwrap_or_default();
 }
 
-fn shown<'a>(task: &'a Record, queue: Option<Queue>, root: Root<'a>) -> Shown<'a> {
+fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
     let requested = &task.requested;
     let state = task.status.state();
     let is_open = !state.is_done();
+    let is_followed = task.mode == Mode::Native && state == State::Running;
+    let live = aside.live.filter(|_| is_followed);
     Shown {
         id: task.id,
         state: state.as_str(),
         done: !is_open,
-        cancelable: state == State::Scheduled,
+        cancelable: aside.cancelable,
         version: task.version,
         mode: mode(task.mode),
         substate: task.status.substate().map(Substate::as_str),
@@ -180,12 +204,15 @@ fn shown<'a>(task: &'a Record, queue: Option<Queue>, root: Root<'a>) -> Shown<'a
             target: redacted(requested.target.as_bytes()),
             body_sha256: Hex(&requested.body_sha256),
         },
-        queue: queue.map(|queue| Line {
+        queue: aside.queue.map(|queue| Line {
             pool: &requested.pool,
             position: queue.position,
             limit: queue.seats,
         }),
         upstream_task: task.upstream_task.as_deref(),
+        progress: live.and_then(progress),
+        poll_errors: is_followed.then(|| live.map_or(0, |live| live.poll_errors)),
+        upstream_unreachable_since: live.and_then(|live| live.unreachable_since).map(Stamp),
         created_at: Stamp(task.created),
         started_at: task.started.map(Stamp),
         updated_at: Stamp(task.updated),
@@ -198,14 +225,26 @@ fn shown<'a>(task: &'a Record, queue: Option<Queue>, root: Root<'a>) -> Shown<'a
         not_applied: (task.outcome == Some(Outcome::NotApplied)).then_some(true),
         result_source: task.result.as_ref().map(|result| source(result.source)),
         error: problems::of_task(task, root),
-        result: task.result.as_ref().map(|result| Answered {
-            status: result.status,
-            content_type: result.content_type.as_deref(),
-            bytes: result.bytes,
-            available_until: task.expires.map(Stamp),
-        }),
+        result: task.result.as_ref().map(|result| answered(task, result)),
         links: links(root, task.id),
     }
+}
+
+fn answered<'a>(task: &Record, result: &'a ResultHead) -> Answered<'a> {
+    Answered {
+        status: result.status,
+        content_type: result.content_type.as_deref(),
+        bytes: result.bytes,
+        available_until: task.expires.map(Stamp),
+    }
+}
+
+fn progress(live: &Live) -> Option<Progress<'_>> {
+    let progress = Progress {
+        percent: live.percent,
+        message: live.message.as_deref(),
+    };
+    (progress.percent.is_some() || progress.message.is_some()).then_some(progress)
 }
 
 /// The URLs of a task.

@@ -71,6 +71,8 @@ impl Api {
 
 impl Teller {
     fn write_overseen(&self, task: &Record, out: &mut Vec<u8>) {
-        json::write_overseen(task, self.queue(task), self.root(None), out);
+        let live = self.desk.live(task.id);
+        let aside = self.aside(task, live.as_deref());
+        json::write_overseen(task, aside, self.root(None), out);
     }
 }

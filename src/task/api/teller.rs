@@ -6,13 +6,13 @@ use std::time::Duration;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 
 use super::headers::{put, put_retry_after, put_static};
-use super::json::{self, Queue, Root};
+use super::json::{self, Aside, Queue, Root};
 use super::pace::{self, Outlook};
 use super::problems;
 use super::words::{Asked, Settings};
 use crate::answer::Answer;
 use crate::session::StoreError;
-use crate::task::desk::Desk;
+use crate::task::desk::{Desk, Live};
 use crate::task::id::TaskId;
 use crate::task::port::Found;
 use crate::task::record::{Record, Viewer};
@@ -90,7 +90,22 @@ impl Teller {
     }
 
     pub(super) fn write(&self, task: &Record, base: Option<&str>, out: &mut Vec<u8>) {
-        json::write(task, self.queue(task), self.root(base), out);
+        let live = self.desk.live(task.id);
+        json::write(
+            task,
+            self.aside(task, live.as_deref()),
+            self.root(base),
+            out,
+        );
+    }
+
+    /// What is known of it beside its record, with what polls told of it.
+    pub(super) fn aside<'l>(&self, task: &Record, live: Option<&'l Live>) -> Aside<'l> {
+        Aside {
+            queue: self.queue(task),
+            live,
+            cancelable: self.desk.is_cancelable(task),
+        }
     }
 
     /// Where it stands in line.

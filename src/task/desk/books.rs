@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::SubmitError;
 use super::share::shares;
+use super::{Live, SubmitError};
 use crate::limit::Mutex;
 use crate::task::id::TaskId;
 use crate::task::record::{Millis, Owner, Record, Requested};
@@ -34,6 +34,8 @@ struct Pages {
 #[derive(Debug)]
 struct Entry {
     now: watch::Sender<Arc<Record>>,
+    /// What polls of the upstream told of it.
+    live: Option<Arc<Live>>,
     /// Given back when the entry goes.
     _room: Room,
 }
@@ -180,6 +182,7 @@ impl Books {
         }
         let entry = Entry {
             now: watch::Sender::new(record.clone()),
+            live: None,
             _room: room,
         };
         let before = pages.open.insert(record.id, entry);
@@ -204,6 +207,18 @@ impl Books {
     pub(super) fn watch(&self, id: TaskId) -> Option<watch::Receiver<Arc<Record>>> {
         let pages = self.0.lock();
         pages.open.get(&id).map(|entry| entry.now.subscribe())
+    }
+
+    /// Notes what a poll told of it.
+    pub(super) fn show(&self, id: TaskId, note: impl FnOnce(&mut Live)) {
+        if let Some(entry) = self.0.lock().open.get_mut(&id) {
+            note(Arc::make_mut(entry.live.get_or_insert_default()));
+        }
+    }
+
+    /// What polls told of it.
+    pub(super) fn live(&self, id: TaskId) -> Option<Arc<Live>> {
+        self.0.lock().open.get(&id)?.live.clone()
     }
 
     /// A task has changed: whoever watches it hears. What is known already, or was struck meanwhile, changes nothing.

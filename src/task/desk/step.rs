@@ -7,7 +7,7 @@ use super::{Desk, to_its_end};
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Hook, Step};
 use crate::task::record::{Fault, Outcome, Record};
-use crate::task::state::{Event, State};
+use crate::task::state::{Event, State, Status};
 
 impl Desk {
     /// Makes a step: by the machine, committed before anybody hears of it. It goes on though nobody waits for it.
@@ -38,6 +38,8 @@ impl Desk {
         next.error = change.error.or(next.error);
         next.result = change.result.or(next.result);
         next.not_before = change.not_before;
+        next.mode = change.mode.unwrap_or(next.mode);
+        next.upstream_task = change.upstream_task.or(next.upstream_task);
         next.dispatched &= !change.not_executed || next.may_be_done();
         // What this attempt did not do, one before it may have done.
         let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));
@@ -99,7 +101,8 @@ impl Desk {
         self.cancel_because(id, None).await
     }
 
-    /// Takes a task back, as far as that can be, and keeps who said why.
+    /// Takes a task back, as far as that can be, and keeps who said why. One that the upstream's own task does is taken back by
+    /// the upstream: until that says so, it is being taken back, and may still end otherwise.
     ///
     /// # Errors
     /// As [`Desk::cancel`].
@@ -112,13 +115,17 @@ impl Desk {
             let Found::Task(task) = self.find(id).await.map_err(AdvanceError::Store)? else {
                 return Err(AdvanceError::Unknown.into());
             };
-            match task.status.state() {
-                State::Scheduled => {}
+            let (event, change) = match task.status.state() {
+                State::Scheduled => (Event::Abort, taken_back(reason)),
+                State::Running if task.status == Status::Canceling => return Ok(task),
+                State::Running if self.is_cancelable(&task) => {
+                    (Event::CancelSent, Change::default())
+                }
                 State::Running => return Err(CancelError::NotCancelable),
                 State::Aborted => return Ok(task),
                 _ => return Err(CancelError::Over),
-            }
-            match self.advance(id, Event::Abort, taken_back(reason)).await {
+            };
+            match self.advance(id, event, change).await {
                 // It went up meanwhile, or ended: its state says what is to be said. The store has it sooner than the desk.
                 Err(AdvanceError::Stale) => self.reread(id).await.map_err(AdvanceError::Store)?,
                 Err(AdvanceError::Illegal(_)) => tokio::task::yield_now().await,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::session::{SealError, StoreError};
 use crate::task::port::{Answer, Key, SeatChange};
-use crate::task::record::{Fault, Millis, Outcome, Record, Requested, ResultHead};
+use crate::task::record::{Fault, Millis, Mode, Outcome, Record, Requested, ResultHead};
 use crate::task::state::Illegal;
 
 /// How much the desk takes in, and how long it keeps what is over.
@@ -126,4 +126,8 @@ pub struct Change {
     pub not_before: Option<Millis>,
     /// It went up, and was provably not executed: as if it had never left.
     pub not_executed: bool,
+    /// Who does the work from now on.
+    pub mode: Option<Mode>,
+    /// The upstream's own name for it.
+    pub upstream_task: Option<Arc<str>>,
 }

@@ -13,7 +13,7 @@ fn every_code_names_its_event() {
     for (code, event) in (0..).zip(Event::ALL) {
         assert_eq!((event.code(), Event::of(code)), (code, Some(event)));
     }
-    assert_eq!(Event::of(15), None);
+    assert_eq!(Event::of(16), None);
 }
 
 #[test]
@@ -48,12 +48,13 @@ fn whatever_is_not_over_can_end_and_says_where_it_stands() {
 }
 
 #[test]
-fn only_what_runs_can_have_been_done_and_only_what_does_not_run_is_taken_back_at_once() {
+fn only_what_runs_can_have_been_done_and_what_the_gate_itself_sent_is_not_taken_back() {
     for status in Status::ALL {
         let runs = status.state() == State::Running;
         assert_eq!(status.after(Event::Complete).is_ok(), runs, "{status:?}");
         assert_eq!(status.after(Event::PartlyDone).is_ok(), runs, "{status:?}");
-        let may_abort = status.state() == State::Scheduled || status == Status::Canceling;
+        let is_followed = [Status::Polling, Status::Blocked, Status::Canceling].contains(&status);
+        let may_abort = status.state() == State::Scheduled || is_followed;
         assert_eq!(status.after(Event::Abort).is_ok(), may_abort, "{status:?}");
     }
 }
@@ -72,6 +73,10 @@ fn the_ways_of_the_contract() {
         (&[Dispatch, Lost, Again, Dispatch], Status::Dispatching),
         (
             &[Dispatch, Sent, Started, HeldUp, WentOn, CancelSent, Abort],
+            Status::Aborted,
+        ),
+        (
+            &[Dispatch, Started, CancelSent, CancelRefused, HeldUp, Abort],
             Status::Aborted,
         ),
         (

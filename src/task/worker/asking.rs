@@ -4,13 +4,19 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
 
+use super::job::{Job, gone};
+use super::native::Form;
+use super::probe;
 use crate::admit::{Terms, rank};
 use crate::call::{self, Call, Caller, Spoken};
+use crate::dialect::adapter::Request;
 use crate::forward::Upstream;
 use crate::limit::Rank;
-use crate::task::record::{Operation, Requested};
+use crate::task::parcel::Parcel;
+use crate::task::record::{Fault, Operation, Record, Requested};
 
 /// A call that is made in the name of a task.
 #[derive(Debug)]
@@ -20,6 +26,8 @@ pub(super) struct Asking {
     pub(super) target: String,
     /// What routes and limits may match on; they hold credentials.
     pub(super) headers: HeaderMap,
+    /// The upstream's own form, by which it goes up.
+    pub(super) form: Option<Box<Form>>,
     operation: Option<Operation>,
     address: std::net::IpAddr,
     caller: Caller,
@@ -49,6 +57,7 @@ impl Asking {
             method,
             target,
             headers,
+            form: None,
             operation: task.operation.clone(),
             address: task.address,
             caller,
@@ -65,11 +74,25 @@ impl Asking {
             method: Method::GET,
             target,
             headers: self.headers.clone(),
+            form: None,
             operation: None,
             address: self.address,
             caller: self.caller,
             weight: self.weight,
         }
+    }
+
+    /// A request of the gate's own in the asker's name; `None` where it is none that a client could make.
+    pub(super) fn request(&self, request: &Request) -> Option<Self> {
+        let mut asking = self.question(request.target.clone());
+        asking.method = Method::from_bytes(request.method.as_bytes()).ok()?;
+        asking.headers = probe::fields(&self.headers);
+        if request.body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            asking.headers.insert(CONTENT_TYPE, json);
+        }
+        asking.with(|_, _| ()).ok()?;
+        Some(asking)
     }
 
     /// Whether its upstream cannot be reached.
@@ -118,5 +141,60 @@ impl Asking {
             weight: self.weight,
             patience,
         }
+    }
+}
+
+impl Job {
+    /// What it asks for.
+    pub(super) async fn asking(&self, record: &Record) -> Result<Asking, Fault> {
+        let (upstream, parcel) = self.sent(record).await?;
+        self.asks(record, upstream, (parcel.target, parcel.headers))
+    }
+
+    /// What it asks for as it goes up: by a form of the upstream's own, where there is one that is for it.
+    pub(super) async fn starting(&self, record: &Record) -> Result<Asking, Fault> {
+        let (upstream, parcel) = self.sent(record).await?;
+        let own = self.works.own.get(upstream.index());
+        let form = own.and_then(|own| own.offer(&upstream, &record.requested, &parcel));
+        let mut headers = parcel.headers;
+        let Some(form) = form else {
+            return self.asks(record, upstream, (parcel.target, headers));
+        };
+        let target = form.rewrite(&mut headers);
+        let mut asking = self.asks(record, upstream, (target, headers))?;
+        asking.form = Some(Box::new(form));
+        Ok(asking)
+    }
+
+    /// What it asked for, and the form by which it went up.
+    pub(super) async fn following(&self, record: &Record) -> Option<(Asking, Form)> {
+        let (upstream, parcel) = self.sent(record).await.ok()?;
+        let own = self.works.own.get(upstream.index())?;
+        let form = own.form(&upstream, &record.requested, &parcel)?.kept();
+        let sent = (parcel.target, parcel.headers);
+        let asking = self.asks(record, upstream, sent).ok()?;
+        Some((asking, form))
+    }
+
+    /// Its request, and where that goes.
+    async fn sent(&self, record: &Record) -> Result<(Arc<Upstream>, Parcel), Fault> {
+        let name = &record.requested.upstream;
+        let Some(upstream) = self.works.upstream(name).cloned() else {
+            let detail = format!("the configuration has no upstream {name} any more");
+            return Err(gone("upstream-gone", detail));
+        };
+        Ok((upstream, self.parcel().await?))
+    }
+
+    fn asks(
+        &self,
+        record: &Record,
+        upstream: Arc<Upstream>,
+        sent: (String, HeaderMap),
+    ) -> Result<Asking, Fault> {
+        let requested = &record.requested;
+        let caller = self.works.roster.caller(upstream.index(), requested);
+        let asking = Asking::new(upstream, requested, sent, caller);
+        asking.map_err(|error| gone("request-refused", error.to_string()))
     }
 }

@@ -86,6 +86,7 @@ impl Crew {
             // Broken or not, it is over.
             drop(foreman.await);
         }
+        self.works.rounds.stop();
         self.works.ghosts.lay_all();
     }
 }

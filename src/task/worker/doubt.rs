@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::asking::Asking;
 use super::fields;
 use super::job::Job;
 use super::pause::back_off;
-use super::place::{Standing, from_now};
+use super::place::from_now;
 use super::probe::{self, Sight};
 use super::recover::sent;
 use super::verdict::{AfterLoss, after_loss};
 use crate::config::{self, Probe};
-use crate::forward::{Carried, Freight, OwnAnswer};
+use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::port::{Answer, SeatChange};
-use crate::task::record::{Fault, Outcome, Record, Source};
+use crate::task::record::{Fault, Mode, Outcome, Record, Source};
 use crate::task::state::Event;
 
 /// Longest answer to a probe, bytes.
@@ -56,6 +56,10 @@ impl Job {
     pub(super) async fn in_doubt(&mut self, record: &Arc<Record>) -> bool {
         let route = self.route(record);
         let probe = route.as_ref().and_then(|route| route.work.probe.clone());
+        let probe = match probe {
+            Some(probe) => Some(probe),
+            None => self.own_probe(record).await,
+        };
         let lost = record
             .history
             .iter()
@@ -84,6 +88,15 @@ impl Job {
         let mut routes = upstream.config().routes.iter();
         let route = routes.find(|route| *route.name == *record.requested.route);
         route.cloned()
+    }
+
+    /// How the upstream's own form has it asked after.
+    async fn own_probe(&self, record: &Record) -> Option<Probe> {
+        if record.mode != Mode::Native {
+            return None;
+        }
+        let (_, form) = self.following(record).await?;
+        form.probe().cloned()
     }
 
     async fn question(&self, record: &Record, probe: Option<Probe>) -> Option<Question> {
@@ -132,7 +145,9 @@ impl Job {
         let over = from_now(gone.min(longest));
         let mut speechless = Instant::now() + works.reconcile;
         loop {
-            let answer = self.one_answer(question).await;
+            let answer = works
+                .answer(&question.asking, Bytes::new(), LONGEST, works.reconcile)
+                .await;
             let sight = answer.as_ref().map_or(Sight::NoWord, |answer| {
                 probe::sight(&question.probe, answer.status, &answer.body)
             });
@@ -145,35 +160,6 @@ impl Job {
                 _ => {}
             }
             sleep(question.probe.every).await;
-        }
-    }
-
-    /// One answer to the question, under the limits of its class.
-    async fn one_answer(&self, question: &Question) -> Option<OwnAnswer> {
-        let works = &*self.works;
-        let asking = &question.asking;
-        let standing = Standing {
-            since: (works.clock)(),
-            sent_back: false,
-        };
-        // A limit that is full, or an upstream that is down, gives no answer either.
-        let claim = timeout(works.reconcile, works.admitted(asking, standing));
-        let mut claim = claim.await.ok()?.ok()?;
-        let carrier = asking.upstream.carrier(claim.socket_group()).await.ok()?;
-        claim.dispatch((works.clock)()).ok()?;
-        let freight = Freight {
-            method: asking.method.clone(),
-            target: asking.target.clone(),
-            headers: asking.headers.clone(),
-            body: Bytes::new(),
-        };
-        let within = asking.upstream.config().response_timeout;
-        match timeout(within, carrier.carry(freight, LONGEST)).await {
-            Ok(Carried::Answer(answer)) => {
-                works.release(Some(claim));
-                Some(answer)
-            }
-            _ => None,
         }
     }
 

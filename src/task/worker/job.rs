@@ -19,7 +19,7 @@ use crate::task::desk::Change;
 use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
 use crate::task::port::{Answer, SeatChange};
-use crate::task::record::{Fault, Outcome, Record};
+use crate::task::record::{Fault, Mode, Outcome, Record};
 use crate::task::state::{Event, State, Status};
 
 /// Attempts to read a request that the store says it cannot give.
@@ -85,6 +85,9 @@ impl Job {
                 status if status.state().is_done() => false,
                 Status::Queued | Status::WaitingRetry => self.queued(&record, &mut seen).await,
                 Status::Reconciling => Box::pin(self.in_doubt(&record)).await,
+                Status::Polling | Status::Blocked | Status::Canceling => {
+                    Box::pin(self.follow(&record, &mut seen)).await
+                }
                 // A process that is dead sent it up, or a job that broke.
                 _ => Box::pin(self.lost(&record)).await,
             };
@@ -99,7 +102,8 @@ impl Job {
         if let Some(seen) = self.works.desk.watch(self.id) {
             let record = seen.borrow().clone();
             let longest = self.works.longest(&record.requested);
-            if record.status.state() == State::Running && !self.works.ghosts.has(self.id) {
+            let has_seat = record.status.state() == State::Running && record.mode == Mode::Queued;
+            if has_seat && !self.works.ghosts.has(self.id) {
                 let until = super::recover::sent(&record).after(longest);
                 self.works.hold(&record, record.fence, until).await;
             }
@@ -223,7 +227,7 @@ impl Job {
             let rest = not_before.since(works.desk.now());
             sleep(rest.min(LONGEST_REST)).await;
         }
-        let asking = Box::pin(self.asking(record)).await?;
+        let asking = Box::pin(self.starting(record)).await?;
         let standing = Standing {
             since: self.since,
             sent_back: record.attempts > 0,
@@ -238,16 +242,10 @@ impl Job {
                 sleep(back_off(failed, works.spread.next())).await;
                 continue;
             }
-            let parcel = Box::pin(self.parcel()).await?;
+            let freight = Box::pin(self.freight(&asking)).await?;
             let carrier = asking.upstream.carrier(claim.socket_group());
             match Box::pin(carrier).await {
                 Ok(carrier) => {
-                    let freight = Freight {
-                        method: asking.method.clone(),
-                        target: asking.target.clone(),
-                        headers: parcel.headers,
-                        body: parcel.body,
-                    };
                     return Ok(Ready {
                         claim,
                         carrier,
@@ -268,20 +266,15 @@ impl Job {
         }
     }
 
-    /// What it asks for.
-    pub(super) async fn asking(&self, record: &Record) -> Result<Asking, Fault> {
-        let works = &*self.works;
-        let requested = &record.requested;
-        let Some(upstream) = works.upstream(&requested.upstream).cloned() else {
-            let name = &requested.upstream;
-            let detail = format!("the configuration has no upstream {name} any more");
-            return Err(gone("upstream-gone", detail));
-        };
-        let caller = works.roster.caller(upstream.index(), requested);
+    /// What goes up.
+    async fn freight(&self, asking: &Asking) -> Result<Freight, Fault> {
         let parcel = self.parcel().await?;
-        let sent = (parcel.target, parcel.headers);
-        let asking = Asking::new(upstream, requested, sent, caller);
-        asking.map_err(|error| gone("request-refused", error.to_string()))
+        Ok(Freight {
+            method: asking.method.clone(),
+            target: asking.target.clone(),
+            headers: asking.headers.clone(),
+            body: parcel.body,
+        })
     }
 
     /// Its request. A store that fails for a while is waited for.
@@ -320,6 +313,7 @@ impl Job {
         let change = Change {
             seat: SeatChange::Free,
             not_before: Some(self.works.desk.now().after(rest)),
+            mode: Some(Mode::Queued),
             ..Change::default()
         };
         self.works
@@ -335,7 +329,7 @@ async fn late(start_by: Option<Instant>) {
     }
 }
 
-fn gone(kind: &'static str, detail: String) -> Fault {
+pub(super) fn gone(kind: &'static str, detail: String) -> Fault {
     Fault {
         kind,
         status: 502,

@@ -7,6 +7,7 @@
 //!             │            over ──────────────▶ committed with its answer, until the store takes it
 //!             │            not executed ──────▶ WAITING_RETRY: back to its place
 //!             │            in doubt ──────────▶ RECONCILING, its seats held (ghosts)
+//!             │            begun ─────────────▶ POLLING, with the upstream's own name for it: see native
 //!             └ doubt    sent again where that does no harm, else asked after by a probe that only reads
 //!
 //!   start ─▶ recover: every task of the store that is not over comes back to the desk, and every call that a dead gate
@@ -22,9 +23,11 @@ mod doubt;
 mod fields;
 mod ghosts;
 mod job;
+mod native;
 mod pause;
 mod place;
 mod probe;
+mod question;
 mod recover;
 mod run;
 mod verdict;

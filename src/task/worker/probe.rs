@@ -1,7 +1,9 @@
 //! A question that tells whether a call was executed: how it is made from the call, and how its answer is read.
 
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -15,8 +17,10 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Longest target, bytes.
 const LONGEST: usize = 8 * 1024;
-/// Fields of the call that say nothing of a question, or would change its answer.
-const NOT_ASKED_WITH: [HeaderName; 6] = [
+/// Fields of the call that say nothing of a question, or would change its answer: that has to be read.
+const NOT_ASKED_WITH: [HeaderName; 8] = [
+    ACCEPT_ENCODING,
+    RANGE,
     CONTENT_TYPE,
     CONTENT_ENCODING,
     IF_MATCH,

@@ -10,8 +10,8 @@ use super::works::Works;
 use crate::session::StoreError;
 use crate::task::parcel::Parcel;
 use crate::task::port::Kept;
-use crate::task::record::{Millis, Record, Replay};
-use crate::task::state::{Event, State};
+use crate::task::record::{Millis, Mode, Record, Replay};
+use crate::task::state::{Event, State, Status};
 
 /// Tasks that are read in one go.
 const PAGE: usize = 500;
@@ -23,6 +23,8 @@ pub struct Recovered {
     pub waiting: usize,
     /// Tasks that were at work: what became of them is to be found out.
     pub in_doubt: usize,
+    /// Tasks that the upstream's own task does: they are followed from where they are.
+    pub followed: usize,
     /// Calls of the process before that may still be at work.
     pub seats: usize,
 }
@@ -48,8 +50,8 @@ impl Works {
         let Kept { record, seat } = kept;
         let state = record.status.state();
         // A task at work without a seat is none that this version leaves; it holds one all the same.
-        let until_last =
-            seat.or_else(|| (state == State::Running).then(|| self.latest_end(&record)));
+        let has_seat = state == State::Running && record.mode == Mode::Queued;
+        let until_last = seat.or_else(|| has_seat.then(|| self.latest_end(&record)));
         if let Some(until) = until_last {
             found.seats += usize::from(self.hold(&record, record.fence, until).await);
         }
@@ -59,9 +61,10 @@ impl Works {
                 found.seats += usize::from(self.hold(&record, number, until).await);
             }
         }
-        match state {
-            State::Scheduled => found.waiting += 1,
-            State::Running => found.in_doubt += 1,
+        match (state, record.status) {
+            (State::Scheduled, _) => found.waiting += 1,
+            (_, Status::Polling | Status::Blocked | Status::Canceling) => found.followed += 1,
+            (State::Running, _) => found.in_doubt += 1,
             _ => return,
         }
         self.desk.restore(&record);

@@ -8,9 +8,11 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::asking::Asking;
 use super::commit::Unmade;
 use super::fields;
 use super::job::{Job, Ready};
+use super::native::Form;
 use super::pause::back_off;
 use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use crate::admit::{Claim, Pushback, Why};
@@ -19,7 +21,7 @@ use crate::dialect::come_back;
 use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream};
 use crate::task::desk::Change;
 use crate::task::port::SeatChange;
-use crate::task::record::{Fault, Outcome, Record, Source};
+use crate::task::record::{Fault, Mode, Outcome, Record, Source};
 use crate::task::state::{Event, State};
 
 /// Largest body of an answer that is kept, bytes, where no limit says less.
@@ -37,12 +39,15 @@ pub(super) const LONGEST_REST: Duration = Duration::from_hours(1);
 const LONGEST_SHUT: Duration = Duration::from_secs(30);
 
 /// What a task is after it went up.
-struct Up {
-    claim: Claim,
-    upstream: Arc<Upstream>,
+pub(super) struct Up {
+    pub(super) claim: Claim,
+    pub(super) upstream: Arc<Upstream>,
     spoken: Spoken,
     /// The fields of its request.
-    asked: HeaderMap,
+    pub(super) asked: HeaderMap,
+    /// The upstream's own form, by which it went up, with its body.
+    form: Option<Box<Form>>,
+    pub(super) went: Instant,
     /// When its call can be at work no more.
     hard: Instant,
 }
@@ -59,13 +64,7 @@ impl Job {
             freight,
             asking,
         } = ready;
-        let longest = works.longest(&record.requested);
-        let change = Change {
-            seat: SeatChange::Take {
-                until: works.desk.now().after(longest),
-            },
-            ..Change::default()
-        };
+        let (longest, change) = self.departure(record, &asking);
         match works.step(self.id, Event::Dispatch, change).await {
             Ok(_) => self.untaken = 0,
             Err(unmade) => {
@@ -74,7 +73,7 @@ impl Job {
                 return;
             }
         }
-        let hard = Instant::now() + longest;
+        let went = Instant::now();
         // It may have taken so long that a rate has no room any more, or that the upstream has hung up.
         if let Err(refusal) = claim.dispatch((works.clock)()) {
             self.send_back(refusal.retry_after.min(LONGEST_REST), Some(claim))
@@ -92,9 +91,33 @@ impl Job {
             upstream: asking.upstream.clone(),
             spoken: asking.with(|_, spoken| spoken).unwrap_or(Spoken::Plain),
             asked: asking.headers,
-            hard,
+            form: asking
+                .form
+                .map(|form| Box::new(form.with_body(freight.body.clone()))),
+            went,
+            hard: went + longest,
         };
         self.carry(record, up, carrier, freight).await;
+    }
+
+    /// How long its call may be at work, and what is noted of it before it goes up. What begins a task of the upstream's own
+    /// answers at once, and takes no seat of those that block.
+    fn departure(&self, record: &Record, asking: &Asking) -> (Duration, Change) {
+        let works = &self.works;
+        let (longest, mode, seat) = if asking.form.is_some() {
+            let longest = asking.upstream.config().response_timeout;
+            (longest, Mode::Native, SeatChange::Keep)
+        } else {
+            let longest = works.longest(&record.requested);
+            let until = works.desk.now().after(longest);
+            (longest, Mode::Queued, SeatChange::Take { until })
+        };
+        let change = Change {
+            seat,
+            mode: Some(mode),
+            ..Change::default()
+        };
+        (longest, change)
     }
 
     /// The store did not take that the task goes up, so it did not.
@@ -122,7 +145,7 @@ impl Job {
         let exchange = carrier.carry(freight, most);
         let run_for = record.requested.run_for;
         match self.answered(up.hard, run_for, exchange).await {
-            Heard::InTime(Carried::Answer(answer)) => self.judge(record, up, answer).await,
+            Heard::InTime(Carried::Answer(answer)) => self.read(record, up, answer).await,
             Heard::InTime(Carried::TooLong(head)) => {
                 if let Some((name, _)) = &cap {
                     up.upstream.stack().note_response_refused(name);
@@ -193,9 +216,16 @@ impl Job {
         }
     }
 
-    async fn judge(&mut self, record: &Arc<Record>, mut up: Up, answer: OwnAnswer) {
+    async fn read(&mut self, record: &Arc<Record>, mut up: Up, answer: OwnAnswer) {
         let now = (self.works.clock)();
         up.claim.answer_began(answer.status, 0, now);
+        match up.form.take() {
+            Some(form) => self.begun(record, up, &form, answer).await,
+            None => self.judge(record, up, answer).await,
+        }
+    }
+
+    pub(super) async fn judge(&mut self, record: &Arc<Record>, up: Up, answer: OwnAnswer) {
         let said = Said {
             spoken: up.spoken,
             status: answer.status,
@@ -235,7 +265,7 @@ impl Job {
                 let is_over = answer.status == UNAVAILABLE;
                 self.doubtful = Some(fields::kept(answer, &up.asked, up.upstream.rewriter()));
                 if is_over {
-                    self.ended(up).await;
+                    self.closed(up).await;
                 } else {
                     self.leave(up).await;
                 }
@@ -277,7 +307,7 @@ impl Job {
     }
 
     /// The upstream refused the task by itself: its limit shrinks, and the task goes back to its line.
-    async fn refused(&self, record: &Arc<Record>, up: Up, answer: OwnAnswer) {
+    pub(super) async fn refused(&self, record: &Arc<Record>, up: Up, answer: OwnAnswer) {
         let nth = nth_refusal(record);
         let come_back = self.shrink(&up, &answer);
         if nth > MOST_REFUSED {
@@ -328,7 +358,7 @@ impl Job {
     /// The upstream has ended the call by its own word, though nobody knows what it had done by then: it takes no seat
     /// there any more. Were it held all the same, one restart of the upstream would shut its blocking calls out for as
     /// long as the longest may take.
-    async fn ended(&self, up: Up) {
+    async fn closed(&self, up: Up) {
         let change = Change {
             seat: self.last_seat(),
             ..Change::default()
@@ -339,7 +369,7 @@ impl Job {
     }
 
     /// Nobody knows what became of the call: it is left behind with its seats.
-    async fn leave(&mut self, up: Up) {
+    pub(super) async fn leave(&mut self, up: Up) {
         self.haunt(up);
         let seen = self.works.desk.watch(self.id);
         let record = seen.map(|seen| seen.borrow().clone());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::ghosts::Ghosts;
+use super::native::{Own, Rounds};
 use super::pause::Spread;
 use crate::call::Caller;
 use crate::forward::Upstream;
@@ -57,6 +58,9 @@ pub(super) struct Works {
     /// Who stands at the door of an upstream that is down, for all its tasks.
     pub(super) leads: Vec<Mutex<()>>,
     pub(super) ghosts: Ghosts,
+    /// The upstreams' own forms of calls.
+    pub(super) own: Vec<Own>,
+    pub(super) rounds: Rounds,
     at_work: AtomicUsize,
     pub(super) unwritten: AtomicUsize,
     pub(super) complained: AtomicBool,
@@ -74,6 +78,8 @@ impl Works {
         } = means;
         Self {
             leads: upstreams.iter().map(|_| Mutex::new(())).collect(),
+            own: upstreams.iter().map(|one| Own::new(one.config())).collect(),
+            rounds: Rounds::default(),
             desk,
             upstreams,
             roster,

@@ -1,0 +1,251 @@
+//! A task while the upstream's own task does it: every word that is heard of it is a step, until it is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::member::{End, Followed, Word};
+use super::rounds::Membership;
+use super::take_back;
+use crate::config::{Became, Beside};
+use crate::dialect::adapter::{Failure, Made, Request, Told};
+use crate::forward::OwnAnswer;
+use crate::task::desk::Change;
+use crate::task::port::Answer;
+use crate::task::record::{Fault, Outcome, Record, Source};
+use crate::task::state::{Event, Status};
+use crate::task::worker::fields;
+use crate::task::worker::job::Job;
+use crate::task::worker::pause::back_off;
+use crate::task::worker::place::from_now;
+
+/// Attempts to get the result of a task that is over.
+const MOST_FETCHES: u32 = 4;
+
+/// How long the upstream is asked for a task whose time was up before anybody could ask.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A task in a round.
+pub(super) struct Trail {
+    pub(super) membership: Membership,
+    pub(super) followed: Arc<Followed>,
+    words: mpsc::Receiver<Word>,
+}
+
+impl Job {
+    /// Follows the task to its end. Nothing is sent up twice: what is asked is how it fares.
+    ///
+    /// Past its deadline it is over, and no more is asked: nothing that could be learned would change it.
+    pub(in crate::task::worker) async fn follow(
+        &mut self,
+        record: &Arc<Record>,
+        seen: &mut watch::Receiver<Arc<Record>>,
+    ) -> bool {
+        let works = self.works.clone();
+        let _in_use = works.roster.busy(&record.requested);
+        let Some(mut trail) = self.trail(record).await else {
+            tracing::warn!(task = %self.id, "the upstream's own task cannot be followed any more");
+            return self.lost(record).await;
+        };
+        let deadline = self.deadline(record);
+        let mut back = take_back::Asking::default();
+        let mut record = record.clone();
+        while !record.status.state().is_done() {
+            if record.status == Status::Canceling {
+                back.wanted();
+            }
+            let next = back.next();
+            tokio::select! {
+                biased;
+                () = sleep_until(deadline) => {
+                    self.late().await;
+                    return true;
+                }
+                () = at(next) => self.take_back(&trail, &mut back).await,
+                changed = seen.changed() => if changed.is_err() {
+                    return false;
+                },
+                word = trail.words.recv() => {
+                    let Some(word) = word else {
+                        // Its round broke.
+                        sleep(Duration::from_secs(1)).await;
+                        return true;
+                    };
+                    if self.hears(&record, &trail, word).await {
+                        return true;
+                    }
+                }
+            }
+            record = seen.borrow_and_update().clone();
+        }
+        true
+    }
+
+    /// When it is late. Measured once: from there on no jump of the clock makes it so.
+    fn deadline(&self, record: &Record) -> Instant {
+        let now = self.works.desk.now();
+        let left = record.deadline.map(|by| by.since(now));
+        let left = left.unwrap_or(record.requested.run_for);
+        // While no gate was there it may have ended in time.
+        from_now(if left.is_zero() { GRACE } else { left })
+    }
+
+    /// Where the task is to be found upstream; none where nothing can be asked any more.
+    async fn trail(&self, record: &Record) -> Option<Trail> {
+        let handle = record.upstream_task.clone()?;
+        let (asking, form) = Box::pin(self.following(record)).await?;
+        let cancel = form.native.cancel.as_ref();
+        let cancelable = cancel.is_some_and(|cancel| cancel.allowed_if.is_none());
+        let followed = Arc::new(Followed {
+            id: self.id,
+            form,
+            handle,
+            asking,
+        });
+        self.works
+            .desk
+            .show(self.id, |live| live.cancelable |= cancelable);
+        let owner = &record.requested.owner;
+        let (membership, words) = self.works.join(owner, followed.clone());
+        Some(Trail {
+            membership,
+            followed,
+            words,
+        })
+    }
+
+    /// Makes a step of what was heard. True where the task is over, or is not followed any more.
+    async fn hears(&mut self, record: &Arc<Record>, trail: &Trail, word: Word) -> bool {
+        match word {
+            Word::Runs(beside) => {
+                let is_blocked = beside == Some(Beside::Blocked);
+                let event = match record.status {
+                    Status::Polling if is_blocked => Event::HeldUp,
+                    Status::Blocked if !is_blocked => Event::WentOn,
+                    _ => return false,
+                };
+                // Should it not be taken, the next word says it again.
+                drop(self.works.step(self.id, event, Change::default()).await);
+                false
+            }
+            Word::Over(end) => {
+                self.ended(trail, *end).await;
+                true
+            }
+            Word::Gone => {
+                tracing::warn!(task = %self.id, upstream_task = %trail.followed.handle, "the upstream does not know its own task any more");
+                self.lost(record).await
+            }
+        }
+    }
+
+    async fn ended(&self, trail: &Trail, end: End) {
+        let asking = &trail.followed.asking;
+        let answer = match end.told {
+            Told::Made(made) => Some(of(made)),
+            Told::AsRead => end.read,
+            Told::Get(request) => self.fetched(trail, &request).await,
+            Told::Nothing => None,
+        };
+        let answer =
+            answer.map(|answer| fields::kept(answer, &asking.headers, asking.upstream.rewriter()));
+        let (event, error) = match end.became {
+            Became::Running | Became::Completed => (Event::Complete, None),
+            Became::PartialSuccess => (Event::PartlyDone, None),
+            Became::Failed => (Event::Fail, Some(failed(answer.as_ref(), end.error))),
+            Became::Aborted => (
+                Event::Abort,
+                Some(fault("aborted", 409, "It was taken back by the upstream.")),
+            ),
+            Became::Expired => (
+                Event::Expire,
+                Some(fault(
+                    "expired",
+                    504,
+                    "The upstream gave it up: its time was up there.",
+                )),
+            ),
+        };
+        // What was taken back, or was too late, has no answer that could be repeated.
+        let is_told = matches!(event, Event::Complete | Event::PartlyDone | Event::Fail);
+        let answer = answer.filter(|_| is_told);
+        let change = Change {
+            seat: self.last_seat(),
+            outcome: Some(Outcome::Known),
+            error,
+            result: answer
+                .as_ref()
+                .map(|answer| fields::head(answer, Source::Answer)),
+            answer,
+            ..Change::default()
+        };
+        self.works.settle(self.id, event, change, None).await;
+    }
+
+    /// The result, where it stands at a place of its own.
+    async fn fetched(&self, trail: &Trail, request: &Request) -> Option<OwnAnswer> {
+        for failed in 1..=MOST_FETCHES {
+            let answer = self.works.ask(&trail.followed, request.clone()).await;
+            if let Some(answer) = answer.filter(|answer| answer.status < 500) {
+                return Some(answer);
+            }
+            sleep(back_off(failed, self.works.spread.next())).await;
+        }
+        None
+    }
+
+    async fn late(&self) {
+        let change = Change {
+            seat: self.last_seat(),
+            outcome: Some(Outcome::Unknown),
+            error: Some(fault(
+                "expired",
+                504,
+                "the upstream's own task did not end in time; it may still be at work",
+            )),
+            ..Change::default()
+        };
+        self.works
+            .settle(self.id, Event::Expire, change, None)
+            .await;
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn fault(kind: &'static str, status: u16, detail: &str) -> Fault {
+    Fault {
+        kind,
+        status,
+        detail: detail.to_owned(),
+    }
+}
+
+fn failed(answer: Option<&Answer>, said: Option<Failure>) -> Fault {
+    let status = answer.map_or(502, |answer| answer.status);
+    let said = said.and_then(|said| said.kind.or(said.message));
+    let detail = said.unwrap_or_else(|| "the upstream's own task failed".to_owned());
+    fault("upstream-error", status, &detail)
+}
+
+fn of(made: Made) -> OwnAnswer {
+    let fields = made.headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    });
+    let headers: HeaderMap = fields.collect();
+    OwnAnswer {
+        status: made.status,
+        headers,
+        body: Bytes::from(made.body),
+    }
+}

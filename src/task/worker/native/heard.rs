@@ -1,0 +1,218 @@
+//! Polls: what is asked, and what is made of the answers.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::member::{End, Followed, Word};
+use super::rounds::Key;
+use crate::config::{Batch, Became};
+use crate::dialect::adapter::{
+    Answered, LARGEST, Reading, Request, Seen, Told, Verdict, batch_read, batch_request, is_whole,
+    poll_request, read, told,
+};
+use crate::dialect::come_back;
+use crate::forward::OwnAnswer;
+use crate::task::worker::works::Works;
+
+/// Polls of one round that are under way at the same time.
+const AT_ONCE: usize = 8;
+/// Statuses by which an upstream says that it has no such list.
+const NO_LIST: [u16; 4] = [400, 404, 405, 501];
+
+impl Works {
+    /// Asks the list for all of these, with the credentials of `lead`.
+    pub(super) async fn ask_list(
+        self: &Arc<Self>,
+        key: &Key,
+        all: &[Arc<Followed>],
+        lead: &Arc<Followed>,
+    ) {
+        let Some(list) = lead.form.native.poll.batch.clone() else {
+            return;
+        };
+        let mut alone = Vec::new();
+        for some in all.chunks(list.at_most.max(1)) {
+            let handles: Vec<&str> = some.iter().map(|one| &*one.handle).collect();
+            let request = batch_request(&list, &handles);
+            let answer = self.ask(lead, request).await;
+            let Some(answer) = answer else {
+                self.list_failed(key, some, None);
+                continue;
+            };
+            if NO_LIST.contains(&answer.status) {
+                tracing::info!(upstream = %lead.asking.upstream.name(), list = %list.name, status = answer.status, "the upstream does not have this list of its tasks: each is asked for by itself");
+                self.rounds
+                    .with(key, |round| round.has_no_list(Instant::now()));
+                return;
+            }
+            self.list_told(key, (&list, &answer), some, &mut alone);
+        }
+        self.ask_each(key, alone).await;
+    }
+
+    fn list_told(
+        &self,
+        key: &Key,
+        (list, answer): (&Batch, &OwnAnswer),
+        some: &[Arc<Followed>],
+        alone: &mut Vec<Arc<Followed>>,
+    ) {
+        let Some(entries) = batch_read(list, &answered(answer)) else {
+            self.list_failed(key, some, Some(answer));
+            return;
+        };
+        self.rounds.with(key, super::round::Round::told);
+        for one in some {
+            let seen = entries.get(&one.handle);
+            let origin = one.form.origin();
+            let reading = seen
+                .as_ref()
+                .map(|seen| read(&one.form.native, &origin, seen, None));
+            match (seen, reading) {
+                (Some(seen), Some(reading)) if is_whole(list, &reading) => {
+                    self.heard(key, one, &reading, (&seen, None));
+                }
+                // It is over, and the list says no more; or the list does not have it.
+                _ => alone.push(one.clone()),
+            }
+        }
+    }
+
+    fn list_failed(&self, key: &Key, some: &[Arc<Followed>], answer: Option<&OwnAnswer>) {
+        let stated =
+            answer.and_then(|answer| come_back::retry_after(&answer.headers, SystemTime::now()));
+        let spread = self.spread.next();
+        self.rounds.with(key, |round| {
+            round.failed(Instant::now(), spread, stated);
+        });
+        for one in some {
+            self.told_nothing(one);
+        }
+    }
+
+    /// Asks for each of these by itself.
+    pub(super) async fn ask_each(self: &Arc<Self>, key: &Key, due: Vec<Arc<Followed>>) {
+        let mut due = due.into_iter();
+        let mut under_way = JoinSet::new();
+        loop {
+            while under_way.len() < AT_ONCE
+                && let Some(one) = due.next()
+            {
+                let (works, key) = (self.clone(), key.clone());
+                under_way.spawn(async move { works.ask_one(&key, &one).await });
+            }
+            if under_way.join_next().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn ask_one(&self, key: &Key, one: &Followed) {
+        let request = poll_request(&one.form.native, &one.form.origin(), &one.handle);
+        let answer = match request {
+            Some(request) => self.ask(one, request).await,
+            None => None,
+        };
+        let Some(answer) = answer else {
+            self.rounds.heard(key, one.id, None, self.spread.next());
+            self.told_nothing(one);
+            return;
+        };
+        let seen = Seen::new(&answered(&answer));
+        let reading = read(&one.form.native, &one.form.origin(), &seen, None);
+        self.heard(key, one, &reading, (&seen, Some(&answer)));
+    }
+
+    /// A poll told something of a task.
+    fn heard(
+        &self,
+        key: &Key,
+        one: &Followed,
+        reading: &Reading,
+        (seen, answer): (&Seen<'_>, Option<&OwnAnswer>),
+    ) {
+        if reading.verdict == Verdict::Unclear {
+            self.told_nothing(one);
+        } else {
+            self.show(one, reading);
+        }
+        let spread = self.spread.next();
+        let Some((holds, tell)) = self.rounds.heard(key, one.id, Some(reading), spread) else {
+            return;
+        };
+        let word = match holds {
+            Verdict::State(Became::Running, beside) => Word::Runs(beside),
+            Verdict::State(became, _) => {
+                let told = told(
+                    &one.form.native,
+                    &one.form.origin(),
+                    seen,
+                    reading,
+                    &one.handle,
+                );
+                let read = answer.filter(|_| told == Told::AsRead);
+                Word::Over(Box::new(End {
+                    became,
+                    error: reading.error.clone(),
+                    told,
+                    read: read.map(copy),
+                }))
+            }
+            Verdict::Gone => Word::Gone,
+            Verdict::Unclear => return,
+        };
+        // A job that is busy hears it with the next poll.
+        drop(tell.try_send(word));
+    }
+
+    /// Shows what a poll told.
+    fn show(&self, one: &Followed, reading: &Reading) {
+        let may_be = one.form.native.cancel.is_some();
+        self.desk.show(one.id, |live| {
+            live.percent = reading.percent.or(live.percent);
+            if let Some(message) = &reading.message
+                && live.message.as_deref() != Some(message.as_str())
+            {
+                live.message = Some(Arc::from(message.as_str()));
+            }
+            live.unreachable_since = None;
+            live.cancelable = may_be && reading.cancelable.unwrap_or(live.cancelable);
+        });
+    }
+
+    /// Shows that a poll told nothing. That only delays.
+    fn told_nothing(&self, one: &Followed) {
+        let now = self.desk.now();
+        self.desk.show(one.id, |live| {
+            live.poll_errors += 1;
+            live.unreachable_since.get_or_insert(now);
+        });
+    }
+
+    /// One answer to a request in the name of a task.
+    pub(super) async fn ask(&self, one: &Followed, request: Request) -> Option<OwnAnswer> {
+        let asking = one.asking.request(&request)?;
+        let patience = asking.upstream.config().response_timeout;
+        let body = request.body.unwrap_or_default().into();
+        self.answer(&asking, body, LARGEST, patience).await
+    }
+}
+
+pub(super) fn answered(answer: &OwnAnswer) -> Answered<'_> {
+    Answered {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+    }
+}
+
+fn copy(answer: &OwnAnswer) -> OwnAnswer {
+    OwnAnswer {
+        status: answer.status,
+        headers: answer.headers.clone(),
+        body: answer.body.clone(),
+    }
+}

@@ -1,0 +1,24 @@
+//! Tasks that the upstream's own task does, where it has a form of the call for that.
+//!
+//! ```text
+//!   a task's turn ─▶ form: is there one for this call? ─▶ rewritten, and sent as what it is then: no blocking seat
+//!                      │ begin: its name ─▶ POLLING, committed with it · no such form ─▶ back in line, as it was
+//!                      ▼
+//!   follow ◀─ words ─ rounds: one for each owner and list: one call a tick tells of all its tasks
+//!      │ state by state, until it is over: the answer is made what the blocking call would have said
+//!      └ take back: CANCELING, until the upstream says what came of it
+//! ```
+//!
+//! What a poll does not say only delays. A task that the upstream does not know any more is in doubt.
+
+mod begin;
+mod follow;
+mod form;
+mod heard;
+mod member;
+mod round;
+mod rounds;
+mod take_back;
+
+pub(super) use form::{Form, Own};
+pub(super) use rounds::Rounds;

@@ -1,0 +1,16 @@
+//! Tasks that the upstream's own task does, over real sockets: in front of the models of vendors' servers.
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/vendors/mod.rs"]
+mod vendors;
+
+mod backs;
+mod killed;
+mod odd;
+mod other;
+mod polls;
+mod restart;
+mod rig;
+mod runs;
+mod shown;
