@@ -1,16 +1,22 @@
 //! Station `convert`: a blocking call becomes a task.
 //!
 //! ```text
-//!   classify ─▶ policy: never? ─▶ who: nobody to own it? ─▶ key, deadline ─▶ body, whole ─▶ Desk ─▶ 202
-//!                │  not asked for?  │  no such session?       refused: 4xx     413, 400      429, 503
-//!                ▼                  ▼                                                        └─▶ wait=N: the
-//!               held as any call, its key noted meanwhile                                        answer itself
+//!   classify ─▶ policy: never? ─▶ who: nobody to own it? ─▶ key, deadline ─▶ body, whole ─▶ Desk ─▶ 202, or as
+//!                │  not asked for?  │  no such session?       refused: 4xx     413, 400      │       the vendor has it
+//!                │                  │                                          429, 503      └─▶ wait=N, façade: the
+//!                ▼                  ▼                                                            answer itself
+//!               held as any call, its key noted meanwhile
 //! ```
+//!
+//! The façade: a client that blocks on what the upstream has a task for is given the answer of such a task. Whatever is in
+//! the way of that leaves the call as it is.
 //!
 //! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
 
 mod accepted;
+mod facade;
 mod fingerprint;
+mod form;
 mod held;
 mod key;
 mod parcel;
@@ -24,6 +30,7 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use pingora_proxy::Session;
 
+pub(super) use self::form::may_stand_in;
 pub(super) use self::key::{Held, Running};
 use self::plan::{Kind, Plan};
 use super::arrive::refuse;
@@ -47,8 +54,10 @@ pub(super) async fn consider(
     let Some(mut plan) = plan else {
         return Ok(());
     };
-    if plan.kind == Kind::Held {
-        return held::consider(session, stage, upstream, &plan).await;
+    match plan.kind {
+        Kind::Held => return held::consider(session, stage, upstream, &plan).await,
+        Kind::Behind(_) => return Box::pin(facade::consider(session, stage, upstream, plan)).await,
+        Kind::Task | Kind::Faced(_) => {}
     }
     stays(session, stage)?;
     let shared = stage.shared.clone();
@@ -60,20 +69,24 @@ pub(super) async fn consider(
         Standing::Doubtful if plan.key.is_some() => return Err(refused::in_doubt(stage)),
         Standing::Doubtful | Standing::Sure => {}
     }
-    if let Some(key) = &plan.key
-        && shared
-            .tasks
-            .running
-            .holds(&plan.person.owners, &plan.scope, key)
-    {
-        return Err(refused::outstanding(stage));
-    }
+    is_free(stage, &plan)?;
     let body = body(session, stage, &plan).await?;
     // A body takes its time.
     stays(session, stage)?;
-    let receipt = submit(session, stage, upstream, &plan, body).await?;
-    let answer = accepted::answer(session, stage, receipt, &plan).await?;
+    let receipt = submit(session, stage, upstream, &plan, body).await;
+    let receipt = receipt.map_err(|not_in| not_in.stop(stage))?;
+    let answer = accepted::answer(session, stage, upstream, (receipt, &plan)).await?;
     Err(Stop::Answer(answer))
+}
+
+/// No call with its key is held.
+fn is_free(stage: &mut Stage, plan: &Plan) -> Result<(), Stop> {
+    let running = &stage.shared.tasks.running;
+    let holds = |key| running.holds(&plan.person.owners, &plan.scope, key);
+    if plan.key.as_deref().is_some_and(holds) {
+        return Err(refused::outstanding(stage));
+    }
+    Ok(())
 }
 
 /// A gate that is about to stop takes no new tasks.
@@ -125,28 +138,44 @@ fn is_json(headers: &HeaderMap, body: &[u8]) -> bool {
         && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
+/// Why a request is not a task.
+struct NotIn {
+    error: SubmitError,
+    /// Another with its key is being handed in.
+    comes_second: bool,
+}
+
+impl NotIn {
+    /// Whether there was no room for it.
+    const fn is_full(&self) -> bool {
+        matches!(self.error, SubmitError::OwnerFull(_) | SubmitError::Full(_))
+    }
+
+    fn stop(self, stage: &mut Stage) -> Stop {
+        if self.comes_second && self.is_full() {
+            // It is the first with its key that takes the room.
+            return refused::outstanding(stage);
+        }
+        refused::not_taken(stage, &self.error)
+    }
+}
+
 async fn submit(
-    session: &mut Session,
-    stage: &mut Stage,
+    session: &Session,
+    stage: &Stage,
     upstream: &Upstream,
     plan: &Plan,
     body: Bytes,
-) -> Result<Receipt, Stop> {
+) -> Result<Receipt, NotIn> {
     let shared = stage.shared.clone();
     let (desk, owners) = (&shared.desk, &plan.person.owners);
     let key = plan.key.as_ref();
     let first = key.and_then(|key| shared.tasks.arriving.hold(owners, &plan.scope, key));
     let id = desk.new_id();
     let submission = parcel::submission(session, stage, upstream, plan, (id, body));
-    desk.submit_as(id, submission)
-        .await
-        .map_err(|error| match error {
-            // It is the first with its key that takes the room.
-            SubmitError::OwnerFull(_) | SubmitError::Full(_)
-                if key.is_some() && first.is_none() =>
-            {
-                refused::outstanding(stage)
-            }
-            error => refused::not_taken(stage, &error),
-        })
+    let receipt = desk.submit_as(id, submission).await;
+    receipt.map_err(|error| NotIn {
+        error,
+        comes_second: key.is_some() && first.is_none(),
+    })
 }

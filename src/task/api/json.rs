@@ -265,7 +265,7 @@ impl fmt::Display for Hex<'_> {
 }
 
 /// A time of day by RFC 3339, to the millisecond.
-struct Stamp(Millis);
+pub(super) struct Stamp(pub(super) Millis);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
