@@ -6,7 +6,7 @@ mod refuse;
 
 pub use cap::{Cap, CapVerdict};
 pub use problem::problem;
-pub use refuse::{Voice, connections_refusal, not_now, refusal, too_large, upstream_down};
+pub use refuse::{Voice, connections_refusal, lost, not_now, refusal, too_large, upstream_down};
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};

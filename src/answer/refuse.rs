@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use super::problem::{Problem, problem};
 use super::{Answer, TIDEGATE_LIMIT};
 use crate::call::{Dialect, Reason, Refusal, Spoken};
+use crate::dialect;
 use crate::dialect::refusal::{Refused, Statuses, Worded, unavailable, words};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -121,6 +122,17 @@ pub fn upstream_down(retry_after: Duration, voice: Option<&Voice<'_>>) -> Answer
     answer
         .headers
         .push((RETRY_AFTER, HeaderValue::from(seconds)));
+    answer
+}
+
+/// The answer to a call that was done, or not, by a task that has no answer of the upstream's: `status` and `detail` say why.
+#[must_use]
+pub fn lost(status: u16, detail: &str, voice: Option<&Voice<'_>>) -> Answer {
+    let mut answer = problem(status, detail);
+    if let Some(voice) = voice {
+        let said = dialect::lost::words(voice.dialect, voice.spoken, status, detail);
+        put(said, &mut answer);
+    }
     answer
 }
 

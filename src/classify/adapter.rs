@@ -78,6 +78,13 @@ impl Forms {
         None
     }
 
+    /// Whether a call shows a proof that covers what the form at `place` would change of it.
+    #[must_use]
+    pub fn is_sealed(&self, place: usize, headers: &HeaderMap) -> bool {
+        let form = self.0.get(place);
+        form.is_none_or(|form| form.is_signed(headers))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -20,6 +20,8 @@ pub mod credential;
 pub mod effect;
 /// What a login asks for and what its answer says.
 pub mod login;
+/// That there is no answer, in the words of the API that was spoken.
+pub mod lost;
 /// Requests that the gate makes for itself: end a session, ask whose it is.
 pub mod own;
 /// A refusal in the words of the API that was spoken.

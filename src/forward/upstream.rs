@@ -22,8 +22,8 @@ use super::resolve::Addresses;
 use super::tls::{TlsSetupError, client_config};
 use crate::admit::{SocketGroup, Stack};
 use crate::call::Class;
-use crate::classify::Table;
-use crate::config;
+use crate::classify::{Forms, Table};
+use crate::config::{self, Face};
 
 /// Silence after which the kernel asks whether the upstream is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
@@ -42,6 +42,8 @@ pub struct Upstream {
     config: config::Upstream,
     index: usize,
     table: Table,
+    forms: Forms,
+    faces: Box<[Arc<Face>]>,
     stack: Arc<Stack>,
     pool: Arc<Pool>,
     addresses: Addresses,
@@ -105,6 +107,8 @@ impl Upstream {
         Ok(Arc::new(Self {
             index,
             table: Table::new(config.speech.dialect, &config.routes),
+            forms: Forms::new(&config.adapters),
+            faces: faces(config),
             stack,
             pool,
             addresses: Addresses::new(&config.address),
@@ -144,6 +148,18 @@ impl Upstream {
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Its asynchronous forms: places are those of the adapters in its configuration.
+    #[must_use]
+    pub const fn forms(&self) -> &Forms {
+        &self.forms
+    }
+
+    /// The faces of these forms, each once.
+    #[must_use]
+    pub fn faces(&self) -> &[Arc<Face>] {
+        &self.faces
     }
 
     /// Its limits.
@@ -310,6 +326,16 @@ impl Upstream {
             }),
         }
     }
+}
+
+fn faces(config: &config::Upstream) -> Box<[Arc<Face>]> {
+    let mut faces: Vec<Arc<Face>> = Vec::new();
+    for face in config.adapters.iter().filter_map(|one| one.face.as_ref()) {
+        if !faces.iter().any(|known| Arc::ptr_eq(known, face)) {
+            faces.push(face.clone());
+        }
+    }
+    faces.into()
 }
 
 /// Why a connection was not had, with what the system or the peer said. Nothing was sent.

@@ -15,6 +15,8 @@
 mod accept;
 /// One lazy timer a connection.
 mod alarm;
+/// A sign of life on connections whose streams wait.
+mod beat;
 /// Sockets, inherited or bound.
 mod bind;
 /// A connection as hooks see it.

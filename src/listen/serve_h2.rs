@@ -18,6 +18,7 @@ use pingora_core::server::ShutdownWatch;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::beat::Beat;
 use super::connection::Connection;
 use super::early::Cause;
 use super::exchange::Exchange;
@@ -56,6 +57,7 @@ pub(super) async fn serve<A>(
         return;
     };
     let streams = Arc::new(Streams::default());
+    let mut beat = Beat::new(wire.ping_pong(), rules.idle_timeout);
     let mut draining = shutdown.clone();
     let (mut closing, mut malformed) = (false, 0);
     loop {
@@ -72,7 +74,7 @@ pub(super) async fn serve<A>(
             }
             accepted = next(&mut wire, &digest, connection) => match accepted {
                 Some(H2Accept::Session(session)) => {
-                    let request = Request::new(session, connection, &rules, streams.enter());
+                    let request = Request::new(session, connection, &rules, streams.enter(&mut beat));
                     tokio::spawn(request.serve(Arc::clone(&app), shutdown.clone()));
                     if connection.refused().is_some() && !closing {
                         wire.graceful_shutdown();
@@ -88,7 +90,7 @@ pub(super) async fn serve<A>(
                 }
                 None => return,
             },
-            () = streams.idle_for(patience) => {
+            () = streams.idle_for(patience, &mut beat) => {
                 if closing {
                     return;
                 }
@@ -239,15 +241,24 @@ struct Streams {
 struct Place(Arc<Streams>);
 
 impl Streams {
-    fn enter(self: &Arc<Self>) -> Place {
-        self.active.fetch_add(1, Ordering::Relaxed);
+    fn enter(self: &Arc<Self>, beat: &mut Beat) -> Place {
+        if self.active.fetch_add(1, Ordering::Relaxed) == 0 {
+            beat.rest();
+        }
         Place(Arc::clone(self))
     }
 
-    /// Ends when no stream was served for `patience`.
-    async fn idle_for(&self, patience: Duration) {
-        while self.active.load(Ordering::Relaxed) != 0 {
-            self.idle.notified().await;
+    fn are_served(&self) -> bool {
+        self.active.load(Ordering::Relaxed) != 0
+    }
+
+    /// Ends when no stream was served for `patience`. While some are, the client hears a beat now and then.
+    async fn idle_for(&self, patience: Duration, beat: &mut Beat) {
+        while self.are_served() {
+            tokio::select! {
+                () = self.idle.notified() => {}
+                () = beat.due() => beat.send(),
+            }
         }
         sleep(patience).await;
     }

@@ -7,11 +7,11 @@ use pingora_error::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::desk_door;
 use super::judge::judge;
 use super::said::Stop;
 use super::stage::Stage;
 use super::write;
+use super::{desk_door, faces};
 use crate::answer::{self, Answer};
 use crate::call::Class;
 use crate::forward::Upstream;
@@ -53,7 +53,7 @@ pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bo
                 Err(stop) => stop,
             }
         }
-        Ok(upstream) => match judge(session, stage, &upstream).await {
+        Ok(upstream) => match judged(session, stage, &upstream).await {
             Ok(()) => return Ok(false),
             Err(stop) => stop,
         },
@@ -71,6 +71,18 @@ pub(super) async fn admit(session: &mut Session, stage: &mut Stage) -> Result<bo
     }
     Box::pin(write::answer(session, stage, answer)).await;
     Ok(true)
+}
+
+/// Judges a request that is not for the gate itself, as it seems: it may still ask for a task in a vendor's words.
+async fn judged(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+) -> std::result::Result<(), Stop> {
+    if let Some(asking) = faces::concerns(session, upstream) {
+        Box::pin(faces::serve(session, stage, upstream, asking)).await?;
+    }
+    judge(session, stage, upstream).await
 }
 
 /// Where the request goes, and from whom it really comes.

@@ -33,7 +33,10 @@ pub(super) async fn judge(
     sizes(head, stage).map_err(Stop::Answer)?;
     let is_steady = upstream.health().is_steady();
     let (said, entry) = match form {
-        None if is_steady && asked.class != Class::Blocking => {
+        None if is_steady
+            && asked.class != Class::Blocking
+            && !convert::may_stand_in(&asked, upstream) =>
+        {
             let now = stage.shared.moment(stage.began);
             let said = Said::Unread;
             let round = Round::First;

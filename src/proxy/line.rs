@@ -17,7 +17,7 @@ use crate::observe::Phase;
 /// Bodies of this announced length are read in before their call waits: Pingora can send again what it
 /// read up to 64 KiB, and only behind the body does a client's silence tell from its absence. Of a body
 /// that announces no length, as much as [`PREFIX`] is.
-const READ_IN: u64 = 56 * 1024;
+pub(super) const READ_IN: u64 = 56 * 1024;
 
 /// Holds a request until it is its turn, its time is up, or its client is gone: then it leaves the line
 /// at once.
@@ -70,6 +70,42 @@ pub(super) async fn watched<T>(
         return std::future::pending().await;
     }
     come.map_err(broken)
+}
+
+/// Reads the body in such that it can go up after all; none where it is too long for that.
+///
+/// # Errors
+/// When the client is gone, or broke off, before.
+pub(super) async fn read_in(
+    session: &mut Session,
+    stage: &mut Stage,
+) -> std::result::Result<Option<Bytes>, Stop> {
+    let most = readable(session, stage).await.map_err(broken)?;
+    while !session.is_body_done() && stage.read_ahead < most {
+        let piece = session.read_request_body().await.map_err(broken)?;
+        stage.read_ahead += piece.as_ref().map_or(0, Bytes::len);
+        if let Some(exchange) = &stage.exchange {
+            exchange.body_progress();
+        }
+        if piece.is_none() {
+            break;
+        }
+    }
+    if let Some(exchange) = &stage.exchange {
+        exchange.read_little(false);
+    }
+    if !session.is_body_done() {
+        return Ok(None);
+    }
+    if let Some(exchange) = &stage.exchange {
+        exchange.body_finished();
+    }
+    stage.received = u64::try_from(stage.read_ahead).unwrap_or(u64::MAX);
+    if stage.read_ahead == 0 {
+        return Ok(Some(Bytes::new()));
+    }
+    let read = session.as_ref().get_retry_buffer();
+    Ok(read.filter(|read| read.len() == stage.read_ahead))
 }
 
 /// Makes ready to read the body in: up to how many bytes; none where it announces to be too long for that.

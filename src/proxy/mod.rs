@@ -4,6 +4,7 @@
 //!   early_request_filter      arrive::begin      who, when; over a connection limit?
 //!   request_filter            arrive::admit      where to, what class, claim of the stack   → refusal
 //!                             desk_door::serve   what is asked of tasks: the gate's own to answer
+//!                             faces::serve       the same by a vendor's own paths
 //!                             convert::consider  a blocking call that becomes a task        → 202
 //!   upstream_peer             sent_back::readmit of a call that went back
 //!                             blackout::ready    is it there? else units given back, held, claimed anew
@@ -25,6 +26,7 @@ mod body;
 mod caller;
 mod convert;
 mod desk_door;
+mod faces;
 mod fail;
 mod judge;
 mod line;

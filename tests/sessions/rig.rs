@@ -30,8 +30,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// As the profile says, but that nothing waits in line: what is full refuses at once. The rate is
-    /// out of the way, so that a fast machine does not meet it.
+    /// As the profile says, but that nothing waits in line: what is full refuses at once, and calls that block are held: no
+    /// form of the upstream's own is used. The rate is out of the way, so that a fast machine does not meet it.
     pub fn of(profile: &'static str) -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
@@ -101,6 +101,7 @@ drain = "20s"
 name = "vc"
 address = "http://{model}"
 profile = "{profile}"
+adapters = []
 {limits}
 "#,
             http = self.http,

@@ -13,6 +13,7 @@ use crate::rig::{LONG, Rig, seats};
 use crate::support::PATIENCE;
 use crate::support::origin::hash_of;
 use crate::support::pki::{self_signed, tls};
+use crate::support::raw2::{ACK, END_HEADERS, END_STREAM, Frame, PING, Raw2, frame, get};
 
 async fn start(name: &str, limits: &str) -> Rig {
     start_with(name, "", limits, Options::default()).await
@@ -114,6 +115,40 @@ async fn a_connection_that_ends_takes_all_its_streams_out_of_the_line() {
     rig.let_go().await;
     assert_eq!(answered(stays).await.0, 200);
     assert_eq!(rig.asked(), ["/api/x?n=stays"]);
+    rig.all_back().await;
+}
+
+#[tokio::test]
+async fn who_waits_hears_a_beat_and_who_does_not_hears_none() {
+    let mut rig = start_with(
+        "beat",
+        "idle_timeout = \"2s\"",
+        &seats(1, LONG),
+        Options::default(),
+    )
+    .await;
+    rig.fill().await;
+    let stream = TcpStream::connect(rig.gate.https()[0]).await.unwrap();
+    let mut client = Raw2::over(tls(stream, &["h2"]).await.unwrap(), &[]).await;
+    assert!(
+        client
+            .send(&get(1, "/api/x", END_HEADERS | END_STREAM))
+            .await
+    );
+    rig.until_waiting(1).await;
+    let is_beat = |frame: &Frame| frame.kind == PING && frame.flags & ACK == 0;
+    let mut payload = Vec::new();
+    for _ in 0..3 {
+        let beat = client.until(is_beat).await.expect("a PING");
+        payload = beat.payload;
+        assert!(client.send(&frame(PING, ACK, 0, &payload)).await);
+    }
+    rig.let_go().await;
+    let ends = |frame: &Frame| frame.stream == 1 && frame.flags & END_STREAM != 0;
+    assert!(client.until(ends).await.is_some());
+    // It idles, and is closed for that, by a PING of another kind.
+    let again = |frame: &Frame| is_beat(frame) && frame.payload == payload;
+    assert!(client.until(again).await.is_none());
     rig.all_back().await;
 }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use pingora_proxy::Session;
 
-use super::plan::Plan;
+use super::plan::{Kind, Plan};
 use crate::answer::Answer;
+use crate::forward::Upstream;
 use crate::observe::Phase;
 use crate::proxy::said::Stop;
 use crate::proxy::shared::Shared;
 use crate::proxy::stage::Stage;
 use crate::proxy::{base, line};
-use crate::task::api::Applied;
+use crate::task::api::{Applied, Says};
 use crate::task::{Receipt, Record};
 
 /// The answer. Whether or not the client waits for it, the task goes on.
@@ -22,11 +23,20 @@ use crate::task::{Receipt, Record};
 pub(super) async fn answer(
     session: &mut Session,
     stage: &mut Stage,
-    mut receipt: Receipt,
-    plan: &Plan,
+    upstream: &Upstream,
+    (mut receipt, plan): (Receipt, &Plan),
 ) -> Result<Answer, Stop> {
     let shared = stage.shared.clone();
     let api = &shared.tasks.api;
+    if let Kind::Faced(place) = plan.kind
+        && let Some(adapter) = upstream.config().adapters.get(place)
+        && let Some(face) = &adapter.face
+    {
+        stage.phase = Phase::Finished;
+        return Ok(api
+            .as_its_vendor(face, adapter, (&*receipt.task, Says::Started))
+            .await);
+    }
     if let Some(wait) = plan.wait.filter(|wait| !wait.is_zero()) {
         let over = over(shared.clone(), receipt.task.clone(), wait);
         if let Some(task) = line::watched(session, stage, over).await? {

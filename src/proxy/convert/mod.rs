@@ -1,16 +1,22 @@
 //! Station `convert`: a blocking call becomes a task.
 //!
 //! ```text
-//!   classify ─▶ policy: never? ─▶ who: nobody to own it? ─▶ key, deadline ─▶ body, whole ─▶ Desk ─▶ 202
-//!                │  not asked for?  │  no such session?       refused: 4xx     413, 400      429, 503
-//!                ▼                  ▼                                                        └─▶ wait=N: the
-//!               held as any call, its key noted meanwhile                                        answer itself
+//!   classify ─▶ policy: never? ─▶ who: nobody to own it? ─▶ key, deadline ─▶ body, whole ─▶ Desk ─▶ 202, or as
+//!                │  not asked for?  │  no such session?       refused: 4xx     413, 400      │       the vendor has it
+//!                │                  │                                          429, 503      └─▶ wait=N, façade: the
+//!                ▼                  ▼                                                            answer itself
+//!               held as any call, its key noted meanwhile
 //! ```
+//!
+//! The façade: a client that blocks on what the upstream has a task for is given the answer of such a task. Whatever is in
+//! the way of that leaves the call as it is.
 //!
 //! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
 
 mod accepted;
+mod facade;
 mod fingerprint;
+mod form;
 mod held;
 mod key;
 mod parcel;
@@ -24,6 +30,7 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use pingora_proxy::Session;
 
+pub(super) use self::form::may_stand_in;
 pub(super) use self::key::{Held, Running};
 use self::plan::{Kind, Plan};
 use self::whole::Share;
@@ -49,11 +56,11 @@ pub(super) async fn consider(
         return Ok(());
     };
     let is_held = plan.kind == Kind::Held;
-    if is_held && plan.key.is_none() {
-        return Ok(());
-    }
-    if !is_held {
-        stays(session, stage)?;
+    match plan.kind {
+        Kind::Held if plan.key.is_none() => return Ok(()),
+        Kind::Behind(_) => return Box::pin(facade::consider(session, stage, upstream, plan)).await,
+        Kind::Held => {}
+        Kind::Task | Kind::Faced(_) => stays(session, stage)?,
     }
     let shared = stage.shared.clone();
     plan.person = plan.person.verified(&shared, plan.question.take()).await;
@@ -71,8 +78,9 @@ pub(super) async fn consider(
     let body = body(session, stage, &plan, &mut share).await?;
     // A body takes its time.
     stays(session, stage)?;
-    let receipt = submit(session, stage, upstream, &plan, (body, share)).await?;
-    let answer = accepted::answer(session, stage, receipt, &plan).await?;
+    let receipt = submit(session, stage, upstream, &plan, (body, share)).await;
+    let receipt = receipt.map_err(|not_in| not_in.stop(stage))?;
+    let answer = accepted::answer(session, stage, upstream, (receipt, &plan)).await?;
     Err(Stop::Answer(answer))
 }
 
@@ -130,20 +138,45 @@ fn is_json(headers: &HeaderMap, body: &[u8]) -> bool {
         && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
+/// Why a request is not a task.
+enum NotIn {
+    /// Another with its key is being handed in, or held.
+    Outstanding,
+    /// The desk did not take it.
+    Refused(SubmitError),
+}
+
+impl NotIn {
+    /// Whether there was no room for it.
+    const fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(SubmitError::OwnerFull(_) | SubmitError::Full(_))
+        )
+    }
+
+    fn stop(self, stage: &mut Stage) -> Stop {
+        match self {
+            Self::Outstanding => refused::outstanding(stage),
+            Self::Refused(error) => refused::not_taken(stage, &error),
+        }
+    }
+}
+
 async fn submit(
-    session: &mut Session,
-    stage: &mut Stage,
+    session: &Session,
+    stage: &Stage,
     upstream: &Upstream,
     plan: &Plan,
     (body, share): (Bytes, Share),
-) -> Result<Receipt, Stop> {
+) -> Result<Receipt, NotIn> {
     let shared = stage.shared.clone();
     let (tasks, desk, owners) = (&shared.tasks, &shared.desk, &plan.person.owners);
     let key = plan.key.as_ref();
     let arrives = key.map(|key| tasks.arriving.join(owners, &plan.scope, key));
     // It is noted by now: a call with its key that is held from here on finds it, or finds it kept.
     if key.is_some_and(|key| tasks.running.holds(owners, &plan.scope, key)) {
-        return Err(refused::outstanding(stage));
+        return Err(NotIn::Outstanding);
     }
     let is_second = matches!(arrives, Some((_, false)));
     let id = desk.new_id();
@@ -151,9 +184,7 @@ async fn submit(
     let receipt = desk.submit_as(id, submission, (arrives, share)).await;
     receipt.map_err(|error| match error {
         // It is the first with its key that takes the room.
-        SubmitError::OwnerFull(_) | SubmitError::Full(_) if is_second => {
-            refused::outstanding(stage)
-        }
-        error => refused::not_taken(stage, &error),
+        SubmitError::OwnerFull(_) | SubmitError::Full(_) if is_second => NotIn::Outstanding,
+        error => NotIn::Refused(error),
     })
 }

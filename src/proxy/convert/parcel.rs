@@ -78,7 +78,7 @@ fn requested(
         route: route.map_or("", |route| &route.name).into(),
         pool: policy::pool(upstream.config()).into(),
         method: plan.method.clone(),
-        target: redacted(plan.target.as_bytes()),
+        target: redacted(plan.written.as_bytes()),
         operation: plan.operation.clone(),
         body_sha256: Sha256::digest(body).into(),
         owner,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use pingora_proxy::Session;
 
+use super::form::{self, Faced};
 use super::{key, policy, refused};
 use crate::answer::Answer;
+use crate::classify::Asked;
 use crate::config::{Convert, Route};
 use crate::forward::Upstream;
 use crate::proxy::caller::Look;
@@ -29,6 +31,10 @@ const LONGEST: u64 = 366 * 24 * 3600;
 pub(super) enum Kind {
     /// A task.
     Task,
+    /// A task of the upstream's own kind, by the adapter at this place: its client hears nothing of that, and waits for the answer.
+    Behind(usize),
+    /// A task that is told of in the vendor's own form: that of the adapter at this place.
+    Faced(usize),
     /// A call that is held, as any other.
     Held,
 }
@@ -40,6 +46,8 @@ pub(super) struct Plan {
     pub(super) route: usize,
     /// Method and target as they came.
     pub(super) method: String,
+    pub(super) written: String,
+    /// The target as it goes up.
     pub(super) target: String,
     /// What its body asks for.
     pub(super) operation: Option<Operation>,
@@ -67,53 +75,94 @@ pub(super) fn of(
     said: &Said,
 ) -> Result<Option<Plan>, Answer> {
     let head = session.req_header();
+    let written = String::from_utf8_lossy(head.raw_path()).into_owned();
     let asked = judge::asked(session, stage, upstream, said)?;
+    let faced = form::faced(&asked, (&head.method, &head.headers), upstream);
+    let Some(Faced { place, target }) = faced else {
+        return made(
+            session,
+            stage,
+            upstream,
+            (said, &asked),
+            (written.as_str(), None),
+        );
+    };
+    match upstream
+        .table()
+        .target(&head.method, &target, &head.headers)
+    {
+        Ok(asked) => {
+            let goes_up = (target.as_str(), Some(place));
+            let plan = made(session, stage, upstream, (said, &asked), goes_up)?;
+            Ok(plan.map(|plan| Plan { written, ..plan }))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn made(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    (said, asked): (&Said, &Asked<'_>),
+    (target, faced): (&str, Option<usize>),
+) -> Result<Option<Plan>, Answer> {
+    let head = session.req_header();
     let routes = &upstream.config().routes;
-    let policy = policy::of(&asked, &head.method, routes);
-    let Some(route) = policy::route(&asked, routes).filter(|_| policy != Convert::Never) else {
+    let policy = policy::of(asked, &head.method, routes);
+    let Some(route) = policy::route(asked, routes).filter(|_| policy != Convert::Never) else {
         return Ok(None);
     };
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
-    stage.form = judge::form_of(&asked);
+    stage.form = judge::form_of(asked);
     let Some((person, question)) = person(session, stage, upstream, said, asked.query) else {
         return Ok(None);
     };
     let prefer = Prefer::of(&head.headers);
     let tasks = &stage.shared.clone().tasks;
     let key = key_of(&head.headers, stage, route)?;
-    let becomes = policy == Convert::Always || prefer.respond_async;
-    let start_within = if becomes {
-        start_within(&head.headers, stage)?
-    } else {
-        None
+    let offered = || form::offered(asked, (&head.method, &head.headers), upstream);
+    let kind = match faced {
+        Some(place) => Kind::Faced(place),
+        None if policy == Convert::Always || prefer.respond_async => Kind::Task,
+        None => offered().map_or(Kind::Held, Kind::Behind),
     };
     let method = head.method.as_str();
     Ok(Some(Plan {
-        kind: if becomes { Kind::Task } else { Kind::Held },
-        route: routes
-            .iter()
-            .position(|one| std::ptr::eq(one, route))
-            .unwrap_or_default(),
+        kind,
+        route: place_of(route, routes),
         method: method.to_owned(),
-        target: String::from_utf8_lossy(head.raw_path()).into_owned(),
-        operation: said.operation().map(|operation| Operation {
-            service: operation.service.map(str::to_owned),
-            name: operation.name.to_owned(),
-        }),
+        written: target.to_owned(),
+        target: target.to_owned(),
+        operation: operation(said),
         prefers: prefer.respond_async,
         wait: prefer
             .wait
             .map(|wait| Duration::from_secs(wait).min(tasks.wait_max)),
         callback: prefer
             .callback
+            .filter(|_| !matches!(kind, Kind::Behind(_)))
             .filter(|url| crate::task::is_allowed(url, &tasks.webhooks)),
-        start_within,
+        start_within: start_within(&head.headers, stage, kind)?,
         wants_json: route.work.json,
         person,
         question,
         key,
         scope: key::scope(method, upstream.name(), &asked.normal_path, asked.query),
     }))
+}
+
+fn place_of(route: &Route, routes: &[Route]) -> usize {
+    let mut all = routes.iter();
+    all.position(|one| std::ptr::eq(one, route))
+        .unwrap_or_default()
+}
+
+fn operation(said: &Said) -> Option<Operation> {
+    said.operation().map(|operation| Operation {
+        service: operation.service.map(str::to_owned),
+        name: operation.name.to_owned(),
+    })
 }
 
 /// Its key, where keys are the gate's to read.
@@ -156,7 +205,15 @@ fn person(
     shown
 }
 
-fn start_within(headers: &HeaderMap, stage: &mut Stage) -> Result<Option<Duration>, Answer> {
+/// A client that knows of no task says nothing of its start.
+fn start_within(
+    headers: &HeaderMap,
+    stage: &mut Stage,
+    kind: Kind,
+) -> Result<Option<Duration>, Answer> {
+    if matches!(kind, Kind::Held | Kind::Behind(_)) {
+        return Ok(None);
+    }
     let mut fields = headers.get_all(START_DEADLINE).iter();
     let Some(field) = fields.next() else {
         return Ok(None);

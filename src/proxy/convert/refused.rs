@@ -6,10 +6,12 @@ use http::header::RETRY_AFTER;
 
 use crate::answer::{self, Answer};
 use crate::call::{Reason, Refusal};
+use crate::forward::Upstream;
 use crate::observe::Who;
+use crate::proxy::judge;
 use crate::proxy::said::Stop;
 use crate::proxy::stage::Stage;
-use crate::task::SubmitError;
+use crate::task::{Record, SubmitError};
 
 /// Limits of the queue, by their names in answers and in the access log.
 const QUEUE: &str = "task_queue";
@@ -35,6 +37,29 @@ pub(super) fn crowded(stage: &mut Stage) -> Stop {
     stage.who = Some(Who::Gate);
     let why = "so many bodies come in at this moment that there is no room for this one: nothing was accepted";
     Stop::Answer(answer::not_now(why, 2))
+}
+
+/// A call did not begin as long as its client waits: it was taken back.
+pub(super) fn too_late(stage: &mut Stage, upstream: &Upstream, task: &Record) -> Answer {
+    let shared = stage.shared.clone();
+    if shared.is_draining()
+        && let Stop::Answer(answer) = leaving(stage)
+    {
+        return answer;
+    }
+    let pool = &task.requested.pool;
+    let seats = (shared.tasks.api.settings().pools)(upstream.name(), pool);
+    let (ceiling, free) = seats.map_or((0, 0), |pool| (pool.seats, pool.free));
+    let refusal = Refusal {
+        limit: seats.map_or_else(|| QUEUE.into(), |_| pool.clone()),
+        status: 503,
+        reason: Reason::Timeout,
+        in_use: ceiling.saturating_sub(free),
+        ceiling,
+        window: Duration::ZERO,
+        retry_after: QUEUE_AGAIN,
+    };
+    judge::refused_by(stage, upstream.index(), &refusal)
 }
 
 /// Nobody can say whose the session is.

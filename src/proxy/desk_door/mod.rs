@@ -44,7 +44,7 @@ pub(super) fn concerns(session: &Session, stage: &Stage) -> bool {
 }
 
 /// A target without the scheme and the authority that it may be written with (RFC 9112 section 3.2.2).
-fn in_origin_form(target: &[u8]) -> &[u8] {
+pub(super) fn in_origin_form(target: &[u8]) -> &[u8] {
     if target.first() == Some(&b'/') {
         return target;
     }
@@ -135,7 +135,7 @@ pub(super) async fn serve(
 }
 
 /// It may be there, and the asker's: nobody could say who asks.
-fn in_doubt(stage: &mut Stage) -> Answer {
+pub(super) fn in_doubt(stage: &mut Stage) -> Answer {
     stage.who = Some(Who::Upstream);
     crate::answer::not_now(
         "the upstream does not say whose this session is; come back",
@@ -144,7 +144,11 @@ fn in_doubt(stage: &mut Stage) -> Answer {
 }
 
 /// Everything that the asker has shown to be. Asking about a task is no use of the session that it is asked in.
-async fn viewer(session: &Session, stage: &Stage, upstream: &Upstream) -> Option<Person> {
+pub(super) async fn viewer(
+    session: &Session,
+    stage: &Stage,
+    upstream: &Upstream,
+) -> Option<Person> {
     let shared = stage.shared.clone();
     let shown = {
         let home = shared.people.home(upstream.index())?;

@@ -17,6 +17,7 @@ mod message;
 mod overview;
 mod pace;
 mod path;
+mod plain;
 mod polls;
 mod prefer;
 mod problems;
@@ -25,6 +26,7 @@ mod result;
 mod status;
 mod teller;
 mod ticket;
+mod vendor;
 mod words;
 
 use std::fmt;
@@ -34,8 +36,10 @@ use std::time::Duration;
 use http::Method;
 
 pub use self::events::Events;
+pub use self::plain::Lost;
 pub use self::prefer::Prefer;
 pub use self::problems::{Kind, kind, kinds};
+pub use self::vendor::Says;
 pub use self::words::{Applied, Asked, Dice, Pool, Pools, Reply, Settings};
 
 pub(super) use self::json::{Links, Root, Stamp, links};

@@ -137,7 +137,7 @@ fn replayed(kept: port::Answer) -> Answer {
 }
 
 /// Its end-to-end fields, in their order.
-fn fields(kept: &port::Answer) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn fields(kept: &port::Answer) -> Vec<(HeaderName, HeaderValue)> {
     let kept = kept.headers.iter();
     let fields = kept.filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;

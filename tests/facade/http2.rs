@@ -1,0 +1,111 @@
+//! The façade over HTTP/2: each stream waits, and leaves, alone.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::client::{ResponseFuture, SendRequest};
+use tidegate::app::Running;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::rig::{CLONE, begun, call, clone_of, log_in, request, tasks, text};
+use crate::support::client::Client;
+use crate::support::pki::{self_signed, tls};
+use crate::support::{PATIENCE, gate, until};
+use crate::vendors::vcenter::VCenter;
+use crate::vendors::{Model, Pace};
+
+fn start(model: &Model<VCenter>, name: &str) -> Running {
+    let folder =
+        std::env::temp_dir().join(format!("tidegate-facade-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key) = self_signed(&["localhost"], false).write(&folder);
+    let listen = format!(
+        "[listen]\nidle_timeout = \"1s\"\nhttps = [\"127.0.0.1:0\"]\ncertificate = \"{}\"\nprivate_key = \"{}\"",
+        certificate.display(),
+        key.display()
+    );
+    gate(&text(model.address, "vcenter-8.0", "", "").replace("[listen]", &listen))
+}
+
+async fn connect(gate: &Running) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(gate.https()[0]).await.unwrap();
+    let stream = tls(stream, &["h2"]).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    sender.ready().await.unwrap()
+}
+
+/// Sends a clone in a stream of its own.
+async fn clone(
+    sender: &SendRequest<Bytes>,
+    session: &str,
+    name: &str,
+) -> (ResponseFuture, h2::SendStream<Bytes>) {
+    let (field, value) = session.trim().split_once(": ").unwrap();
+    let request = http::Request::post(format!("https://localhost{CLONE}"))
+        .header(field, value)
+        .body(())
+        .unwrap();
+    let mut sender = sender.clone().ready().await.unwrap();
+    let (answer, mut stream) = sender.send_request(request, false).unwrap();
+    stream.send_data(clone_of(name).into(), true).unwrap();
+    (answer, stream)
+}
+
+async fn answered(answer: ResponseFuture) -> (http::response::Parts, String) {
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+    let (head, mut body) = answer.into_parts();
+    let mut bytes = Vec::new();
+    while let Some(piece) = timeout(PATIENCE, body.data()).await.unwrap() {
+        bytes.extend(piece.unwrap());
+    }
+    (head, String::from_utf8(bytes).unwrap())
+}
+
+#[tokio::test]
+async fn streams_get_their_answers_after_a_long_silence() {
+    let model = VCenter::start(Pace::Lasts(Duration::from_secs(3))).await;
+    let gate = start(&model, "silence");
+    let session = log_in(&gate).await;
+    let sender = connect(&gate).await;
+    let one = clone(&sender, &session, "one").await;
+    let two = clone(&sender, &session, "two").await;
+    for (answer, _) in [one, two] {
+        let (head, body) = answered(answer).await;
+        assert_eq!(head.status, 200, "{head:?}");
+        assert!(head.headers.contains_key("task-id"), "{head:?}");
+        assert!(!head.headers.contains_key("asyncresult"), "{head:?}");
+        assert!(body.starts_with("\"vm-"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_leaves_its_task_and_no_other() {
+    let model = VCenter::start(Pace::ByHand).await;
+    let gate = start(&model, "reset");
+    let session = log_in(&gate).await;
+    let sender = connect(&gate).await;
+    let (_gone, mut stream) = clone(&sender, &session, "one").await;
+    let (stays, _) = clone(&sender, &session, "two").await;
+    until("both have begun", || begun(&model) == 2).await;
+    let before = gate.in_flight();
+    stream.send_reset(Reason::CANCEL);
+    until("one has left", || gate.in_flight() == before - 1).await;
+    model.works.finish_all();
+    assert_eq!(answered(stays).await.0.status, 200);
+    let list = tasks(&gate, &session).await;
+    for task in &list {
+        let line = format!("GET /-/tasks/{}", task["id"].as_str().unwrap());
+        let waits = format!("{session}Prefer: wait=50\r\n");
+        let over = call(gate.http()[0], &line, &waits, "").await;
+        assert_eq!(over.json()["state"], "COMPLETED");
+    }
+    assert_eq!((list.len(), model.books.all_effects().len()), (2, 2));
+    // HTTP/1.1 beside it, to the same gate.
+    let mut client = Client::connect(gate.http()[0]).await;
+    let taken = request(&format!("POST {CLONE}"), &session, &clone_of("two"));
+    client.send(taken).await;
+    assert_eq!(client.answer().await.unwrap().status, 400);
+}
