@@ -100,7 +100,7 @@ async fn a_task_is_its_users_in_every_session_and_nobody_elses() {
 #[tokio::test]
 async fn a_key_is_its_users_in_every_session_though_the_call_is_held() {
     let (upstream, counts) = model().await;
-    let gate = vcenter(upstream, "");
+    let gate = vcenter(upstream, "native = false");
     let keyed = |token: &str, more: &str| {
         let fields = format!("{}{more}Idempotency-Key: k\r\n", session(token));
         post(CLONE, &fields)

@@ -24,6 +24,7 @@ mod fields;
 mod ghosts;
 mod job;
 mod native;
+mod parting;
 mod pause;
 mod place;
 mod probe;

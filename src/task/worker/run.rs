@@ -49,7 +49,7 @@ pub(super) struct Up {
     form: Option<Box<Form>>,
     pub(super) went: Instant,
     /// When its call can be at work no more.
-    hard: Instant,
+    pub(super) hard: Instant,
 }
 
 impl Job {
@@ -353,37 +353,6 @@ impl Job {
             tracing::debug!(%limit, status = answer.status, "the upstream refuses by itself: this limit shrinks");
         }
         come_back
-    }
-
-    /// The upstream has ended the call by its own word, though nobody knows what it had done by then: it takes no seat
-    /// there any more. Were it held all the same, one restart of the upstream would shut its blocking calls out for as
-    /// long as the longest may take.
-    async fn closed(&self, up: Up) {
-        let change = Change {
-            seat: self.last_seat(),
-            ..Change::default()
-        };
-        self.works
-            .settle(self.id, Event::Lost, change, Some(up.claim))
-            .await;
-    }
-
-    /// Nobody knows what became of the call: it is left behind with its seats.
-    pub(super) async fn leave(&mut self, up: Up) {
-        self.haunt(up);
-        let seen = self.works.desk.watch(self.id);
-        let record = seen.map(|seen| seen.borrow().clone());
-        if let Some(record) = record {
-            self.lost(&record).await;
-        }
-    }
-
-    fn haunt(&self, up: Up) {
-        let left = up.hard.saturating_duration_since(Instant::now());
-        let seats = up.claim.leave_behind((self.works.clock)());
-        let seen = self.works.desk.watch(self.id);
-        let fence = seen.map_or(0, |seen| seen.borrow().fence);
-        self.works.haunt(self.id, fence, seats, left);
     }
 }
 
