@@ -98,7 +98,9 @@ fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 
 /// A gate that runs one clone at a time, and takes sessions for over sooner than a file may say.
 fn gate(upstream: SocketAddr) -> Running {
-    let text = plain(upstream, "[upstream.limits.blocking_tasks]\nlimit = 1");
+    // One that goes up by the upstream's own form takes no seat, and none would wait.
+    let lines = "native = false\n[upstream.limits.blocking_tasks]\nlimit = 1";
+    let text = plain(upstream, lines);
     let text = text.replace("profile = \"generic\"", "profile = \"vcenter-8.0\"");
     let mut config = tidegate::config::parse(&text, Path::new(".")).unwrap();
     config.upstreams[0].speech.session_idle_rest = Duration::from_secs(2);
