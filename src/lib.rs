@@ -10,8 +10,10 @@
 //!             the head  it (with    stack,
 //!                       dialect,    or wait
 //!                       session)    in line
-//!                                     ▲  a task takes the same way, by itself
-//!                                     └── task ◀── answer: 202, and a task that survives the process
+//!                            │        ▲
+//!                            │        └─ a task takes the same way, by itself ◀─┐
+//!                            └─▶ convert (in proxy): a blocking call ──────▶ task: survives the process; its client
+//!                                                                            hears 202, or the answer itself
 //! ```
 //!
 //! The modules below stand in the order of the arrows: a room uses only rooms listed above it
