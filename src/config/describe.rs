@@ -7,7 +7,8 @@ use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, Verify,
+    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, UpstreamKey,
+    Verify,
 };
 use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
 
@@ -229,7 +230,10 @@ fn tasks(page: &mut Page, config: &Config) {
         },
     );
     if config.headers.idempotency_key {
-        page.line("Idempotency-Key", "honoured on blocking calls");
+        page.line(
+            "Idempotency-Key",
+            "honoured on blocking calls; goes up where a route has an upstream_key, and nowhere else",
+        );
     }
 }
 
@@ -346,8 +350,13 @@ fn say_route(route: &Route) -> String {
         Priority::Interactive => "",
         Priority::Batch => ", in a line behind all that is not batch",
     };
+    let key = match route.work.upstream_key {
+        UpstreamKey::No => "",
+        UpstreamKey::Forward => ", the client's Idempotency-Key goes up",
+        UpstreamKey::Derive => ", the client's Idempotency-Key goes up, or the gate's own",
+    };
     format!(
-        "{} are {}{convert}{deadline}{priority}",
+        "{} are {}{convert}{deadline}{priority}{key}",
         calls(&route.matches),
         route.class
     )

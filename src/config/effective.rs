@@ -10,7 +10,7 @@ use super::types::{
     Match, Mode, RefusalSignature, Route, Secret, State, Store, Tasks, Upstream, Verify,
 };
 use super::words::{ADAPTIVE, CONVERT, COUNTS, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of};
-use super::work::{REPLAY, Work};
+use super::work::{REPLAY, UPSTREAM_KEY, UpstreamKey, Work};
 use crate::call::Class;
 
 /// The effective configuration: profiles merged in, defaults filled in, keys as in the file.
@@ -246,10 +246,12 @@ fn work(table: &mut Map<String, Value>, work: &Work) {
         ("requeue", work.requeue),
         ("json", work.json),
         ("needs_key", work.needs_key),
-        ("upstream_key", work.upstream_key),
     ] {
         put(table, key, Some(true).filter(|_| is_set));
     }
+    let key = &work.upstream_key;
+    let key = Some(key).filter(|key| **key != UpstreamKey::No);
+    put(table, "upstream_key", key.map(|key| of(&UPSTREAM_KEY, key)));
     let fields = Some(&work.fingerprint).filter(|fields| !fields.is_empty());
     put(table, "fingerprint", fields);
 }

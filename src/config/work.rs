@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::node::Node;
+use super::node::{Node, Value};
 use super::pattern::is_header_name;
 use super::reader::Reader;
 use super::value::{duration, flag, text, whole_u32, word};
@@ -30,12 +30,26 @@ pub enum Replay {
     AtLeastOnce,
 }
 
+/// `upstream_key`, where it is no.
+pub(super) const UPSTREAM_KEY: [(&str, UpstreamKey); 2] = [
+    ("forward", UpstreamKey::Forward),
+    ("derive", UpstreamKey::Derive),
+];
+
+/// Whether the upstream of a route understands `Idempotency-Key`, and which one it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UpstreamKey {
+    /// Nobody knows: none goes up.
+    #[default]
+    No,
+    /// Its client's, where it sent one.
+    Forward,
+    /// Its client's; where it sent none, a task gets one of its own, made of its name.
+    Derive,
+}
+
 /// What a route says of its calls as tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four keys of a route that do not depend on each other"
-)]
 pub struct Work {
     /// How often one may be executed; `None`: PUT, DELETE, GET and HEAD again, all others once (RFC 9110 section 9.2.2).
     pub replay: Option<Replay>,
@@ -49,8 +63,8 @@ pub struct Work {
     pub needs_key: bool,
     /// Fields that make it another request, names in lower case.
     pub fingerprint: Vec<String>,
-    /// The upstream understands `Idempotency-Key`: it gets one, and again does no harm unless `replay` says so.
-    pub upstream_key: bool,
+    /// The key that the upstream gets: with one, again does no harm unless `replay` says so.
+    pub upstream_key: UpstreamKey,
 }
 
 /// A question that only reads, and the answer that says that the work was done.
@@ -86,7 +100,7 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
         json: r.get("json", flag).unwrap_or_default(),
         needs_key: r.get("needs_key", flag).unwrap_or_default(),
         fingerprint: fingerprint.unwrap_or_default(),
-        upstream_key: r.get("upstream_key", flag).unwrap_or_default(),
+        upstream_key: r.get("upstream_key", upstream_key).unwrap_or_default(),
     };
     if work.requeue && work.probe.is_none() && r.sound(&["requeue", "probe"]) {
         r.fault(
@@ -122,6 +136,15 @@ pub(super) fn probe(r: &Reader<'_>) -> Option<Probe> {
         json,
         every: every.unwrap_or(Duration::from_secs(5)),
     })
+}
+
+/// `true` is the older word for "derive".
+fn upstream_key(node: &Node) -> Result<UpstreamKey, String> {
+    match node.value {
+        Value::Flag(false) => Ok(UpstreamKey::No),
+        Value::Flag(true) => Ok(UpstreamKey::Derive),
+        _ => word(&UPSTREAM_KEY)(node).map_err(|problem| format!("{problem}, or false")),
+    }
 }
 
 fn field(node: &Node) -> Result<String, String> {

@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 
 use super::arrive::authority;
 use super::body::{capped, complete};
+use super::convert;
 use super::judge;
 use super::outcome;
 use super::stage::Stage;
@@ -97,6 +98,9 @@ pub(super) fn request(
     } else {
         Phase::Body
     };
+    if let Some(upstream) = stage.upstream.clone() {
+        convert::keep_key(session, stage, &upstream, head);
+    }
     let (Some(upstream), Some(id)) = (&stage.upstream, &stage.request_id) else {
         return Err(Error::new_in(ErrorType::InternalError));
     };

@@ -216,3 +216,87 @@ async fn a_call_that_is_held_while_a_task_with_its_key_comes_in_is_the_only_one(
     assert_eq!(origin.seen.requests(), 1);
     assert!(list(&gate, ALICE).await.is_empty());
 }
+
+/// Routes of which each says something else of keys.
+const KEYED: &str = r#"
+[[upstream.route]]
+name = "forward"
+match = { path = "/forward" }
+class = "blocking"
+upstream_key = "forward"
+[[upstream.route]]
+name = "derive"
+match = { path = "/derive" }
+class = "blocking"
+upstream_key = "derive"
+[[upstream.route]]
+name = "quick"
+match = { path = "/quick" }
+class = "rest"
+upstream_key = "forward"
+"#;
+
+fn with_routes(upstream: std::net::SocketAddr) -> String {
+    text(upstream, "").replacen(
+        "[[upstream.route]]",
+        &format!("{KEYED}[[upstream.route]]"),
+        1,
+    )
+}
+
+#[tokio::test]
+async fn the_key_of_a_call_that_is_held_ends_at_the_gate_unless_its_route_says() {
+    let origin = Origin::start().await;
+    let gate = gate(&with_routes(origin.address));
+    let fields = format!("{ALICE}Idempotency-Key: \"k-1\"\r\n");
+    for (target, goes_up) in [
+        ("/clone", false),
+        ("/never", false),
+        ("/ordinary", false),
+        ("/forward", true),
+        ("/derive", true),
+        ("/quick", true),
+    ] {
+        let answer = say(&gate, post(target, &fields)).await;
+        assert_eq!(answer.status, 200, "{target}: {answer:?}");
+        let wanted: &[&str] = if goes_up { &["\"k-1\""] } else { &[] };
+        assert_eq!(answer.received("idempotency-key"), wanted, "{target}");
+        // Without one none is made up: there is no task to name it after.
+        let answer = say(&gate, post(target, ALICE)).await;
+        assert!(answer.received("idempotency-key").is_empty(), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_of_a_task_goes_up_as_its_route_says() {
+    let origin = Origin::start().await;
+    let gate = gate(&with_routes(origin.address));
+    let waits = format!("{ALICE}Prefer: respond-async, wait=50\r\n");
+    for (target, passed_on, made) in [
+        ("/clone", false, false),
+        ("/forward", true, false),
+        ("/derive", true, true),
+    ] {
+        let keyed = format!("{waits}Idempotency-Key: k-{}\r\n", &target[1..]);
+        let answer = say(&gate, post(target, &keyed)).await;
+        let key = format!("k-{}", &target[1..]);
+        let wanted: Vec<String> = passed_on.then_some(key).into_iter().collect();
+        assert_eq!(answer.received("idempotency-key"), wanted, "{target}");
+        let answer = say(&gate, post(target, &waits)).await;
+        let own = format!("\"gw-{}\"", answer.header("task-id").unwrap());
+        let wanted: Vec<String> = made.then_some(own).into_iter().collect();
+        assert_eq!(answer.received("idempotency-key"), wanted, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn where_keys_are_the_upstreams_affair_they_go_up_as_they_came() {
+    let origin = Origin::start().await;
+    let config = text(origin.address, "") + "[headers]\nidempotency_key = false\n";
+    let gate = gate(&config);
+    let fields = format!("{ALICE}Idempotency-Key: a b\r\n");
+    for target in ["/clone", "/ordinary"] {
+        let answer = say(&gate, post(target, &fields)).await;
+        assert_eq!(answer.received("idempotency-key"), ["a b"], "{target}");
+    }
+}

@@ -1,17 +1,42 @@
 //! A blocking call with a key that is held, and becomes no task: it is not done twice at the same time, nor once more
-//! after a task has done it.
+//! after a task has done it. And how keys of calls that go up as they are stay at the gate.
 
 use bytes::Bytes;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::key::IDEMPOTENCY_KEY;
 use super::plan::Plan;
-use super::{body, parcel, refused};
+use super::{body, parcel, policy, refused};
 use crate::config::Route;
 use crate::forward::Upstream;
+use crate::proxy::judge;
 use crate::proxy::said::Stop;
 use crate::proxy::stage::Stage;
 use crate::task::api::Applied;
 use crate::task::{Found, Record, SubmitError, Submitted};
+
+/// Takes the client's key off a call that goes up, whatever its class: it speaks to the gate, and what an upstream that was
+/// not made for it does with it nobody knows. It stays where the call's route says that the upstream understands keys, and
+/// where keys are not the gate's to read.
+pub(in crate::proxy) fn keep_key(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    head: &mut RequestHeader,
+) {
+    if !stage.shared.tasks.honours_keys || !head.headers.contains_key(IDEMPOTENCY_KEY) {
+        return;
+    }
+    let said = std::mem::take(&mut stage.said);
+    let asked = judge::asked(session, stage, upstream, &said);
+    let goes_up =
+        asked.is_ok_and(|asked| policy::sends_key(&asked.routes, &upstream.config().routes));
+    stage.said = said;
+    if !goes_up {
+        head.remove_header(&IDEMPOTENCY_KEY);
+    }
+}
 
 /// Notes the key while the call is held. One that is known answers the call here.
 ///

@@ -31,6 +31,7 @@ use http::header::CONTENT_ENCODING;
 use pingora_proxy::Session;
 
 pub(super) use self::form::may_stand_in;
+pub(super) use self::held::keep_key;
 pub(super) use self::key::{Held, Running};
 use self::plan::{Kind, Plan};
 use self::whole::Share;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::key::IDEMPOTENCY_KEY;
 use super::plan::{Plan, START_DEADLINE};
 use super::{fingerprint, policy};
-use crate::config::Route;
+use crate::config::{Route, UpstreamKey};
 use crate::forward::Upstream;
 use crate::observe::redacted;
 use crate::proxy::onward::hop;
@@ -86,7 +86,7 @@ fn requested(
         session: plan.person.session,
         address: stage.client,
         replay: route.map_or(Replay::AtMostOnce, |route| {
-            policy::replay(route, &stage.method)
+            policy::replay(route, &stage.method, plan.key.is_some())
         }),
         start_deadline: plan.start_within.map(|within| desk.now().after(within)),
         run_for: route.and_then(|route| route.deadline).unwrap_or(most),
@@ -116,11 +116,16 @@ fn fields(
         return fields;
     }
     let client_key = fields.remove(IDEMPOTENCY_KEY);
-    if route.is_some_and(|route| route.work.upstream_key) {
-        let own = || HeaderValue::from_str(&format!("\"gw-{id}\"")).ok();
-        let sent = client_key.filter(|_| plan.key.is_some()).or_else(own);
-        fields.extend(sent.map(|value| (IDEMPOTENCY_KEY, value)));
-    }
+    let client_key = client_key.filter(|_| plan.key.is_some());
+    let sent = match route.map_or(UpstreamKey::No, |route| route.work.upstream_key) {
+        UpstreamKey::No => None,
+        UpstreamKey::Forward => client_key,
+        UpstreamKey::Derive => {
+            let own = || HeaderValue::from_str(&format!("\"gw-{id}\"")).ok();
+            client_key.or_else(own)
+        }
+    };
+    fields.extend(sent.map(|value| (IDEMPOTENCY_KEY, value)));
     fields
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::call::{Class, Routes};
 use crate::classify::Asked;
-use crate::config::{self, Convert, Counts, Limit, Replay, Route};
+use crate::config::{self, Convert, Counts, Limit, Replay, Route, UpstreamKey};
 use crate::task;
 
 /// When the call becomes a task.
@@ -56,12 +56,27 @@ pub(super) fn route<'r>(asked: &Asked<'_>, routes: &'r [Route]) -> Option<&'r Ro
     routes.get(usize::from(number))
 }
 
-/// How often its request may be executed (RFC 9110 section 9.2.2).
-pub(super) fn replay(route: &Route, method: &Method) -> task::Replay {
+/// Whether the client's key is the upstream's too: only where all routes that it may have taken say so.
+pub(super) fn sends_key(taken: &Routes, routes: &[Route]) -> bool {
+    let says = |number: u16| {
+        let route = routes.get(usize::from(number));
+        route.is_some_and(|route| route.work.upstream_key != UpstreamKey::No)
+    };
+    // Routes that are too many to tell apart hold every number.
+    !taken.is_empty() && !taken.contains(u16::MAX) && taken.iter().all(says)
+}
+
+/// How often its request may be executed (RFC 9110 section 9.2.2); `has_key` where its client sent one.
+pub(super) fn replay(route: &Route, method: &Method, has_key: bool) -> task::Replay {
+    let is_known_by_key = match route.work.upstream_key {
+        UpstreamKey::No => false,
+        UpstreamKey::Forward => has_key,
+        UpstreamKey::Derive => true,
+    };
     let said = route
         .work
         .replay
-        .or(route.work.upstream_key.then_some(Replay::AtLeastOnce));
+        .or(is_known_by_key.then_some(Replay::AtLeastOnce));
     let again = match said {
         Some(said) => said == Replay::AtLeastOnce,
         None => method.is_idempotent(),
@@ -163,9 +178,45 @@ mod tests {
         let [never, _, usual] = &upstream.routes[..3] else {
             panic!("three routes");
         };
+        let replay = |route, method| super::replay(route, method, false);
         assert_eq!(replay(never, &Method::POST), task::Replay::AtMostOnce);
         assert_eq!(replay(never, &Method::DELETE), task::Replay::AtLeastOnce);
         assert_eq!(replay(usual, &Method::POST), task::Replay::AtLeastOnce);
+    }
+
+    #[test]
+    fn a_key_that_is_passed_on_makes_again_harmless_where_there_is_one() {
+        let mut upstream = upstream();
+        let routes = &mut upstream.routes;
+        let again = task::Replay::AtLeastOnce;
+        for (says, without, with) in [
+            (
+                UpstreamKey::No,
+                task::Replay::AtMostOnce,
+                task::Replay::AtMostOnce,
+            ),
+            (UpstreamKey::Forward, task::Replay::AtMostOnce, again),
+            (UpstreamKey::Derive, again, again),
+        ] {
+            routes[0].work.upstream_key = says;
+            let replay = |has_key| replay(&routes[0], &Method::POST, has_key);
+            assert_eq!((replay(false), replay(true)), (without, with), "{says:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_goes_up_only_where_every_reading_says_so() {
+        let mut upstream = upstream();
+        let mut taken = Routes::NONE;
+        assert!(!sends_key(&taken, &upstream.routes));
+        taken.insert(2);
+        assert!(sends_key(&taken, &upstream.routes));
+        taken.insert(1);
+        assert!(!sends_key(&taken, &upstream.routes));
+        upstream.routes[1].work.upstream_key = UpstreamKey::Forward;
+        assert!(sends_key(&taken, &upstream.routes));
+        (0..9).for_each(|route| taken.insert(route));
+        assert!(!sends_key(&taken, &upstream.routes));
     }
 
     #[test]
