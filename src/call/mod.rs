@@ -2,6 +2,7 @@
 
 mod class;
 mod dialect;
+pub mod field;
 mod principal;
 mod refusal;
 mod routes;

@@ -355,8 +355,12 @@ fn say_route(route: &Route) -> String {
         UpstreamKey::Forward => ", the client's Idempotency-Key goes up",
         UpstreamKey::Derive => ", the client's Idempotency-Key goes up, or the gate's own",
     };
+    let kept = match &*route.work.keep_headers {
+        [] => String::new(),
+        fields => format!(", {} kept with the answer", fields.join(", ")),
+    };
     format!(
-        "{} are {}{convert}{deadline}{priority}{key}",
+        "{} are {}{convert}{deadline}{priority}{key}{kept}",
         calls(&route.matches),
         route.class
     )

@@ -254,6 +254,8 @@ fn work(table: &mut Map<String, Value>, work: &Work) {
     put(table, "upstream_key", key.map(|key| of(&UPSTREAM_KEY, key)));
     let fields = Some(&work.fingerprint).filter(|fields| !fields.is_empty());
     put(table, "fingerprint", fields);
+    let fields = Some(&work.keep_headers).filter(|fields| !fields.is_empty());
+    put(table, "keep_headers", fields);
 }
 
 fn matches(matches: &Match) -> Value {

@@ -15,7 +15,7 @@ use crate::call::Class;
 /// Most routes of an upstream, the profile's included.
 const MOST_ROUTES: usize = 1000;
 /// Keys that speak of tasks.
-const OF_BLOCKING: [&str; 8] = [
+const OF_BLOCKING: [&str; 9] = [
     "async",
     "deadline",
     "replay",
@@ -24,6 +24,7 @@ const OF_BLOCKING: [&str; 8] = [
     "json",
     "needs_key",
     "fingerprint",
+    "keep_headers",
 ];
 const LEAST: Duration = Duration::from_millis(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);

@@ -65,6 +65,8 @@ pub struct Work {
     pub fingerprint: Vec<String>,
     /// The key that the upstream gets: with one, again does no harm unless `replay` says so.
     pub upstream_key: UpstreamKey,
+    /// Fields that are kept with its answer though they hand out credentials, names in lower case.
+    pub keep_headers: Vec<String>,
 }
 
 /// A question that only reads, and the answer that says that the work was done.
@@ -93,6 +95,16 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
             &format!("has more than {MOST_FIELDS} fields"),
         );
     }
+    let keep_headers = r.list("keep_headers", kept_field);
+    if keep_headers
+        .as_ref()
+        .is_some_and(|list| list.len() > MOST_FIELDS)
+    {
+        r.fault(
+            "keep_headers",
+            &format!("has more than {MOST_FIELDS} fields"),
+        );
+    }
     let work = Work {
         replay: r.get("replay", word(&REPLAY)),
         requeue: r.get("requeue", flag).unwrap_or_default(),
@@ -101,6 +113,7 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
         needs_key: r.get("needs_key", flag).unwrap_or_default(),
         fingerprint: fingerprint.unwrap_or_default(),
         upstream_key: r.get("upstream_key", upstream_key).unwrap_or_default(),
+        keep_headers: keep_headers.unwrap_or_default(),
     };
     if work.requeue && work.probe.is_none() && r.sound(&["requeue", "probe"]) {
         r.fault(
@@ -153,6 +166,18 @@ fn field(node: &Node) -> Result<String, String> {
         Ok(name.to_ascii_lowercase())
     } else {
         Err("is no name of a header field".to_owned())
+    }
+}
+
+/// A field that can be kept: one of a single connection cannot.
+fn kept_field(node: &Node) -> Result<String, String> {
+    let name = field(node)?;
+    let is_made_anew = http::HeaderName::from_bytes(name.as_bytes())
+        .is_ok_and(|name| crate::call::field::is_made_anew(&name));
+    if is_made_anew {
+        Err("belongs to one connection: it is not kept, and said anew".to_owned())
+    } else {
+        Ok(name)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName};
 
 use super::MAX_TOKEN;
@@ -22,6 +23,31 @@ const SOAP_COOKIES: [&str; 1] = ["vmware_soap_session"];
 pub(super) const NSX_COOKIES: [&str; 1] = ["JSESSIONID"];
 /// Cookies that hold a session of Avi; its clients send the same value under both.
 pub(super) const AVI_COOKIES: [&str; 2] = ["avi-sessionid", "sessionid"];
+
+/// Fields by which an upstream hands out a session or a token, or renews one: vCenter, NSX, Avi, Redfish (`X-Auth-Token`),
+/// OpenStack (`X-Subject-Token`), VMware Cloud Director, and what RFC 7615 and cookies have for everybody.
+static HANDED_OUT: [HeaderName; 14] = [
+    SET_COOKIE,
+    HeaderName::from_static("set-cookie2"),
+    AUTHORIZATION,
+    HeaderName::from_static("authentication-info"),
+    HeaderName::from_static("proxy-authentication-info"),
+    API_SESSION,
+    XSRF_TOKEN,
+    CSRF_TOKEN,
+    HeaderName::from_static("x-csrf-token"),
+    HeaderName::from_static("x-auth-token"),
+    HeaderName::from_static("x-subject-token"),
+    HeaderName::from_static("x-service-token"),
+    HeaderName::from_static("x-vcloud-authorization"),
+    HeaderName::from_static("x-vmware-vcloud-access-token"),
+];
+
+/// Whether this field of an answer hands credentials out: whoever reads the answer later is not to have them.
+#[must_use]
+pub fn is_handed_out(field: &HeaderName) -> bool {
+    HANDED_OUT.contains(field)
+}
 
 /// What a request shows of who makes it.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,14 +7,13 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, REFERER, SET_COOKIE,
 };
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::lines::Lines;
+use crate::call::field;
 use crate::config::{self, HostHeader};
 
 /// `X-Request-ID`: vCenter logs it as the operation id.
@@ -23,21 +22,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// Fields that Pingora takes away or makes anew on the way up, none of which a call may have for it to be
-/// spared the look.
-pub(super) static HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
 
 /// What the gate knows of the hop before it.
 #[derive(Debug, Clone, Copy)]
@@ -170,13 +154,18 @@ impl Rewriter {
         if let Some(value) = location {
             head.insert_header(LOCATION, value)?;
         }
-        if head.headers.contains_key(SET_COOKIE) {
-            self.rename_cookies(head, hop)?;
+        if head.headers.contains_key(SET_COOKIE)
+            && let Some(cookies) = self.renamed_cookies(&head.headers, hop)
+        {
+            head.remove_header(&SET_COOKIE);
+            for cookie in cookies {
+                head.append_header(SET_COOKIE, cookie)?;
+            }
         }
         Ok(())
     }
 
-    /// `Location` of an answer that is kept, as a client must ask for it that speaks to the gate at `authority`.
+    /// `Location` and cookies of an answer that is kept, as a client must have them that speaks to the gate at `authority`.
     pub fn kept(&self, fields: &mut HeaderMap, tls: bool, authority: &[u8]) {
         let hop = Hop {
             peer: IpAddr::from([0, 0, 0, 0]),
@@ -189,6 +178,12 @@ impl Rewriter {
         let location = fields.get(LOCATION);
         if let Some(value) = location.and_then(|value| self.renamed_location(value, hop)) {
             fields.insert(LOCATION, value);
+        }
+        if let Some(cookies) = self.renamed_cookies(fields, hop) {
+            fields.remove(SET_COOKIE);
+            for cookie in cookies {
+                fields.append(SET_COOKIE, cookie);
+            }
         }
     }
 
@@ -209,28 +204,17 @@ impl Rewriter {
         HeaderValue::from_str(&format!("{}://{gate}{tail}", hop.scheme())).ok()
     }
 
-    fn rename_cookies(&self, head: &mut ResponseHeader, hop: Hop<'_>) -> Result<()> {
-        let renamed: Vec<Option<HeaderValue>> = head
-            .headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .map(|cookie| self.renamed_cookie(cookie, hop))
+    /// Every cookie, where one of them names the upstream.
+    fn renamed_cookies(&self, fields: &HeaderMap, hop: Hop<'_>) -> Option<Vec<HeaderValue>> {
+        let cookies = fields.get_all(SET_COOKIE).iter();
+        let renamed: Vec<_> = cookies
+            .map(|cookie| (cookie, self.renamed_cookie(cookie, hop)))
             .collect();
-        if renamed.iter().all(Option::is_none) {
-            return Ok(());
-        }
-        let cookies: Vec<HeaderValue> = head
-            .headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .zip(renamed)
-            .map(|(old, new)| new.unwrap_or_else(|| old.clone()))
-            .collect();
-        head.remove_header(&SET_COOKIE);
-        for cookie in cookies {
-            head.append_header(SET_COOKIE, cookie)?;
-        }
-        Ok(())
+        renamed.iter().any(|(_, new)| new.is_some()).then(|| {
+            let each = renamed.into_iter();
+            each.map(|(old, new)| new.unwrap_or_else(|| old.clone()))
+                .collect()
+        })
     }
 
     /// A cookie whose `Domain` is the upstream's, with the gate's instead (RFC 6265 section 5.2.3).
@@ -260,9 +244,10 @@ impl Rewriter {
     }
 }
 
-/// Whether any field is for this hop alone (RFC 9110 section 7.6.1), or names one that is.
+/// Whether any field is for this hop alone, or names one that is: Pingora takes those away or makes them anew, and a call
+/// that has none is spared the look.
 pub(super) fn has_hop_by_hop(fields: &HeaderMap) -> bool {
-    fields.keys().any(|name| HOP_BY_HOP.contains(name))
+    fields.keys().any(|name| field::OF_ONE_HOP.contains(name))
 }
 
 /// What strangers say of who the call is for is not believed.

@@ -1,11 +1,12 @@
 //! The fields of a request that is kept, to go up later: the same as if it went up now.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::{HeaderMap, HeaderValue};
 use pingora_error::Result;
 use pingora_http::RequestHeader;
 
-use super::headers::{HOP_BY_HOP, Hop, Rewriter};
+use super::headers::{Hop, Rewriter};
+use crate::call::field;
 
 impl Rewriter {
     /// The end-to-end fields of `head` as they go up, with those that the gate adds: without `Content-Length` and
@@ -38,14 +39,8 @@ impl Rewriter {
 /// Takes away what is for this hop alone, or names one that is (RFC 9110 section 7.6.1), and makes one cookie field of
 /// what HTTP/2 may send in crumbs (RFC 9113 section 8.2.3).
 fn strip(fields: &mut HeaderMap) {
-    let named: Vec<HeaderName> = fields
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    let named = field::named_by_connection(fields);
+    for name in named.iter().chain(&field::OF_ONE_HOP) {
         fields.remove(name);
     }
     fields.remove(CONTENT_LENGTH);
@@ -66,6 +61,8 @@ fn strip(fields: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use http::HeaderName;
 
     use super::*;
 

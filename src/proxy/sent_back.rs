@@ -15,10 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, RETRY_AFTER, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -29,6 +26,7 @@ use super::stage::Stage;
 use super::{judge, line, onward};
 use crate::admit::{Pushback, Why};
 use crate::answer::Answer;
+use crate::call::field;
 use crate::config::RefusalSignature;
 use crate::dialect::come_back;
 use crate::forward::{Framing, Upstream};
@@ -41,16 +39,6 @@ pub(super) const MOST_ATTEMPTS: u32 = 4;
 const LONGEST_SHUT: Duration = Duration::from_secs(30);
 /// How long a call rests where the upstream does not say; twice as long after each attempt.
 const REST: Duration = Duration::from_secs(1);
-/// Fields of one connection (RFC 9110 section 7.6.1): of those that an answer has, the writer makes its own.
-const OF_ONE_HOP: [HeaderName; 6] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    PROXY_AUTHENTICATE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
 /// A call on its way back to its line.
 pub(super) struct SentBack {
     /// The upstream's answer, for a call that cannot wait any longer.
@@ -219,7 +207,7 @@ fn kept(session: &Session, head: &ResponseHeader, body: Bytes, stage: &Stage) ->
             .response(&mut head, onward::hop(session, stage))?;
     }
     let fields = head.headers.iter();
-    let fields = fields.filter(|(name, _)| !OF_ONE_HOP.contains(name));
+    let fields = fields.filter(|(name, _)| !field::is_made_anew(name));
     Ok(Answer {
         status: head.status.as_u16(),
         headers: fields

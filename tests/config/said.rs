@@ -133,6 +133,33 @@ fn keys_and_shadows_and_routes() {
 }
 
 #[test]
+fn what_a_route_says_of_keys_and_of_fields_that_are_kept() {
+    let route = |lines: &str| {
+        said(&format!(
+            "[[upstream.route]]\nname = \"a\"\nclass = \"blocking\"\nmatch = {{ path = \"/a\" }}\n{lines}"
+        ))
+    };
+    for (lines, words) in [
+        ("upstream_key = false", "are blocking, async prefer\n"),
+        (
+            "upstream_key = \"forward\"",
+            "are blocking, async prefer, the client's Idempotency-Key goes up\n",
+        ),
+        (
+            "upstream_key = true",
+            "are blocking, async prefer, the client's Idempotency-Key goes up, or the gate's own\n",
+        ),
+        (
+            "keep_headers = [\"Set-Cookie\", \"x-auth-token\"]",
+            "are blocking, async prefer, set-cookie, x-auth-token kept with the answer\n",
+        ),
+    ] {
+        let said = route(lines);
+        assert!(said.contains(words), "{words:?} is not in\n{said}");
+    }
+}
+
+#[test]
 fn the_gate_itself() {
     let said = said(
         "[listen]\nmax_connections = { https = 0 }\n[runtime]\ndrain = \"5s\"\n[state]\nurl = \"memory\"\n",

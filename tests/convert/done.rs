@@ -142,3 +142,51 @@ async fn what_the_upstream_refuses_is_said_word_for_word() {
     let fields = format!("{ALICE}Prefer: respond-async\r\n");
     id(&say(&gate, post("/clone?status=409", &fields)).await);
 }
+
+#[tokio::test]
+async fn what_hands_credentials_out_is_not_kept_unless_the_route_lists_it() {
+    const SECRET: [&str; 6] = [
+        "set-cookie",
+        "x-auth-token",
+        "x-subject-token",
+        "vmware-api-session-id",
+        "x-csrftoken",
+        "x-vmware-vcloud-access-token",
+    ];
+    let origin = Origin::start().await;
+    let lists = "keep_headers = [\"Set-Cookie\"]\nfingerprint";
+    let config = text(origin.address, "").replace("fingerprint", lists);
+    let gate = gate(&config);
+    let query: Vec<String> = SECRET
+        .iter()
+        .map(|name| format!("header={name}:secret-{name}"))
+        .collect();
+    let query = format!(
+        "?{}&header=x-own:stays&header=keep-alive:5",
+        query.join("&")
+    );
+    for (target, kept) in [("/clone", true), ("/always", false)] {
+        let target = format!("{target}{query}");
+        let waited = say(&gate, post(&target, &format!("{ALICE}{WAITS}"))).await;
+        assert_eq!(waited.status, 200, "{waited:?}");
+        let task = waited.header("task-id").unwrap();
+        let result = get(&gate, &format!("/-/tasks/{task}/result"), ALICE).await;
+        for answer in [&waited, &result] {
+            assert_eq!(answer.header("x-own"), Some("stays"));
+            assert_eq!(answer.header("keep-alive"), None);
+            for name in SECRET {
+                let wanted = kept && name == "set-cookie";
+                assert_eq!(answer.header(name).is_some(), wanted, "{target} {name}");
+            }
+        }
+        let fields = format!("{ALICE}Accept: application/http\r\n");
+        let enclosed = get(&gate, &format!("/-/tasks/{task}/result"), &fields).await;
+        let enclosed = String::from_utf8_lossy(&enclosed.body).into_owned();
+        let (head, _) = enclosed.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("x-own: stays"), "{head}");
+        assert!(!head.contains("secret-x-auth-token"), "{head}");
+    }
+    // A call that is held is its client's own affair.
+    let held = say(&gate, post(&format!("/clone{query}"), ALICE)).await;
+    assert_eq!(held.header("x-auth-token"), Some("secret-x-auth-token"));
+}

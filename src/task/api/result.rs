@@ -14,26 +14,18 @@ use super::teller::Teller;
 use super::words::Asked;
 use super::{message, problems};
 use crate::answer::Answer;
+use crate::call::field;
 use crate::task::port;
 use crate::task::record::Record;
 use crate::task::state::State;
 
-/// Fields of a kept answer that are not said again: those of one connection, and those that the gate itself says.
-const NOT_REPLAYED: [&str; 14] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
+/// Fields of a kept answer that are not said again: the gate itself says these.
+const THE_GATES_OWN: [&str; 5] = [
     "asyncresult",
     "task-state",
     "task-id",
     "preference-applied",
     "idempotent-replayed",
-    "proxy-authenticate",
 ];
 
 impl Teller {
@@ -144,6 +136,7 @@ pub(super) fn fields(kept: &port::Answer) -> Vec<(HeaderName, HeaderValue)> {
         let value = HeaderValue::from_maybe_shared(value.clone()).ok()?;
         Some((name, value))
     });
-    let fields = fields.filter(|(name, _)| !NOT_REPLAYED.contains(&name.as_str()));
+    let fields = fields
+        .filter(|(name, _)| !field::is_made_anew(name) && !THE_GATES_OWN.contains(&name.as_str()));
     fields.collect()
 }

@@ -1,45 +1,32 @@
 //! What is kept of the fields of an answer, and how it is kept.
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, FORWARDED, HeaderMap, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_TYPE, FORWARDED, HeaderMap, HeaderName};
 
-use crate::forward::OwnAnswer;
+use crate::call::field;
+use crate::dialect::credential::is_handed_out;
 use crate::forward::headers::Rewriter;
+use crate::forward::{OwnAnswer, Upstream};
 use crate::task::port::Answer;
 use crate::task::record::{ResultHead, Source};
 
-/// Fields of one connection (RFC 9110 section 7.6.1), those that the writer makes anew, and those by which an upstream
-/// hands out or changes credentials: a result is read by whoever owns the task, perhaps much later.
-const NOT_KEPT: [HeaderName; 16] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    SET_COOKIE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("set-cookie2"),
-    HeaderName::from_static("authentication-info"),
-    HeaderName::from_static("vmware-api-session-id"),
-    HeaderName::from_static("x-csrftoken"),
-    HeaderName::from_static("x-xsrf-token"),
-];
-
-/// The answer as it is kept for the client whose request had the fields `asked`.
-pub(super) fn kept(mut answer: OwnAnswer, asked: &HeaderMap, rewriter: &Rewriter) -> Answer {
+/// The answer as it is kept for the client whose request had the fields `asked`: without what is of one connection, and what
+/// hands credentials out, as a result is read by whoever owns the task, perhaps much later; unless its route `lists` that.
+pub(super) fn kept(
+    mut answer: OwnAnswer,
+    asked: &HeaderMap,
+    rewriter: &Rewriter,
+    lists: &[String],
+) -> Answer {
     if let Some((tls, authority)) = gate(asked) {
         rewriter.kept(&mut answer.headers, tls, authority.as_bytes());
     }
-    let of_one_hop: Vec<String> = named(&answer.headers).collect();
+    let of_one_hop = field::named_by_connection(&answer.headers);
+    let is_listed = |name: &HeaderName| lists.iter().any(|one| one == name.as_str());
     let is_kept = |name: &HeaderName| {
-        !NOT_KEPT.contains(name) && !of_one_hop.iter().any(|one| one == name.as_str())
+        !field::is_made_anew(name)
+            && !of_one_hop.contains(name)
+            && (!is_handed_out(name) || is_listed(name))
     };
     let fields = answer.headers.iter().filter(|(name, _)| is_kept(name));
     Answer {
@@ -56,13 +43,11 @@ pub(super) fn kept(mut answer: OwnAnswer, asked: &HeaderMap, rewriter: &Rewriter
     }
 }
 
-/// Fields that `Connection` names.
-fn named(headers: &HeaderMap) -> impl Iterator<Item = String> + '_ {
-    let values = headers.get_all(CONNECTION).iter();
-    let texts = values.filter_map(|value| value.to_str().ok());
-    texts
-        .flat_map(|text| text.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
+/// What the route of this name lists.
+pub(super) fn listed<'u>(upstream: &'u Upstream, route: &str) -> &'u [String] {
+    let mut routes = upstream.config().routes.iter();
+    let route = routes.find(|one| *one.name == *route);
+    route.map_or(&[], |route| &route.work.keep_headers)
 }
 
 /// How the client reached the gate: whether by TLS, and the authority it asked for. The gate wrote so itself, as the last
@@ -104,6 +89,14 @@ mod tests {
     }
 
     fn kept_of(fields: &[(&'static str, &str)], forwarded: &str) -> Vec<(String, String)> {
+        kept_as(fields, forwarded, &[])
+    }
+
+    fn kept_as(
+        fields: &[(&'static str, &str)],
+        forwarded: &str,
+        lists: &[&str],
+    ) -> Vec<(String, String)> {
         let text = "[[upstream]]\naddress = \"https://vc1.example\"";
         let config = crate::config::parse(text, Path::new(".")).unwrap();
         let answer = OwnAnswer {
@@ -112,7 +105,8 @@ mod tests {
             body: Bytes::new(),
         };
         let asked = headers(&[("forwarded", forwarded)]);
-        let kept = kept(answer, &asked, &Rewriter::new(&config.upstreams[0]));
+        let lists: Vec<String> = lists.iter().map(|name| (*name).to_owned()).collect();
+        let kept = kept(answer, &asked, &Rewriter::new(&config.upstreams[0]), &lists);
         let text = |value: &Bytes| String::from_utf8(value.to_vec()).unwrap();
         kept.headers
             .iter()
@@ -143,6 +137,28 @@ mod tests {
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn what_hands_credentials_out_is_kept_only_where_it_is_listed() {
+        let fields = [
+            ("set-cookie", "a=b; Domain=vc1.example"),
+            ("x-auth-token", "secret"),
+            ("x-subject-token", "secret"),
+            ("x-vcloud-authorization", "secret"),
+            ("x-vmware-vcloud-access-token", "secret"),
+            ("x-csrftoken", "secret"),
+        ];
+        let forwarded = "for=192.0.2.1;proto=https;host=\"gate.example\"";
+        assert_eq!(kept_of(&fields, forwarded), []);
+        let mut kept = kept_as(&fields, forwarded, &["set-cookie", "x-csrftoken"]);
+        kept.sort();
+        let wanted = [
+            ("set-cookie", "a=b; Domain=gate.example"),
+            ("x-csrftoken", "secret"),
+        ];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(kept, wanted);
     }
 
     #[test]

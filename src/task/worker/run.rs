@@ -20,7 +20,7 @@ use crate::call::Spoken;
 use crate::dialect::come_back;
 use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream};
 use crate::task::desk::Change;
-use crate::task::port::SeatChange;
+use crate::task::port::{Answer, SeatChange};
 use crate::task::record::{Fault, Mode, Outcome, Record, Source};
 use crate::task::state::{Event, State};
 
@@ -45,11 +45,21 @@ pub(super) struct Up {
     spoken: Spoken,
     /// The fields of its request.
     pub(super) asked: HeaderMap,
+    /// Its route.
+    route: Arc<str>,
     /// The upstream's own form, by which it went up, with its body.
     form: Option<Box<Form>>,
     pub(super) went: Instant,
     /// When its call can be at work no more.
     pub(super) hard: Instant,
+}
+
+impl Up {
+    /// Its answer, as it is kept.
+    pub(super) fn kept(&self, answer: OwnAnswer) -> Answer {
+        let lists = fields::listed(&self.upstream, &self.route);
+        fields::kept(answer, &self.asked, self.upstream.rewriter(), lists)
+    }
 }
 
 impl Job {
@@ -91,6 +101,7 @@ impl Job {
             upstream: asking.upstream.clone(),
             spoken: asking.with(|_, spoken| spoken).unwrap_or(Spoken::Plain),
             asked: asking.headers,
+            route: record.requested.route.clone(),
             form: asking
                 .form
                 .map(|form| Box::new(form.with_body(freight.body.clone()))),
@@ -263,7 +274,7 @@ impl Job {
             Verdict::Refused => self.refused(record, up, answer).await,
             Verdict::InDoubt => {
                 let is_over = answer.status == UNAVAILABLE;
-                self.doubtful = Some(fields::kept(answer, &up.asked, up.upstream.rewriter()));
+                self.doubtful = Some(up.kept(answer));
                 if is_over {
                     self.closed(up).await;
                 } else {
@@ -274,7 +285,7 @@ impl Job {
     }
 
     async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
-        let answer = fields::kept(answer, &up.asked, up.upstream.rewriter());
+        let answer = up.kept(answer);
         let change = Change {
             seat: self.last_seat(),
             result: Some(fields::head(&answer, Source::Answer)),

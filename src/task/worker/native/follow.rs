@@ -133,7 +133,7 @@ impl Job {
                 false
             }
             Word::Over(end) => {
-                self.ended(trail, *end).await;
+                self.ended(record, trail, *end).await;
                 true
             }
             Word::Gone => {
@@ -143,7 +143,7 @@ impl Job {
         }
     }
 
-    async fn ended(&self, trail: &Trail, end: End) {
+    async fn ended(&self, record: &Record, trail: &Trail, end: End) {
         let asking = &trail.followed.asking;
         let answer = match end.told {
             Told::Made(made) => Some(of(made)),
@@ -151,8 +151,10 @@ impl Job {
             Told::Get(request) => self.fetched(trail, &request).await,
             Told::Nothing => None,
         };
+        let upstream = &asking.upstream;
+        let lists = fields::listed(upstream, &record.requested.route);
         let answer =
-            answer.map(|answer| fields::kept(answer, &asking.headers, asking.upstream.rewriter()));
+            answer.map(|answer| fields::kept(answer, &asking.headers, upstream.rewriter(), lists));
         let (event, error) = match end.became {
             Became::Running | Became::Completed => (Event::Complete, None),
             Became::PartialSuccess => (Event::PartlyDone, None),
