@@ -295,6 +295,12 @@ fn speech(page: &mut Page, upstream: &Upstream) {
             say_duration(speech.session_idle_soap)
         ),
     );
+    if let Some(target) = &upstream.verify_with {
+        page.line(
+            "verify_with",
+            format_args!("who asks for tasks with credentials that it has not accepted lately is verified by GET {target}"),
+        );
+    }
     for (spelling, domain) in &speech.domains {
         page.line("domains", format_args!("{spelling:?} means {domain}"));
     }

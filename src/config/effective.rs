@@ -143,6 +143,9 @@ fn trust(table: &mut Map<String, Value>, upstream: &Upstream) {
     let account = upstream.account.as_ref();
     let account = account.map(|account| json!({ "user": account.user, "password": "***" }));
     put(table, "account", account);
+    let verify_with = upstream.verify_with.as_ref();
+    let verify_with = verify_with.map(|get| json!({ "get": get }));
+    put(table, "verify_with", verify_with);
     match &upstream.verify {
         Verify::System => put(table, "verify", Some("system")),
         Verify::Ca(path) => put(table, "verify", Some(format!("ca:{}", path.display()))),

@@ -76,6 +76,7 @@ mod upstream;
 mod user;
 /// Single values.
 mod value;
+mod verify;
 /// Words that stand for one of a few things.
 mod words;
 mod work;

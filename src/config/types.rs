@@ -278,6 +278,9 @@ pub struct Upstream {
     pub learn: bool,
     /// Who the gate itself is there.
     pub account: Option<Account>,
+    /// What it is asked to find out whether it accepts the credentials of who asks for tasks (path and query of a GET); `None`:
+    /// what its dialect knows.
+    pub verify_with: Option<String>,
     /// How often its own numbers of utilization are read; `None`: never.
     pub utilization: Option<Duration>,
     /// Calls in one turn of a line, by user (text as it stands in `admin.break_glass.users`); who is absent has 1.

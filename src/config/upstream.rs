@@ -19,6 +19,7 @@ use super::route::routes;
 use super::speech::speech;
 use super::types::{Address, HostHeader, Upstream, Verify};
 use super::value::{duration, flag, name, text};
+use super::verify::verify_with;
 
 /// Most upstreams.
 const MOST_UPSTREAMS: usize = 64;
@@ -117,6 +118,7 @@ fn merged_upstream(
         hosts: r.list("hosts", host).unwrap_or_default(),
         host: r.get("host", host_header).unwrap_or(HostHeader::Upstream),
         account: account(r),
+        verify_with: verify_with(r),
         utilization: overload::utilization(r, speech.dialect),
         speech,
         adaptive: overload::adaptive(r),

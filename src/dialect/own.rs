@@ -1,5 +1,7 @@
 //! Requests that the gate makes for itself: end a session, ask whose it is. Plain data; sending is another's.
 
+use std::borrow::Cow;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, REFERER};
@@ -15,6 +17,9 @@ const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 const XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrf-token");
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
 
+/// Session expired, in Avi's own status.
+const AVI_EXPIRED: u16 = 419;
+
 const VAPI_ERROR: HeaderName = HeaderName::from_static("vapi-error");
 
 /// The error of vAPI for a session that is none, or over.
@@ -27,7 +32,7 @@ pub struct Request {
     /// The method.
     pub method: Method,
     /// Path and query.
-    pub target: &'static str,
+    pub target: Cow<'static, str>,
     /// The fields that belong to it; those with secrets in them are marked as sensitive.
     pub headers: HeaderMap,
     /// The body, which may hold the token: it is not for printing.
@@ -146,6 +151,56 @@ pub fn whose(session: &Session<'_>) -> Option<Request> {
     }
 }
 
+/// A cheap page of this API that nobody reads without credentials; `None` where none is documented.
+#[must_use]
+pub const fn page(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Nsx => Some("/api/v1/aaa/user-info"),
+        Dialect::NsxV => Some("/api/4.0/edges/jobs?status=active"),
+        Dialect::Skytap => Some("/v2/configurations?scope=me&count=1"),
+        Dialect::Vcenter | Dialect::Avi | Dialect::Generic => None,
+    }
+}
+
+/// The request that reads `target` with the credentials among the fields of `shown`, and nothing else of them.
+#[must_use]
+pub fn read_as(target: &str, shown: &HeaderMap) -> Request {
+    let mut request = request(Method::GET, "");
+    request.target = Cow::Owned(target.to_owned());
+    for name in [AUTHORIZATION, COOKIE, API_SESSION, XSRF_TOKEN, CSRF_TOKEN] {
+        for value in shown.get_all(&name) {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            request.headers.append(&name, value);
+        }
+    }
+    request
+}
+
+/// What the status of an answer says of the credentials that were shown for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regard {
+    /// They are accepted.
+    Accepted,
+    /// They are not, any more.
+    Refused,
+    /// Who shows them may not do this; or, with NSX and others, they are not accepted.
+    Doubted,
+    /// Nothing.
+    Silent,
+}
+
+/// Reads a status.
+#[must_use]
+pub const fn regard(status: u16) -> Regard {
+    match status {
+        200..=299 => Regard::Accepted,
+        401 | AVI_EXPIRED => Regard::Refused,
+        403 => Regard::Doubted,
+        _ => Regard::Silent,
+    }
+}
+
 /// Reads the answer to [`whose`].
 #[must_use]
 pub fn answer(dialect: Dialect, spoken: Spoken, status: u16, body: &[u8]) -> Whose {
@@ -228,7 +283,7 @@ fn rpc_answer(body: &[u8]) -> Whose {
 fn request(method: Method, target: &'static str) -> Request {
     Request {
         method,
-        target,
+        target: Cow::Borrowed(target),
         headers: HeaderMap::new(),
         body: Body(Bytes::new()),
     }

@@ -62,7 +62,10 @@ fn json_rpc_sessions() {
     let session = session(Dialect::Vcenter, Spoken::Rpc, &token, None);
     for (request, operation) in [(logout(&session, ""), "delete"), (whose(&session), "get")] {
         let request = request.unwrap();
-        assert_eq!((request.method.as_str(), request.target), ("POST", "/api"));
+        assert_eq!(
+            (request.method.as_str(), &*request.target),
+            ("POST", "/api")
+        );
         assert_eq!(request.headers["vapi-operation"], operation);
         let mut scanner = Scanner::new();
         scanner.feed(&request.body.0).unwrap();
@@ -274,5 +277,44 @@ fn only_terminate_session_ends_sessions_of_others() {
             ends,
             "{name:?} {path}"
         );
+    }
+}
+
+#[test]
+fn a_page_is_read_with_the_credentials_that_were_shown_and_nothing_else() {
+    let mut shown = HeaderMap::new();
+    for (name, value) in [
+        ("authorization", "Basic YTpi"),
+        ("cookie", "sessionid=1"),
+        ("x-csrftoken", "2"),
+        ("prefer", "wait=5"),
+        ("if-none-match", "\"1\""),
+    ] {
+        shown.append(name, value.parse().unwrap());
+    }
+    let request = read_as("/me?x=1", &shown);
+    assert_eq!(
+        (request.method.as_str(), &*request.target),
+        ("GET", "/me?x=1")
+    );
+    let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["authorization", "cookie", "x-csrftoken"]);
+    assert!(request.headers.values().all(HeaderValue::is_sensitive));
+}
+
+#[test]
+fn a_status_says_what_the_upstream_thinks_of_credentials() {
+    for (status, said) in [
+        (200, Regard::Accepted),
+        (204, Regard::Accepted),
+        (302, Regard::Silent),
+        (401, Regard::Refused),
+        (403, Regard::Doubted),
+        (404, Regard::Silent),
+        (419, Regard::Refused),
+        (503, Regard::Silent),
+    ] {
+        assert_eq!(regard(status), said, "{status}");
     }
 }

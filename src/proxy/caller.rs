@@ -45,6 +45,19 @@ pub(super) struct Shown {
     pub(super) user: User,
     /// They were accepted a moment ago: nothing is to be learned.
     pub(super) is_fresh: bool,
+    /// They were accepted lately: nobody need ask.
+    pub(super) is_verified: bool,
+}
+
+impl Shown {
+    const fn unproven(key: ProofKey, user: User) -> Self {
+        Self {
+            key,
+            user,
+            is_fresh: false,
+            is_verified: false,
+        }
+    }
 }
 
 /// One request as it is looked at.
@@ -109,38 +122,28 @@ impl Look<'_> {
         let Some(key) = self.proof_key(claim) else {
             return;
         };
-        if let Some(Proven { user, is_old }) = self.people.proofs().find(&key, self.now) {
+        if let Some(proven) = self.people.proofs().find(&key, self.now) {
+            let Proven {
+                user,
+                is_old,
+                is_verified,
+            } = proven;
             met.caller.user = Some(user.id);
             met.name = Some(user.name.clone());
             met.proof = Some(Shown {
                 key,
                 user,
                 is_fresh: !is_old,
+                is_verified,
             });
         } else {
-            met.proof = self.named(claim, &key).map(|user| Shown {
-                key,
-                user,
-                is_fresh: false,
-            });
+            let user = named(self.home, claim, &key);
+            met.proof = user.map(|user| Shown::unproven(key, user));
         }
     }
 
-    /// Whose the credentials are, once they are accepted: whom they name, else their own hash.
-    fn named(&self, claim: &Claim<'_>, key: &ProofKey) -> Option<User> {
-        let named = claim.user().and_then(|name| self.home.user(&name));
-        named.or_else(|| self.home.user(&format!("credential-{key}")))
-    }
-
     fn proof_key(&self, claim: &Claim<'_>) -> Option<ProofKey> {
-        let scheme = match claim.scheme() {
-            credential::Scheme::Basic => Scheme::Basic,
-            credential::Scheme::Bearer => Scheme::Bearer,
-            credential::Scheme::Sign => Scheme::Sign,
-            credential::Scheme::Other => return None,
-        };
-        let upstream = &*self.home.upstream.name;
-        Some(self.people.keys().proof(upstream, scheme, claim.raw()))
+        proof_key(self.people, self.home, claim)
     }
 
     /// The listener has verified it: nothing is left to prove.
@@ -185,11 +188,8 @@ impl Look<'_> {
             proven: known.is_some(),
         });
         met.proof = by_field.and_then(|(key, claim)| {
-            Some(Shown {
-                key,
-                user: user.or_else(|| self.named(claim, &key))?,
-                is_fresh: false,
-            })
+            let user = user.or_else(|| named(self.home, claim, &key))?;
+            Some(Shown::unproven(key, user))
         });
     }
 
@@ -255,6 +255,24 @@ impl Met {
             self.seen.get_or_insert((key, kind));
         }
     }
+}
+
+/// Whose the credentials are, once they are accepted: whom they name, else their own hash.
+pub(super) fn named(home: &Home, claim: &Claim<'_>, key: &ProofKey) -> Option<User> {
+    let named = claim.user().and_then(|name| home.user(&name));
+    named.or_else(|| home.user(&format!("credential-{key}")))
+}
+
+/// The keyed hash of credentials, where their scheme is known.
+pub(super) fn proof_key(people: &People, home: &Home, claim: &Claim<'_>) -> Option<ProofKey> {
+    let scheme = match claim.scheme() {
+        credential::Scheme::Basic => Scheme::Basic,
+        credential::Scheme::Bearer => Scheme::Bearer,
+        credential::Scheme::Sign => Scheme::Sign,
+        credential::Scheme::Other => return None,
+    };
+    let upstream = &*home.upstream.name;
+    Some(people.keys().proof(upstream, scheme, claim.raw()))
 }
 
 /// The token of a JSON-RPC call came far behind its beginning, as `stage.token`. The call is admitted

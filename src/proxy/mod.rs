@@ -44,13 +44,14 @@ mod sessions;
 mod shared;
 mod stage;
 mod tasks;
+mod trial;
 mod verify;
 mod write;
 
 pub use own_call::LoggedIn;
 pub use patience::terms;
 pub use route::{Hosts, RouteFault};
-pub use sessions::{Asking, Home, People, Question, Sessions};
+pub use sessions::{Asking, Home, Page, People, Question, Sessions};
 pub use shared::{Hook, Probe, Settings, Shared};
 pub use tasks::Tasks;
 

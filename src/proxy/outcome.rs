@@ -8,9 +8,10 @@ use pingora_proxy::Session;
 use super::caller::{has_sessions, kind_of, proves};
 use super::sessions::{Home, People, Question};
 use super::stage::Stage;
-use crate::call::{Class, Dialect, SessionKind, Spoken};
+use super::verify::Key;
+use crate::call::{Class, Dialect, SessionKey, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential};
-use crate::dialect::own::{self, RpcError};
+use crate::dialect::own::{self, Regard, RpcError};
 use crate::dialect::{Secret, login};
 use crate::forward::OwnAnswer;
 use crate::session::{self, InUse, New, User};
@@ -64,9 +65,13 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         if let Some((key, kind)) = stage.met.seen
             && judges(home, stage.form, kind)
         {
-            drop(people.ledger().close(&key, now));
+            close(people, stage, &key);
         }
         forget_proof(people, stage);
+    } else if own::regard(status.as_u16()) == Regard::Doubted {
+        if let Some(shown) = &stage.met.proof {
+            people.proofs().doubt(&shown.key);
+        }
     } else if status.is_success() {
         if let Some(shown) = &stage.met.proof
             && !shown.is_fresh
@@ -77,9 +82,7 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         match (stage.class, stage.met.seen) {
             // JSON-RPC says in its body whether it did.
             (Class::Logout, Some(_)) if stage.form == Spoken::Rpc => {}
-            (Class::Logout, Some((key, _))) if stage.ends_own => {
-                drop(people.ledger().close(&key, now));
-            }
+            (Class::Logout, Some((key, _))) if stage.ends_own => close(people, stage, &key),
             (_, None) => {}
             (..) => wonder(session, stage, people, home),
         }
@@ -181,8 +184,7 @@ fn gone(stage: &Stage, body: &[u8]) {
         _ => memchr::memmem::find(body, RPC_GONE).is_some() || (logout && is_result(body)),
     };
     if let (Some((key, _)), true) = (stage.met.seen, is_gone) {
-        let shared = &stage.shared;
-        drop(shared.people.ledger().close(&key, shared.now()));
+        close(&stage.shared.people, stage, &key);
     }
 }
 
@@ -294,9 +296,17 @@ pub(super) fn shown(home: &Home, form: Spoken, headers: &HeaderMap) -> Option<Se
     }
 }
 
+/// The session is over, whatever was heard of it.
+fn close(people: &People, stage: &Stage, key: &SessionKey) {
+    drop(people.ledger().close(key, stage.shared.now()));
+    stage.shared.tasks.verifier.forget(Key::Session(*key));
+}
+
 fn forget_proof(people: &People, stage: &Stage) {
     if let Some(shown) = &stage.met.proof {
         people.proofs().forget(&shown.key);
+        let verifier = &stage.shared.tasks.verifier;
+        verifier.forget(Key::Credentials(shown.key));
     }
 }
 

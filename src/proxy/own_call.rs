@@ -39,7 +39,7 @@ impl Shared {
     ) -> Option<OwnAnswer> {
         let upstream = self.hosts.all().get(upstream)?;
         let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let mut call = Call::new(class, request.target, nobody);
+        let mut call = Call::new(class, &request.target, nobody);
         call.side = side;
         // Refused: whoever wanted it comes again.
         let mut claim = upstream.stack().claim(&call, self.now()).ok()?;
@@ -58,7 +58,7 @@ impl Shared {
         let upstream = self.hosts.all().get(upstream)?;
         let request = own::log_in(user, password)?;
         let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let mut call = Call::new(Class::Login, request.target, nobody);
+        let mut call = Call::new(Class::Login, &request.target, nobody);
         call.opens = Some(Opening {
             kind: SessionKind::Rest,
             user: home.user(user).map(|user| user.id),
@@ -153,7 +153,7 @@ async fn exchange(
 ) -> Option<OwnAnswer> {
     let own = OwnCall {
         method: request.method,
-        target: request.target.to_owned(),
+        target: request.target.into_owned(),
         headers: request
             .headers
             .iter()

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::caller::{Look, Met};
 use super::sessions::{Home, Question};
 use super::shared::Shared;
-use super::verify::{self, Verdict};
+use super::trial::Trial;
+use super::verify::{self, Inquiry, Verdict};
 use crate::call::{Dialect, SessionKey, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential, Token};
 use crate::dialect::{Secret, own};
@@ -46,37 +47,43 @@ impl Person {
     }
 
     /// Who shows this; and what is to be asked of the upstream, where that is not known yet. None where nobody can say.
-    pub(super) fn of(look: &Look<'_>, met: &Met) -> Option<(Self, Option<Question>)> {
+    pub(super) fn of(look: &Look<'_>, met: &Met) -> Option<(Self, Option<Inquiry>)> {
         let user = met.name.clone().filter(|_| met.caller.user.is_some());
         match look.credential() {
             Credential::Session(token) => Some(in_session(look, met, &token, user)),
-            Credential::Claim(_) => {
+            Credential::Claim(claim) => {
                 let shown = met.proof.as_ref()?;
                 let owners = [owner("credential", &shown.key)];
                 let named = user.as_ref().map(|name| owner("user", name));
                 let mut person = Self::new(owners.into_iter().chain(named).collect());
                 person.user = user;
-                Some((person, None))
+                // A call that goes up is verified by its own answer.
+                let trial = (!look.uses && !shown.is_verified)
+                    .then(|| Trial::of_claim(look, &claim, shown));
+                let trial = trial.flatten().map(|trial| Inquiry::Trial(Box::new(trial)));
+                Some((person, trial))
             }
             Credential::Conflict => None,
             Credential::None => unnamed(look, user).map(|person| (person, None)),
         }
     }
 
-    /// The same, once the upstream has said whose the session is.
-    pub(super) async fn verified(
-        mut self,
-        shared: &Arc<Shared>,
-        question: Option<Question>,
-    ) -> Self {
-        let Some(question) = question else {
+    /// The same, once the upstream has said whose the session is, or whether it accepts the credentials.
+    pub(super) async fn verified(mut self, shared: &Arc<Shared>, inquiry: Option<Inquiry>) -> Self {
+        let Some(inquiry) = inquiry else {
             return self;
         };
-        match verify::whose(shared, question).await {
+        match verify::heard(shared, inquiry).await {
             Verdict::User(user) => {
                 self.owners.insert(0, owner("user", &user.name));
                 self.user = Some(user.name);
             }
+            Verdict::Accepted(Some(user)) if self.user.is_none() => {
+                self.owners.push(owner("user", &user.name));
+                self.user = Some(user.name);
+            }
+            // Where it says nothing of them, the same credentials are enough: an upstream that is down takes nobody's tasks away.
+            Verdict::Accepted(_) | Verdict::Mute => {}
             Verdict::Gone => self.standing = Standing::Gone,
             Verdict::Unknown => self.standing = Standing::Doubtful,
         }
@@ -93,7 +100,7 @@ fn in_session(
     met: &Met,
     token: &Token<'_>,
     user: Option<Arc<str>>,
-) -> (Person, Option<Question>) {
+) -> (Person, Option<Inquiry>) {
     let mut keys: Vec<SessionKey> = met.seen.iter().map(|(key, _)| *key).collect();
     // One token may stand for a session of either family, by the form it is used in.
     let kinds: &[SessionKind] = match look.home.dialect {
@@ -109,15 +116,16 @@ fn in_session(
     }
     let named = user.as_ref().map(|name| owner("user", name));
     let sessions = keys.iter().map(|key| owner("session", &Hex(*key)));
-    let question = if user.is_none() {
-        question(look, met, token)
+    let inquiry = if user.is_none() {
+        let whose = question(look, met, token).map(Inquiry::Whose);
+        whose.or_else(|| tried(look, met))
     } else {
         None
     };
     let mut person = Person::new(named.into_iter().chain(sessions).collect());
     person.user = user;
     person.session = keys.first().copied();
-    (person, question)
+    (person, inquiry)
 }
 
 /// Without credentials: by its certificate; where anybody may call, by its address.
@@ -155,6 +163,13 @@ fn question(look: &Look<'_>, met: &Met, token: &Token<'_>) -> Option<Question> {
     };
     own::whose(&question.session(*dialect))?;
     Some(question)
+}
+
+/// Whether the upstream knows a session whose owner it cannot be asked for.
+fn tried(look: &Look<'_>, met: &Met) -> Option<Inquiry> {
+    let (key, _) = met.seen.filter(|_| !look.uses)?;
+    let trial = Trial::of_session(look, met, key)?;
+    Some(Inquiry::Trial(Box::new(trial)))
 }
 
 struct Hex(SessionKey);

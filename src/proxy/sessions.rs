@@ -39,6 +39,32 @@ pub struct People {
     favours: Arc<PerAddress>,
 }
 
+/// A page of an upstream that nobody reads without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Path and query.
+    pub target: String,
+    /// It is the dialect's own: whoever reads it is who the credentials name. Of one that the operator named the gate
+    /// cannot know that it is not open to everybody, and so it makes nobody a user.
+    pub names: bool,
+}
+
+impl Page {
+    fn of(config: &config::Upstream) -> Option<Self> {
+        if let Some(target) = &config.verify_with {
+            let target = target.clone();
+            return Some(Self {
+                target,
+                names: false,
+            });
+        }
+        own::page(config.speech.dialect).map(|target| Self {
+            target: target.to_owned(),
+            names: true,
+        })
+    }
+}
+
 /// How one upstream speaks, and how names of its users are read.
 #[derive(Debug)]
 pub struct Home {
@@ -50,6 +76,8 @@ pub struct Home {
     pub aliases: user::Aliases,
     /// Statuses of refusals that carry their error inside.
     pub statuses: Statuses,
+    /// A page that says whether credentials are accepted.
+    pub page: Option<Page>,
     /// One service keeps the sessions of REST and SOAP, and takes the tokens of either.
     pub shares_sessions: bool,
     idle: [Duration; 2],
@@ -76,6 +104,7 @@ impl Home {
                 rpc: speech.refusal_rpc,
                 soap: speech.refusal_soap,
             },
+            page: Page::of(config),
             shares_sessions: speech.dialect == Dialect::Vcenter
                 && config.limits.iter().any(counts_both_families),
             idle: [speech.session_idle_rest, speech.session_idle_soap],

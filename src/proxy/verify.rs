@@ -1,5 +1,5 @@
-//! Whose a session is that the gate has not seen accepted: one call to the upstream for everybody who asks at the same
-//! time, and then none for a while.
+//! Whether a session or credentials are good that the gate has not seen accepted lately, and whose a session is: one call to
+//! the upstream for everybody who asks at the same time, and then none for a while.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,10 +12,11 @@ use tokio::time::timeout;
 use super::per_address::{PerAddress, Place};
 use super::sessions::Question;
 use super::shared::Shared;
+use super::trial::Trial;
 use crate::call::SessionKey;
 use crate::dialect::own::Whose;
 use crate::limit::{Moment, Mutex};
-use crate::session::User;
+use crate::session::{ProofKey, User, VERIFIED};
 
 /// Questions at the same time, and of one client address.
 const AT_ONCE: usize = 8;
@@ -27,26 +28,63 @@ const MOST_ASKED: usize = 1024;
 const MOST_OF_AN_ADDRESS: u64 = 128;
 /// Answers that are remembered.
 const MOST_HEARD: usize = 16_384;
-/// How long an answer holds: that it is somebody's, that it is nobody's, that there was none.
-const HOLDS: Duration = Duration::from_mins(5);
+/// How long an answer holds: that it is somebody's or accepted (or says nothing, where no more could be learned by asking
+/// again), that it is nobody's, that there was none.
+const HOLDS: Duration = VERIFIED;
 const HOLDS_GONE: Duration = Duration::from_secs(30);
 const HOLDS_UNKNOWN: Duration = Duration::from_secs(2);
 
-/// What the upstream says of a session.
+/// What is asked of the upstream.
+#[derive(Debug)]
+pub(super) enum Inquiry {
+    /// Whose a session is.
+    Whose(Question),
+    /// Whether it accepts what is shown.
+    Trial(Box<Trial>),
+}
+
+/// What is asked about, by its keyed hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Session(SessionKey),
+    Credentials(ProofKey),
+}
+
+impl Inquiry {
+    const fn key(&self) -> Key {
+        match self {
+            Self::Whose(question) => Key::Session(question.key),
+            Self::Trial(trial) => trial.key,
+        }
+    }
+
+    const fn address(&self) -> IpAddr {
+        match self {
+            Self::Whose(question) => question.address,
+            Self::Trial(trial) => trial.address,
+        }
+    }
+}
+
+/// What the upstream says of a session, or of credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is this user's.
     User(User),
-    /// It is none.
+    /// They are good, and this user's where that could be told.
+    Accepted(Option<User>),
+    /// It is none; they are not good.
     Gone,
-    /// It did not say.
+    /// It did not say whose it is.
     Unknown,
+    /// It says nothing of what was tried.
+    Mute,
 }
 
 impl Verdict {
     const fn holds(&self) -> Duration {
         match self {
-            Self::User(_) => HOLDS,
+            Self::User(_) | Self::Accepted(_) | Self::Mute => HOLDS,
             Self::Gone => HOLDS_GONE,
             Self::Unknown => HOLDS_UNKNOWN,
         }
@@ -66,9 +104,9 @@ pub(super) struct Verifier {
 
 #[derive(Debug, Default)]
 struct Pages {
-    /// By the keyed hash of the token: the answer, and until when it holds.
-    heard: HashMap<SessionKey, (Verdict, Moment)>,
-    asked: HashMap<SessionKey, watch::Receiver<Option<Verdict>>>,
+    /// The answer, and until when it holds.
+    heard: HashMap<Key, (Verdict, Moment)>,
+    asked: HashMap<Key, watch::Receiver<Option<Verdict>>>,
 }
 
 /// How a question is met.
@@ -96,7 +134,16 @@ impl Verifier {
         }
     }
 
-    fn meet(&self, key: SessionKey, address: IpAddr, now: Moment) -> Met {
+    /// What was heard holds no more, unless it was the same: an answer since says that it is none.
+    pub(super) fn forget(&self, key: Key) {
+        let mut pages = self.pages.lock();
+        let heard = pages.heard.get(&key);
+        if heard.is_some_and(|(verdict, _)| *verdict != Verdict::Gone) {
+            pages.heard.remove(&key);
+        }
+    }
+
+    fn meet(&self, key: Key, address: IpAddr, now: Moment) -> Met {
         let mut pages = self.pages.lock();
         if let Some((verdict, until)) = pages.heard.get(&key)
             && now < *until
@@ -118,7 +165,7 @@ impl Verifier {
         Met::New(tell, hear, place)
     }
 
-    fn remember(&self, key: SessionKey, verdict: Verdict, now: Moment) {
+    fn remember(&self, key: Key, verdict: Verdict, now: Moment) {
         let mut pages = self.pages.lock();
         if pages.heard.len() >= MOST_HEARD {
             pages.heard.retain(|_, (_, until)| now < *until);
@@ -130,17 +177,17 @@ impl Verifier {
     }
 }
 
-/// Whose the session of `question` is.
-pub(super) async fn whose(shared: &Arc<Shared>, question: Question) -> Verdict {
+/// The answer to `inquiry`.
+pub(super) async fn heard(shared: &Arc<Shared>, inquiry: Inquiry) -> Verdict {
     let verifier = &shared.tasks.verifier;
-    let mut hear = match verifier.meet(question.key, question.address, shared.now()) {
+    let mut hear = match verifier.meet(inquiry.key(), inquiry.address(), shared.now()) {
         Met::Heard(verdict) => return verdict,
         Met::Asked(hear) => hear,
         Met::New(tell, hear, place) => {
             // On its own: others wait for it too, and whoever asked first may go.
             let asked = Asked {
                 shared: shared.clone(),
-                question,
+                inquiry,
                 _place: place,
             };
             tokio::spawn(asked.settle(tell));
@@ -157,7 +204,7 @@ pub(super) async fn whose(shared: &Arc<Shared>, question: Question) -> Verdict {
 /// A question on its way: gone, it may be asked again.
 struct Asked {
     shared: Arc<Shared>,
-    question: Question,
+    inquiry: Inquiry,
     /// In the crowd of its address.
     _place: Place,
 }
@@ -165,7 +212,7 @@ struct Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         let mut pages = self.shared.tasks.verifier.pages.lock();
-        pages.asked.remove(&self.question.key);
+        pages.asked.remove(&self.inquiry.key());
     }
 }
 
@@ -174,7 +221,7 @@ impl Asked {
         let verdict = timeout(PATIENCE, self.ask()).await;
         let verdict = verdict.unwrap_or(Verdict::Unknown);
         let verifier = &self.shared.tasks.verifier;
-        verifier.remember(self.question.key, verdict.clone(), self.shared.now());
+        verifier.remember(self.inquiry.key(), verdict.clone(), self.shared.now());
         tell.send_replace(Some(verdict));
     }
 
@@ -184,13 +231,20 @@ impl Asked {
         let Ok(turn) = verifier.at_once.acquire().await else {
             return Verdict::Unknown;
         };
-        let whose = self.shared.ask_whose(&self.question).await;
+        let verdict = match &self.inquiry {
+            Inquiry::Whose(question) => self.whose(question).await,
+            Inquiry::Trial(trial) => trial.ask(&self.shared).await,
+        };
         drop((turn, place));
         verifier.freed.notify_waiters();
-        match whose {
+        verdict
+    }
+
+    async fn whose(&self, question: &Question) -> Verdict {
+        match self.shared.ask_whose(question).await {
             Whose::User(name) => self
                 .shared
-                .adopt(&self.question, &name)
+                .adopt(question, &name)
                 .map_or(Verdict::Unknown, Verdict::User),
             Whose::Gone => Verdict::Gone,
             Whose::Unknown => Verdict::Unknown,
@@ -202,7 +256,7 @@ impl Asked {
         let verifier = &self.shared.tasks.verifier;
         loop {
             let freed = verifier.freed.notified();
-            if let Some(place) = verifier.askers.take(self.question.address) {
+            if let Some(place) = verifier.askers.take(self.inquiry.address()) {
                 return place;
             }
             // One that is cut short tells nobody: look again now and then.
@@ -219,16 +273,16 @@ mod tests {
 
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn key(number: usize) -> SessionKey {
+    fn key(number: usize) -> Key {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&number.to_le_bytes());
-        SessionKey::new(bytes)
+        Key::Session(SessionKey::new(bytes))
     }
 
     #[test]
     fn an_answer_holds_for_a_while_and_a_question_is_asked_once() {
         let verifier = Verifier::new();
-        let key = SessionKey::new([7; 16]);
+        let key = key(7);
         let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
         let meet = |seconds| verifier.meet(key, CLIENT, at(seconds));
         assert!(matches!(meet(0), Met::New(..)));
@@ -237,6 +291,15 @@ mod tests {
         verifier.remember(key, Verdict::Gone, at(1));
         assert!(matches!(meet(30), Met::Heard(Verdict::Gone)));
         assert!(matches!(meet(31), Met::New(..)));
+        verifier.pages.lock().asked.clear();
+        verifier.remember(key, Verdict::Accepted(None), at(31));
+        assert!(matches!(meet(330), Met::Heard(Verdict::Accepted(None))));
+        verifier.forget(key);
+        assert!(matches!(meet(330), Met::New(..)));
+        verifier.pages.lock().asked.clear();
+        verifier.remember(key, Verdict::Gone, at(330));
+        verifier.forget(key);
+        assert!(matches!(meet(331), Met::Heard(Verdict::Gone)));
     }
 
     #[test]

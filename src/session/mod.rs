@@ -34,7 +34,7 @@ pub use keys::{KEY_LEN, Keys, ProofKey, Scheme, SealError};
 pub use known::{Count, Ended, Known, Logout, New, Opened, Row, Upstream, User};
 pub use ledger::{Ledger, MOST_SESSIONS};
 pub use life::{InUse, Now};
-pub use proofs::{AGE, IDLE, MOST_PROOFS, Proofs, Proven, RENEW};
+pub use proofs::{AGE, IDLE, MOST_PROOFS, Proofs, Proven, RENEW, VERIFIED};
 pub use record::{Change, Record, SessionStore, StoreError};
 pub use token::{Credential, LONGEST_TOKEN, Sealed, Token};
 pub use turnover::Restored;

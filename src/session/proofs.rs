@@ -14,8 +14,11 @@ pub const MOST_PROOFS: usize = 65_536;
 pub const IDLE: Duration = Duration::from_mins(10);
 /// How long it lasts at most after the upstream last accepted the credentials.
 pub const AGE: Duration = Duration::from_hours(1);
-/// A proof this old is renewed when the upstream accepts the credentials again.
-pub const RENEW: Duration = Duration::from_mins(10);
+/// A proof this old is renewed when the upstream accepts the credentials again: well below [`VERIFIED`], so that who goes on
+/// calling stays verified.
+pub const RENEW: Duration = Duration::from_mins(1);
+/// How long credentials count as accepted without the upstream being asked.
+pub const VERIFIED: Duration = Duration::from_mins(5);
 /// Locks that the proofs are spread over.
 const SHARDS: usize = 16;
 
@@ -25,6 +28,8 @@ struct Proof {
     user: User,
     proven: Moment,
     used: Moment,
+    /// An answer since has put them in doubt.
+    is_doubted: bool,
 }
 
 impl Proof {
@@ -38,8 +43,10 @@ impl Proof {
 pub struct Proven {
     /// The user.
     pub user: User,
-    /// It was long ago: worth learning anew.
+    /// It was long ago, or is in doubt: worth learning anew.
     pub is_old: bool,
+    /// The upstream has accepted the credentials lately, and put them in doubt by no answer since.
+    pub is_verified: bool,
 }
 
 /// Aligned so that neighbours' locks do not share a cache line (nor the pair that is prefetched).
@@ -76,9 +83,11 @@ impl Proofs {
             return None;
         }
         proof.used = proof.used.max(now);
+        let (age, is_doubted) = (now.since(proof.proven), proof.is_doubted);
         Some(Proven {
             user: proof.user.clone(),
-            is_old: now.since(proof.proven) >= RENEW,
+            is_old: is_doubted || age >= RENEW,
+            is_verified: !is_doubted && age < VERIFIED,
         })
     }
 
@@ -90,6 +99,7 @@ impl Proofs {
             user,
             proven: now,
             used: now,
+            is_doubted: false,
         };
         if let Some(known) = shard.find_mut(hash(&key), |proof| proof.key == key) {
             *known = proof;
@@ -99,6 +109,14 @@ impl Proofs {
             make_room(&mut shard, now);
         }
         shard.insert_unique(hash(&key), proof, |proof| hash(&proof.key));
+    }
+
+    /// The upstream's answer puts the credentials under `key` in doubt (403): who they are stays known, but whoever has to be
+    /// sure asks.
+    pub fn doubt(&self, key: &ProofKey) {
+        if let Some(proof) = self.of(key).find_mut(hash(key), |proof| proof.key == *key) {
+            proof.is_doubted = true;
+        }
     }
 
     /// The upstream refused the credentials under `key` (401).

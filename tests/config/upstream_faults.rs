@@ -51,6 +51,16 @@ const UPSTREAM: &[(&str, &str, &str)] = &[
         "holds no PEM certificate",
     ),
     (
+        "verify_with = {}",
+        "upstream[0].verify_with.get",
+        "is missing; write what to ask for",
+    ),
+    (
+        "verify_with = { get = \"redfish\" }",
+        "upstream[0].verify_with.get",
+        "is no target",
+    ),
+    (
         "verify = \"fingerprint:sha256:AB:CD\"",
         "upstream[0].verify",
         "2 parts between colons, not 32",

@@ -4,12 +4,13 @@ use std::any::Any;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::app::gate::StartError;
 use crate::app::people::{StateError, on};
-use crate::call::Caller;
+use crate::call::{Caller, Spoken};
 use crate::config;
 use crate::dialect::user;
 use crate::proxy::Shared;
@@ -99,6 +100,10 @@ impl Roster for Users {
             caller,
             home.map_or(NonZeroU32::MIN, |home| home.weight(user)),
         )
+    }
+
+    fn answered(&self, upstream: usize, asked: (Spoken, &HeaderMap), status: u16) {
+        self.0.note_regard(upstream, asked, status);
     }
 
     fn busy(&self, task: &Requested) -> Option<Box<dyn Any + Send>> {

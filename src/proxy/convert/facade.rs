@@ -45,7 +45,7 @@ pub(super) async fn consider(
     mut plan: Plan,
 ) -> Result<(), Stop> {
     let shared = stage.shared.clone();
-    plan.person = plan.person.verified(&shared, plan.question.take()).await;
+    plan.person = plan.person.verified(&shared, plan.inquiry.take()).await;
     match plan.person.standing {
         // The upstream says so in its own words.
         Standing::Gone => return Ok(()),

@@ -64,7 +64,7 @@ pub(super) async fn consider(
         Kind::Task | Kind::Faced(_) => stays(session, stage)?,
     }
     let shared = stage.shared.clone();
-    plan.person = plan.person.verified(&shared, plan.question.take()).await;
+    plan.person = plan.person.verified(&shared, plan.inquiry.take()).await;
     match plan.person.standing {
         // The upstream says so in its own words.
         Standing::Gone => return Ok(()),

@@ -16,8 +16,8 @@ use crate::proxy::caller::Look;
 use crate::proxy::judge;
 use crate::proxy::person::Person;
 use crate::proxy::said::Said;
-use crate::proxy::sessions::Question;
 use crate::proxy::stage::Stage;
+use crate::proxy::verify::Inquiry;
 use crate::task::Operation;
 use crate::task::api::Prefer;
 
@@ -58,7 +58,7 @@ pub(super) struct Plan {
     pub(super) start_within: Option<Duration>,
     pub(super) wants_json: bool,
     pub(super) person: Person,
-    pub(super) question: Option<Question>,
+    pub(super) inquiry: Option<Inquiry>,
     pub(super) key: Option<String>,
     /// What the key is for, and the target in normal form.
     pub(super) scope: Arc<str>,
@@ -115,7 +115,7 @@ fn made(
     };
     (stage.class, stage.spoken) = (asked.class, asked.spoken);
     stage.form = judge::form_of(asked);
-    let Some((person, question)) = person(session, stage, upstream, said, asked.query) else {
+    let Some((person, inquiry)) = person(session, stage, upstream, said, asked.query) else {
         return Ok(None);
     };
     let prefer = Prefer::of(&head.headers);
@@ -146,7 +146,7 @@ fn made(
         start_within: start_within(&head.headers, stage, kind)?,
         wants_json: route.work.json,
         person,
-        question,
+        inquiry,
         key,
         scope: key::scope(method, upstream.name(), &asked.normal_path, asked.query),
     }))
@@ -184,7 +184,7 @@ fn person(
     upstream: &Upstream,
     said: &Said,
     query: Option<&str>,
-) -> Option<(Person, Option<Question>)> {
+) -> Option<(Person, Option<Inquiry>)> {
     let shared = stage.shared.clone();
     let look = Look {
         people: &shared.people,

@@ -109,7 +109,7 @@ pub(super) async fn serve(
     let standing = person.as_ref().map(|person| person.standing);
     if standing == Some(Standing::Gone) {
         stage.who = Some(Who::Gate);
-        let why = "the upstream does not know this session";
+        let why = "the upstream does not know this session, or does not accept these credentials";
         return Err(Stop::Answer(api.problem("credentials-needed", 401, why)));
     }
     let viewer = person.map(|person| Viewer {
@@ -167,8 +167,8 @@ pub(super) async fn viewer(
         };
         Person::of(&look, &look.meet())
     };
-    let (person, question) = shown?;
-    Some(person.verified(&shared, question).await)
+    let (person, inquiry) = shown?;
+    Some(person.verified(&shared, inquiry).await)
 }
 
 impl Request {

@@ -15,15 +15,32 @@ fn found(proofs: &Proofs, key: &ProofKey, now: Moment) -> Option<User> {
 }
 
 #[test]
-fn a_proof_is_old_ten_minutes_after_it_was_learned_however_often_it_is_used() {
+fn a_proof_is_old_a_minute_after_it_was_learned_however_often_it_is_used() {
     let (keys, proofs) = (keys(), Proofs::new(100));
     let key = key(&keys, 1);
-    let is_old = |minute| proofs.find(&key, minutes(minute)).unwrap().is_old;
+    let is_old = |at| proofs.find(&key, at).unwrap().is_old;
     proofs.learn(key, user("alice"), minutes(0));
-    assert!(!is_old(0) && !is_old(5) && !is_old(9));
-    assert!(is_old(10) && is_old(11));
-    proofs.learn(key, user("alice"), minutes(11));
-    assert!(!is_old(12));
+    assert!(!is_old(ms(0)) && !is_old(ms(59_999)));
+    assert!(is_old(minutes(1)) && is_old(minutes(2)));
+    proofs.learn(key, user("alice"), minutes(2));
+    assert!(!is_old(ms(150_000)));
+}
+
+#[test]
+fn credentials_are_verified_for_five_minutes_unless_an_answer_puts_them_in_doubt() {
+    let (keys, proofs) = (keys(), Proofs::new(100));
+    let key = key(&keys, 1);
+    let is_verified = |at| proofs.find(&key, at).unwrap().is_verified;
+    proofs.learn(key, user("alice"), minutes(0));
+    assert!(is_verified(minutes(4)) && !is_verified(minutes(5)));
+    proofs.learn(key, user("alice"), minutes(6));
+    assert!(is_verified(minutes(7)));
+    proofs.doubt(&key);
+    let doubted = proofs.find(&key, minutes(7)).unwrap();
+    assert!(!doubted.is_verified && doubted.is_old);
+    assert_eq!(doubted.user, user("alice"), "who it is stays known");
+    proofs.learn(key, user("alice"), minutes(8));
+    assert!(is_verified(minutes(8)));
 }
 
 #[test]

@@ -230,6 +230,9 @@ impl Job {
     async fn read(&mut self, record: &Arc<Record>, mut up: Up, answer: OwnAnswer) {
         let now = (self.works.clock)();
         up.claim.answer_began(answer.status, 0, now);
+        let asked = (up.spoken, &up.asked);
+        let roster = &self.works.roster;
+        roster.answered(up.upstream.index(), asked, answer.status);
         match up.form.take() {
             Some(form) => self.begun(record, up, &form, answer).await,
             None => self.judge(record, up, answer).await,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::ghosts::Ghosts;
 use super::native::{Own, Rounds};
 use super::pause::Spread;
-use crate::call::Caller;
+use crate::call::{Caller, Spoken};
 use crate::forward::Upstream;
 use crate::limit::Moment;
 use crate::task::desk::Desk;
@@ -24,6 +25,10 @@ const READ_AT_ONCE: usize = 16;
 pub trait Roster: Send + Sync {
     /// For whom a task of upstream number `upstream` is counted, and how many calls of its user one turn of a line takes.
     fn caller(&self, upstream: usize, task: &Requested) -> (Caller, NonZeroU32);
+
+    /// The upstream of this number has answered a call that was made in this form with these fields, by this status: that
+    /// proves the credentials among them, or the contrary.
+    fn answered(&self, _: usize, _: (Spoken, &HeaderMap), _: u16) {}
 
     /// The login session of the task is in use for as long as this is kept; none where it is not known.
     fn busy(&self, task: &Requested) -> Option<Box<dyn Any + Send>>;
