@@ -199,6 +199,8 @@ pub struct Record {
     pub outcome: Option<Outcome>,
     /// Why it failed.
     pub error: Option<Fault>,
+    /// The upstream's own type of the error that it answered with.
+    pub error_type: Option<Arc<str>>,
     /// What the upstream answered.
     pub result: Option<ResultHead>,
     /// It has an idempotency key, which other calls may meet.
@@ -234,6 +236,7 @@ impl Record {
             upstream_task: None,
             outcome: None,
             error: None,
+            error_type: None,
             result: None,
             keyed,
             created: now,

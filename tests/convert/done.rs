@@ -3,7 +3,8 @@
 use crate::rig::{ALICE, get, id, list, post, request, say, start, text};
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, hash_of};
-use crate::support::{gate, until};
+use crate::support::script::scripted;
+use crate::support::{gate, until, vcenter};
 
 const WAITS: &str = "Prefer: respond-async, wait=50\r\n";
 
@@ -189,4 +190,46 @@ async fn what_hands_credentials_out_is_not_kept_unless_the_route_lists_it() {
     // A call that is held is its client's own affair.
     let held = say(&gate, post(&format!("/clone{query}"), ALICE)).await;
     assert_eq!(held.header("x-auth-token"), Some("secret-x-auth-token"));
+}
+
+#[tokio::test]
+async fn a_task_that_the_upstream_refused_tells_of_it_in_the_apis_words() {
+    const API: &str = r#"{"error_type":"ALREADY_EXISTS","messages":[{"id":"com.vmware.vapi.std.errors.already_exists","args":[],"default_message":"no"}]}"#;
+    const REST: &str =
+        r#"{"type":"com.vmware.vapi.std.errors.already_exists","value":{"messages":[]}}"#;
+    for (body, target) in [
+        (API, "/api/vcenter/vm?action=clone"),
+        (REST, "/rest/vcenter/vm?action=clone"),
+    ] {
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer: &'static str = answer.leak();
+        let upstream = scripted(move |text| {
+            if text.starts_with("POST ") {
+                answer
+            } else {
+                "{\"user\":\"alice@corp\",\"value\":{\"user\":\"alice@corp\"}}"
+            }
+        })
+        .await;
+        let routes = "native = false\n[[upstream.route]]\nname = \"mine\"\nclass = \"blocking\"\n\
+             match = { method = \"POST\", query = { action = \"clone\" } }\n";
+        let gate = vcenter(upstream, routes);
+        let who = "vmware-api-session-id: a-1\r\n";
+        let waits = format!("{who}{WAITS}");
+        let refused = say(&gate, post(target, &waits)).await;
+        assert_eq!(refused.header("asyncresult"), Some("400"), "{refused:?}");
+        let task = refused.header("task-id").unwrap();
+        let status = get(&gate, &format!("/-/tasks/{task}"), who).await.json();
+        let error = serde_json::json!({
+            "type": "/-/problems/upstream-error",
+            "title": "Upstream answered 400",
+            "status": 400,
+            "detail": "com.vmware.vapi.std.errors.already_exists",
+            "upstream_error_type": "ALREADY_EXISTS",
+        });
+        assert_eq!(status["error"], error, "{target}");
+    }
 }

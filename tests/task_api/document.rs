@@ -52,6 +52,11 @@ fn validate(schema: &Value, value: &Value, what: &str) {
     assert!(faults.is_empty(), "{what}: {faults:?}\n{value:#}");
 }
 
+/// Holds `value` to the schema of this name.
+pub fn check_schema(name: &str, value: &Value) {
+    validate(&CLOSED["components"]["schemas"][name], value, name);
+}
+
 /// The path of the document that `target` is an instance of.
 fn template(target: &str) -> Option<&'static Value> {
     let path = target.split('?').next().unwrap();

@@ -6,6 +6,7 @@ use tidegate::answer::Answer;
 use tidegate::task::api::Applied;
 use tidegate::task::{Change, Event, Fault, Outcome, TaskId, TaskStore};
 
+use crate::document;
 use crate::rig::{RETENTION, Rig, answered, header, json, problem};
 
 async fn result(rig: &Rig, id: TaskId) -> Answer {
@@ -321,4 +322,63 @@ async fn a_result_whose_answer_is_lost_is_gone() {
     };
     rig.change(id, Event::Complete, change).await;
     assert_eq!(told(&result(&rig, id).await).0, 410);
+}
+
+#[tokio::test]
+async fn what_a_probe_found_is_told_and_not_taken_for_the_upstreams_answer() {
+    let rig = Rig::new();
+    for (saw, body, seen) in [
+        (200, "[{\"vm\":\"vm-7\"}]", "body"),
+        (404, "gone", "text"),
+        (404, "", ""),
+    ] {
+        let id = rig.submit().await;
+        rig.run(id).await;
+        rig.step(id, Event::Lost).await;
+        let mut answer = answered(saw, b"");
+        answer.body = body.into();
+        let change = Change {
+            outcome: Some(Outcome::Known),
+            result: Some(tidegate::task::ResultHead {
+                status: saw,
+                content_type: Some("application/json".to_owned()),
+                bytes: 1,
+                source: tidegate::task::Source::Probe,
+            }),
+            answer: Some(answer),
+            ..Change::default()
+        };
+        let task = rig.change(id, Event::Complete, change).await;
+        let status = json(&rig.get(format!("/-/tasks/{id}")).answer().await);
+        assert_eq!(status["result_source"], "probe");
+        assert!(status.get("result").is_none(), "{status}");
+        let ask = rig.get(format!("/-/tasks/{id}/result"));
+        let enclosed = rig
+            .get(format!("/-/tasks/{id}/result"))
+            .with("accept", "application/http");
+        let applied = Applied::default();
+        for answer in [
+            ask.answer().await,
+            enclosed.answer().await,
+            rig.api.replay(&task, &applied, false).await,
+        ] {
+            assert_eq!(answer.status, 200);
+            assert_eq!(header(&answer, "asyncresult"), None);
+            assert_eq!(header(&answer, "x-vendor"), None);
+            assert_eq!(header(&answer, "task-state"), Some("COMPLETED"));
+            assert_eq!(header(&answer, "content-type"), Some("application/json"));
+            let told = json(&answer);
+            document::check_schema("Probed", &told);
+            assert_eq!(
+                (&told["applied"], &told["result_source"]),
+                (&true.into(), &"probe".into())
+            );
+            assert_eq!(told["seen"]["status"], saw);
+            match seen {
+                "body" => assert_eq!(told["seen"]["body"][0]["vm"], "vm-7"),
+                "text" => assert_eq!(told["seen"]["text"], body),
+                _ => assert!(told["seen"].get("text").is_none()),
+            }
+        }
+    }
 }

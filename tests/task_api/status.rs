@@ -133,6 +133,27 @@ async fn a_failure_says_why() {
     assert_eq!(shown["error"]["title"], "Upstream answered 400");
     assert_eq!(shown["error"]["status"], 400);
 
+    assert!(shown["error"].get("upstream_error_type").is_none());
+
+    let named = rig.submit().await;
+    rig.run(named).await;
+    let change = Change {
+        error: Some(Fault {
+            kind: "upstream-error",
+            status: 400,
+            detail: "com.vmware.vapi.std.errors.already_exists".to_owned(),
+        }),
+        error_type: Some("ALREADY_EXISTS".into()),
+        ..Change::default()
+    };
+    rig.change(named, Event::Fail, change).await;
+    let shown = json(&rig.get(format!("/-/tasks/{named}")).answer().await);
+    assert_eq!(shown["error"]["upstream_error_type"], "ALREADY_EXISTS");
+    assert_eq!(
+        shown["error"]["detail"],
+        "com.vmware.vapi.std.errors.already_exists"
+    );
+
     let lost = rig.submit().await;
     rig.run(lost).await;
     let fault = Fault {

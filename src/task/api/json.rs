@@ -225,7 +225,12 @@ fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
         not_applied: (task.outcome == Some(Outcome::NotApplied)).then_some(true),
         result_source: task.result.as_ref().map(|result| source(result.source)),
         error: problems::of_task(task, root),
-        result: task.result.as_ref().map(|result| answered(task, result)),
+        // What a probe saw is no answer to the call: its status would be taken for one.
+        result: task
+            .result
+            .as_ref()
+            .filter(|result| result.source == Source::Answer)
+            .map(|result| answered(task, result)),
         links: links(root, task.id),
     }
 }

@@ -20,6 +20,7 @@ mod path;
 mod plain;
 mod polls;
 mod prefer;
+mod probed;
 mod problems;
 mod published;
 mod result;

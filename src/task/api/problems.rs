@@ -260,6 +260,9 @@ pub(super) struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     detail: Cow<'a, str>,
+    /// The upstream's own type of the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_error_type: Option<&'a str>,
 }
 
 fn url(root: Root<'_>, name: &str) -> String {
@@ -277,6 +280,7 @@ pub(super) fn answer(root: Root<'_>, name: &'static str, status: u16, detail: &s
         title: Cow::Borrowed(title(name)),
         status: Some(status),
         detail: Cow::Borrowed(detail),
+        upstream_error_type: None,
     };
     // Strings and a number: nothing in it could fail to serialize.
     of(
@@ -308,6 +312,7 @@ pub(super) fn of_task<'a>(task: &'a Record, root: Root<'_>) -> Option<Problem<'a
         }),
         status: answered.map(|result| result.status),
         detail: Cow::Borrowed(detail),
+        upstream_error_type: task.error_type.as_deref(),
     })
 }
 

@@ -12,11 +12,11 @@ use super::json::Link;
 use super::status::put_applied;
 use super::teller::Teller;
 use super::words::Asked;
-use super::{message, problems};
+use super::{message, probed, problems};
 use crate::answer::Answer;
 use crate::call::field;
 use crate::task::port;
-use crate::task::record::Record;
+use crate::task::record::{Record, Source};
 use crate::task::state::State;
 
 /// Fields of a kept answer that are not said again: the gate itself says these.
@@ -55,7 +55,9 @@ impl Teller {
         if task.result.is_none() {
             return self.unanswered(task, base);
         }
+        let is_probed = by_probe(task);
         match self.desk.answer(task.id).await {
+            Ok(Some(kept)) if is_probed => with_state(self.probed(task, base, &kept), task),
             Ok(Some(kept)) if enclosed => with_state(message::enclosed(&kept, fields(&kept)), task),
             Ok(Some(kept)) => with_state(replayed(kept), task),
             // Its time was up a moment ago.
@@ -77,6 +79,11 @@ impl Teller {
         with_state(answer, task)
     }
 
+    /// Its answer is lost, and a probe found it done: what the probe saw is no answer to the call, and its status none of it.
+    fn probed(&self, task: &Record, base: Option<&str>, saw: &port::Answer) -> Answer {
+        of(200, JSON, probed::body(task, self.root(base), saw))
+    }
+
     /// It is over, and the upstream answered nothing.
     fn unanswered(&self, task: &Record, base: Option<&str>) -> Answer {
         let fault = task.error.as_ref();
@@ -95,6 +102,12 @@ impl Teller {
         };
         with_state(answer, task)
     }
+}
+
+/// Whether a probe says what became of it, and no answer does.
+pub(super) fn by_probe(task: &Record) -> bool {
+    let result = task.result.as_ref();
+    result.is_some_and(|result| result.source == Source::Probe)
 }
 
 fn or<'a>(text: &'a str, instead: &'a str) -> &'a str {

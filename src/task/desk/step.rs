@@ -36,6 +36,7 @@ impl Desk {
         let is_done = next.status.state().is_done();
         next.outcome = change.outcome.or(next.outcome);
         next.error = change.error.or(next.error);
+        next.error_type = change.error_type.or(next.error_type);
         next.result = change.result.or(next.result);
         next.not_before = change.not_before;
         next.mode = change.mode.unwrap_or(next.mode);

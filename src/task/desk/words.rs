@@ -122,6 +122,8 @@ pub struct Change {
     pub outcome: Option<Outcome>,
     /// Why it failed.
     pub error: Option<Fault>,
+    /// The upstream's own type of the error.
+    pub error_type: Option<Arc<str>>,
     /// When it may be sent again.
     pub not_before: Option<Millis>,
     /// It went up, and was provably not executed: as if it had never left.

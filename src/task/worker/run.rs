@@ -17,7 +17,7 @@ use super::pause::back_off;
 use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use crate::admit::{Claim, Pushback, Why};
 use crate::call::Spoken;
-use crate::dialect::come_back;
+use crate::dialect::{come_back, effect};
 use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream};
 use crate::task::desk::Change;
 use crate::task::port::{Answer, SeatChange};
@@ -288,9 +288,13 @@ impl Job {
     }
 
     async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
+        let error_type = (event == Event::Fail)
+            .then(|| effect::error_type(up.spoken, &answer.body))
+            .flatten();
         let answer = up.kept(answer);
         let change = Change {
             seat: self.last_seat(),
+            error_type: error_type.map(Arc::from),
             result: Some(fields::head(&answer, Source::Answer)),
             answer: Some(answer),
             ..change

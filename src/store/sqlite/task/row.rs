@@ -67,6 +67,8 @@ struct Progress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<(String, u16, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    error_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<Head>,
     created: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +124,7 @@ pub(super) fn progress(of: &Record) -> Result<String, sqlx::Error> {
         upstream_task: of.upstream_task.as_deref().map(str::to_owned),
         outcome: of.outcome.map(|how| words::of_outcome(how).to_owned()),
         error: error.map(|fault| (fault.kind.to_owned(), fault.status, fault.detail.clone())),
+        error_type: of.error_type.as_deref().map(str::to_owned),
         result: of.result.as_ref().map(|head| Head {
             status: head.status,
             content_type: head.content_type.clone(),
@@ -184,6 +187,7 @@ fn read(row: &SqliteRow, id: TaskId) -> Result<Record, sqlx::Error> {
             status,
             detail,
         }),
+        error_type: progress.error_type.map(Arc::from),
         result: progress.result.map(read_head).transpose()?,
         keyed: row.try_get("keyed")?,
         created: Millis(progress.created),

@@ -11,8 +11,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::member::{End, Followed, Word};
 use super::rounds::Membership;
 use super::take_back;
+use crate::call::Spoken;
 use crate::config::{Became, Beside};
 use crate::dialect::adapter::{Failure, Made, Request, Told};
+use crate::dialect::effect;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::port::Answer;
@@ -155,6 +157,11 @@ impl Job {
         let lists = fields::listed(upstream, &record.requested.route);
         let answer =
             answer.map(|answer| fields::kept(answer, &asking.headers, upstream.rewriter(), lists));
+        let said = end.error.as_ref().and_then(|error| error.kind.clone());
+        let error_type = (end.became == Became::Failed).then(|| {
+            let body = answer.as_ref().map_or(&[][..], |answer| &answer.body);
+            said.or_else(|| effect::error_type(Spoken::Plain, body))
+        });
         let (event, error) = match end.became {
             Became::Running | Became::Completed => (Event::Complete, None),
             Became::PartialSuccess => (Event::PartlyDone, None),
@@ -179,6 +186,7 @@ impl Job {
             seat: self.last_seat(),
             outcome: Some(Outcome::Known),
             error,
+            error_type: error_type.flatten().map(Arc::from),
             result: answer
                 .as_ref()
                 .map(|answer| fields::head(answer, Source::Answer)),
