@@ -34,7 +34,7 @@ pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, ve
 pub use parcel::Parcel;
 pub use port::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
-    Step, Submitted, TaskStore,
+    Step, Submitted, TaskStore, Tombstone,
 };
 pub use reaper::{Calendar, Reaper};
 pub use record::{

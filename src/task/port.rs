@@ -163,13 +163,22 @@ pub struct Purged {
     pub tombstones: usize,
 }
 
+/// What is left of a task that was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Whose it was.
+    pub owner: Owner,
+    /// The upstream it was for; none where an older version of the gate did not write it down.
+    pub upstream: Option<Arc<str>>,
+}
+
 /// What is kept of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// The task.
     Task(Arc<Record>),
-    /// It was forgotten: whose it was.
-    Gone(Owner),
+    /// It was forgotten.
+    Gone(Tombstone),
     /// Nothing.
     Nothing,
 }
@@ -217,8 +226,9 @@ pub trait TaskStore: Debug + Send + Sync {
     /// Gives the seat of a task back, whatever its state. Again is no fault.
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError>;
 
-    /// Forgets a task that is over, on its owner's word: a tombstone is left until `until`. False where it is not over,
-    /// or not there, or holds a seat: nobody would know of that one any more.
+    /// Forgets a task that is over, on its owner's word: a tombstone is left until `until`. False where it is not over, or not
+    /// there. One that holds a seat is gone for everybody all the same, with its answer and its key; but [`TaskStore::unfinished`]
+    /// tells of it until the seat is free, and [`TaskStore::purge`] takes it then.
     async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError>;
 
     /// Forgets tasks that expired before `now`, at most `most` at a time, but for those that hold a seat until later;

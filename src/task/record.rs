@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::id::TaskId;
+use super::port::Tombstone;
 use super::state::{Event, Illegal, Moved, Status};
 use crate::call::SessionKey;
 
@@ -54,6 +55,14 @@ pub struct Viewer {
 }
 
 impl Viewer {
+    /// Whether it may hear that there was a task of which this is left.
+    #[must_use]
+    pub fn may_mourn(&self, left: &Tombstone) -> bool {
+        let upstream = left.upstream.as_ref();
+        self.owners.contains(&left.owner)
+            && upstream.is_none_or(|upstream| *upstream == self.upstream)
+    }
+
     /// Whether it may see this task, or hear that it exists.
     #[must_use]
     pub fn may_see(&self, task: &Record) -> bool {

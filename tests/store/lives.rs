@@ -1,7 +1,8 @@
 //! What every store promises of tasks that wait, run, end and are forgotten, tried on each.
 
 use tidegate::task::{
-    Event, Filter, Found, HookOutcome, Purged, Record, SeatChange, State, Step, Submitted, TaskId,
+    Event, Filter, Found, HookOutcome, Kept, Purged, Record, SeatChange, State, Step, Submitted,
+    TaskId, Tombstone,
 };
 
 use super::task::{after, at, hook, id, keyed, owner, requested, to};
@@ -9,6 +10,7 @@ use super::tasks::{kept, task};
 use super::*;
 
 on_every_store! {
+    a_forgotten_task_is_kept_for_its_seat_alone
     seats_are_taken_and_given_back
     unfinished_tasks_come_in_pages
     lists_come_in_pages_and_by_filter
@@ -192,12 +194,49 @@ async fn a_task_that_is_over_is_forgotten_on_its_owners_word(bench: Bench) {
     assert!(!bench.tasks.forget(id(1), at(50)).await.unwrap());
     let bench = bench.reopened().await;
     let whose = first.requested.owner.clone();
-    assert_eq!(bench.found(1).await, Found::Gone(whose));
+    let left = Tombstone {
+        owner: whose,
+        upstream: Some(first.requested.upstream.clone()),
+    };
+    assert_eq!(bench.found(1).await, Found::Gone(left));
     assert_eq!(bench.tasks.request(id(1)).await.unwrap(), None);
     assert_eq!(bench.tasks.answer(id(1)).await.unwrap(), None);
     assert_eq!(bench.listed(&Filter::default()).await, []);
     let again = bench.tasks.submit(keyed(2, "a", 2)).await.unwrap();
     assert_eq!(again, Submitted::New, "its key went with it");
+}
+
+async fn a_forgotten_task_is_kept_for_its_seat_alone(bench: Bench) {
+    bench.tasks.submit(keyed(1, "a", 1)).await.unwrap();
+    let first = keyed(1, "a", 1).record;
+    let mut over = after(&first, &[Event::Fail]);
+    over.expires = Some(at(20));
+    let take = Step {
+        seat: SeatChange::Take { until: at(60) },
+        ..to(&first, over)
+    };
+    bench.make(take).await;
+    assert!(bench.tasks.forget(id(1), at(50)).await.unwrap());
+    assert!(!bench.tasks.forget(id(1), at(50)).await.unwrap());
+    let bench = bench.reopened().await;
+    assert!(matches!(bench.found(1).await, Found::Gone(_)));
+    assert_eq!(bench.listed(&Filter::default()).await, []);
+    assert_eq!(bench.tasks.request(id(1)).await.unwrap(), None);
+    assert_eq!(bench.tasks.answer(id(1)).await.unwrap(), None);
+    let again = bench.tasks.submit(keyed(2, "a", 2)).await.unwrap();
+    assert_eq!(again, Submitted::New, "its key went with it");
+    let seats = |kept: Vec<Kept>| -> Vec<_> {
+        let seated = kept.into_iter().filter(|kept| kept.seat.is_some());
+        seated.map(|kept| (kept.record.id, kept.seat)).collect()
+    };
+    assert_eq!(seats(bench.unfinished().await), [(id(1), Some(at(60)))]);
+    let purge = |now| bench.tasks.purge(at(now), at(99), 10);
+    assert_eq!(purge(30).await.unwrap().tasks, 0, "the seat is held");
+    bench.tasks.free_seat(id(1)).await.unwrap();
+    assert_eq!(purge(31).await.unwrap().tasks, 1, "and now it is not");
+    let bench = bench.reopened().await;
+    assert_eq!(seats(bench.unfinished().await), []);
+    assert!(matches!(bench.found(1).await, Found::Gone(_)));
 }
 
 async fn what_expired_is_purged(bench: Bench) {

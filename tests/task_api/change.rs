@@ -184,7 +184,7 @@ async fn what_is_not_over_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn what_may_still_be_at_work_is_not_forgotten() {
+async fn what_may_still_be_at_work_is_forgotten_and_its_seat_is_not() {
     let rig = Rig::new();
     let id = rig.submit().await;
     let until = Millis(u64::MAX >> 1);
@@ -201,13 +201,32 @@ async fn what_may_still_be_at_work_is_not_forgotten() {
     };
     rig.fail(id, fault, Outcome::Unknown).await;
     let forget = || rig.ask(Method::DELETE, format!("/-/tasks/{id}"));
-    let answer = forget().answer().await;
-    let said = (answer.status, problem(&answer));
-    assert_eq!((said.0, said.1.as_str()), (409, "not-over"));
-    assert_eq!(header(&answer, "task-state"), Some("FAILED"));
-    assert_eq!(rig.get(format!("/-/tasks/{id}")).answer().await.status, 200);
-    rig.store.free_seat(id).await.unwrap();
     assert_eq!(forget().answer().await.status, 204);
+    for tail in ["", "/result"] {
+        let ask = rig.get(format!("/-/tasks/{id}{tail}"));
+        assert_eq!(ask.answer().await.status, 410);
+    }
+    assert_eq!(forget().answer().await.status, 410);
+    let listed = json(&rig.get("/-/tasks").answer().await);
+    assert_eq!(listed["tasks"], serde_json::json!([]));
+    let kept = rig.store.unfinished(None, 9).await.unwrap();
+    let kept: Vec<_> = kept.iter().map(|one| (one.record.id, one.seat)).collect();
+    assert_eq!(kept, [(id, Some(until))], "whoever starts next knows of it");
+}
+
+#[tokio::test]
+async fn a_forgotten_task_was_never_on_another_upstream() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    rig.complete(id).await;
+    let asked = rig.ask(Method::DELETE, format!("/-/tasks/{id}"));
+    assert_eq!(asked.answer().await.status, 204);
+    let at_home = rig.get(format!("/-/tasks/{id}")).answer().await;
+    assert_eq!(at_home.status, 410);
+    let mut elsewhere = viewer("anna");
+    elsewhere.upstream = "vc2".into();
+    let ask = rig.get(format!("/-/tasks/{id}")).by(Some(elsewhere));
+    assert_eq!(ask.answer().await.status, 404);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::Memory;
 use crate::session::StoreError;
 use crate::task::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Owner,
-    Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
+    Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore, Tombstone,
 };
 
 /// Whose a key is, its scope, and the key.
@@ -19,7 +19,7 @@ type KeyName = (Owner, Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     rows: BTreeMap<TaskId, Row>,
-    gone: BTreeMap<TaskId, (Owner, Millis)>,
+    gone: BTreeMap<TaskId, (Tombstone, Millis)>,
     keys: HashMap<KeyName, (TaskId, [u8; 32])>,
     seats: BTreeMap<TaskId, Millis>,
     hooks: BTreeMap<HookId, Hook>,
@@ -32,6 +32,8 @@ struct Row {
     sealed: Option<Bytes>,
     answer: Option<Answer>,
     key: Option<KeyName>,
+    /// It was forgotten, and is here for its seat alone.
+    is_forgotten: bool,
 }
 
 fn name(key: &Key) -> KeyName {
@@ -61,6 +63,7 @@ impl Tasks {
             sealed: Some(new.sealed),
             answer: None,
             key: new.key.as_ref().map(name),
+            is_forgotten: false,
         };
         self.rows.insert(id, row);
         Submitted::New
@@ -101,21 +104,32 @@ impl Tasks {
         Advanced::Done
     }
 
+    /// Everything of a task goes that its owner could see; of one that holds a seat the rest stays as long as that.
     fn bury(&mut self, id: TaskId, until: Millis) {
-        if let Some(row) = self.rows.remove(&id) {
-            if let Some(key) = row.key {
-                self.keys.remove(&key);
-            }
-            let owner = row.record.requested.owner.clone();
-            self.gone.insert(id, (owner, until));
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
+        };
+        let requested = &row.record.requested;
+        let left = Tombstone {
+            owner: requested.owner.clone(),
+            upstream: Some(requested.upstream.clone()),
+        };
+        self.gone.insert(id, (left, until));
+        (row.sealed, row.answer, row.is_forgotten) = (None, None, true);
+        if let Some(key) = row.key.take() {
+            self.keys.remove(&key);
+        }
+        if !self.seats.contains_key(&id) {
+            self.rows.remove(&id);
         }
     }
 
     fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
         let is_due = |row: &&Row| {
             let seat = self.seats.get(&row.record.id);
+            let is_due = row.record.expires.is_some_and(|expires| expires <= now);
             row.record.status.state().is_done()
-                && row.record.expires.is_some_and(|expires| expires <= now)
+                && (is_due || row.is_forgotten)
                 && seat.is_none_or(|until| *until <= now)
         };
         let due = self.rows.values().filter(is_due);
@@ -124,8 +138,8 @@ impl Tasks {
         due.sort();
         due.truncate(most);
         for (_, id) in &due {
-            self.bury(*id, until);
             self.seats.remove(id);
+            self.bury(*id, until);
         }
         let old = self.gone.iter().filter(|(_, (_, until))| *until <= now);
         let old: Vec<TaskId> = old.map(|(id, _)| *id).take(most).collect();
@@ -191,10 +205,10 @@ impl TaskStore for Memory {
 
     async fn task(&self, id: TaskId) -> Result<Found, StoreError> {
         let tasks = self.tasks.lock();
-        let gone = || tasks.gone.get(&id).map(|(owner, _)| owner.clone());
+        let gone = || tasks.gone.get(&id).map(|(left, _)| left.clone());
         Ok(match tasks.rows.get(&id) {
-            Some(row) => Found::Task(row.record.clone()),
-            None => gone().map_or(Found::Nothing, Found::Gone),
+            Some(row) if !row.is_forgotten => Found::Task(row.record.clone()),
+            _ => gone().map_or(Found::Nothing, Found::Gone),
         })
     }
 
@@ -232,7 +246,8 @@ impl TaskStore for Memory {
         most: usize,
     ) -> Result<Vec<Arc<Record>>, StoreError> {
         let tasks = self.tasks.lock();
-        let newest_first = tasks.rows.values().rev().map(|row| &row.record);
+        let shown = tasks.rows.values().filter(|row| !row.is_forgotten);
+        let newest_first = shown.rev().map(|row| &row.record);
         let wanted = newest_first.filter(|record| {
             before.is_none_or(|before| record.id < before) && fits(record, filter)
         });
@@ -247,8 +262,8 @@ impl TaskStore for Memory {
     async fn forget(&self, id: TaskId, until: Millis) -> Result<bool, StoreError> {
         let mut tasks = self.tasks.lock();
         let row = tasks.rows.get(&id);
-        let is_over = row.is_some_and(|row| row.record.status.state().is_done())
-            && !tasks.seats.contains_key(&id);
+        let is_over =
+            row.is_some_and(|row| row.record.status.state().is_done() && !row.is_forgotten);
         if is_over {
             tasks.bury(id, until);
         }

@@ -9,7 +9,6 @@ use super::teller::Teller;
 use super::words::Asked;
 use crate::answer::Answer;
 use crate::task::desk::{AdvanceError, CancelError};
-use crate::task::port::Found;
 use crate::task::record::{Record, Viewer};
 
 /// Longest body that says why, bytes.
@@ -91,19 +90,8 @@ impl Teller {
         }
         match self.desk.forget(task.id).await {
             Ok(true) => bare(204),
-            Ok(false) => self.not_forgotten(task, viewer).await,
-            Err(error) => self.store_away(&error),
-        }
-    }
-
-    /// It is over, and was not forgotten: somebody else was faster, or it holds a seat that nobody would know of.
-    async fn not_forgotten(&self, task: &Record, viewer: &Viewer) -> Answer {
-        match self.desk.store().task(task.id).await {
-            Ok(Found::Task(_)) => {
-                let detail = "The task is over, but its call may still be at work upstream: it can be forgotten when that is over, too.";
-                with_state(self.problem("not-over", 409, detail), task)
-            }
-            Ok(Found::Gone(_) | Found::Nothing) => self.lost(task, viewer).await,
+            // Somebody else was faster.
+            Ok(false) => self.lost(task, viewer).await,
             Err(error) => self.store_away(&error),
         }
     }

@@ -29,7 +29,7 @@ impl Teller {
     pub(super) async fn find(&self, id: TaskId, viewer: &Viewer) -> Result<Arc<Record>, Answer> {
         match self.kept(id).await {
             Ok(Found::Task(task)) if viewer.may_see(&task) => Ok(task),
-            Ok(Found::Gone(owner)) if viewer.owners.contains(&owner) => Err(self.gone()),
+            Ok(Found::Gone(left)) if viewer.may_mourn(&left) => Err(self.gone()),
             Ok(_) => Err(self.no_such_task()),
             Err(error) => Err(self.store_away(&error)),
         }

@@ -9,7 +9,8 @@ use super::{limit, millis, row};
 use crate::task::{HookId, HookOutcome, Millis, Purged, TaskId};
 
 /// Leaves a tombstone of task `?1` until `?2`.
-const TOMBSTONE: &str = "INSERT OR REPLACE INTO tombstone (task, owner, until) SELECT id, owner, ?2 FROM task WHERE id = ?1";
+const TOMBSTONE: &str = "INSERT OR REPLACE INTO tombstone (task, owner, upstream, until) \
+     SELECT id, owner, upstream, ?2 FROM task WHERE id = ?1";
 /// Everything else that there is of task `?1`.
 const REMAINS: [&str; 4] = [
     "DELETE FROM body WHERE task = ?1",
@@ -17,8 +18,14 @@ const REMAINS: [&str; 4] = [
     "DELETE FROM seat WHERE task = ?1",
     "DELETE FROM task WHERE id = ?1",
 ];
+/// Everything of it but what its seat needs to be found again.
+const HIDE: [&str; 3] = [
+    "DELETE FROM body WHERE task = ?1",
+    "DELETE FROM idem WHERE name = (SELECT idem FROM task WHERE id = ?1)",
+    "UPDATE task SET expires = 0, idem = NULL, sealed = NULL, answer_head = NULL, answer = NULL WHERE id = ?1",
+];
 const IS_OVER: &str = "SELECT state, EXISTS (SELECT 1 FROM seat WHERE seat.task = task.id) AS seated \
-     FROM task WHERE id = ?";
+     FROM task WHERE id = ? AND expires IS NOT 0";
 const OLD_TOMBSTONES: &str = "DELETE FROM tombstone WHERE task IN \
      (SELECT task FROM tombstone WHERE until <= ? ORDER BY until LIMIT ?)";
 const SETTLED: &str = "DELETE FROM outbox WHERE id = ?";
@@ -28,11 +35,16 @@ const DEAF: &str =
     "INSERT INTO deaf (url) SELECT url FROM outbox WHERE id = ? ON CONFLICT DO NOTHING";
 const UNHEARD: &str = "DELETE FROM outbox WHERE url = (SELECT url FROM outbox WHERE id = ?)";
 
-async fn bury(on: &mut SqliteConnection, id: &[u8], until: Millis) -> Result<(), sqlx::Error> {
+async fn bury(
+    on: &mut SqliteConnection,
+    id: &[u8],
+    until: Millis,
+    remains: &'static [&str],
+) -> Result<(), sqlx::Error> {
     let tombstone = sqlx::query(TOMBSTONE).bind(id).bind(millis(until));
     tombstone.execute(&mut *on).await?;
-    for part in REMAINS {
-        sqlx::query(part).bind(id).execute(&mut *on).await?;
+    for part in remains {
+        sqlx::query(*part).bind(id).execute(&mut *on).await?;
     }
     Ok(())
 }
@@ -54,11 +66,15 @@ impl Work for Forget {
             return Ok(false);
         };
         let state: &str = found.try_get("state")?;
-        let is_open = row::open_states().any(|open| open == state);
-        if is_open || found.try_get("seated")? {
+        if row::open_states().any(|open| open == state) {
             return Ok(false);
         }
-        bury(on, &id, self.until).await?;
+        let remains: &[&str] = if found.try_get("seated")? {
+            &HIDE
+        } else {
+            &REMAINS
+        };
+        bury(on, &id, self.until, remains).await?;
         Ok(true)
     }
 }
@@ -84,7 +100,7 @@ impl Work for Purge {
             .bind(limit(self.most));
         let due: Vec<Vec<u8>> = due.fetch_all(&mut *on).await?;
         for id in &due {
-            bury(on, id, self.until).await?;
+            bury(on, id, self.until, &REMAINS).await?;
         }
         let old = sqlx::query(OLD_TOMBSTONES)
             .bind(millis(self.now))

@@ -10,9 +10,10 @@ use super::super::Query;
 use super::{answer, limit, millis, row, time, write};
 use crate::task::{
     Answer, Filter, Found, Hook, Kept, Key, Millis, Owner, Record, State, Submitted, TaskId,
+    Tombstone,
 };
 
-const OWNER_OF_GONE: &str = "SELECT owner FROM tombstone WHERE task = ?";
+const LEFT_OF_GONE: &str = "SELECT owner, upstream FROM tombstone WHERE task = ?";
 const REQUEST: &str = "SELECT sealed AS bytes, (SELECT bytes FROM body WHERE task = ?1 AND part = ?2) AS beside \
      FROM task WHERE id = ?1";
 const ANSWER: &str = "SELECT answer_head AS head, answer AS bytes, \
@@ -20,19 +21,30 @@ const ANSWER: &str = "SELECT answer_head AS head, answer AS bytes, \
 const DUE: &str =
     "SELECT id, task, url, body, next, tries FROM outbox WHERE next <= ? ORDER BY next, id LIMIT ?";
 const NEXT: &str = "SELECT min(next) FROM outbox";
+/// Rows that are not there for their seat alone.
+const SHOWN: &str = "expires IS NOT 0";
 /// Behind every id.
 const LAST: [u8; 17] = [0xff; 17];
 
 pub(super) async fn task(from: &SqlitePool, id: TaskId) -> Result<Found, sqlx::Error> {
-    let sql = format!("SELECT {} FROM task WHERE id = ?", row::COLUMNS);
+    let sql = format!("SELECT {} FROM task WHERE id = ? AND {SHOWN}", row::COLUMNS);
     let bytes = id.bytes();
     let query = sqlx::query(AssertSqlSafe(sql)).bind(bytes.as_slice());
     if let Some(found) = query.fetch_optional(from).await? {
         return Ok(Found::Task(Arc::new(row::record(&found)?)));
     }
-    let gone = sqlx::query_scalar(OWNER_OF_GONE).bind(bytes.as_slice());
-    let owner: Option<String> = gone.fetch_optional(from).await?;
-    Ok(owner.map_or(Found::Nothing, |owner| Found::Gone(Owner(Arc::from(owner)))))
+    let gone = sqlx::query(LEFT_OF_GONE).bind(bytes.as_slice());
+    let left = gone.fetch_optional(from).await?;
+    let left = left.as_ref().map(tombstone).transpose()?;
+    Ok(left.map_or(Found::Nothing, Found::Gone))
+}
+
+fn tombstone(row: &SqliteRow) -> Result<Tombstone, sqlx::Error> {
+    let upstream: Option<&str> = row.try_get("upstream")?;
+    Ok(Tombstone {
+        owner: Owner(Arc::from(row.try_get::<&str, _>("owner")?)),
+        upstream: upstream.map(Arc::from),
+    })
 }
 
 pub(super) async fn keyed(from: &SqlitePool, key: &Key) -> Result<Option<Submitted>, sqlx::Error> {
@@ -131,7 +143,7 @@ pub(super) async fn list(
 /// The newest by `filter` before `?1`, `?2` at most. An owner's are kept by state: the newest of each are looked at.
 fn list_sql(filter: &Filter) -> String {
     let columns = row::COLUMNS;
-    let rest = "id < ?1 ORDER BY id DESC LIMIT ?2";
+    let rest = format!("{SHOWN} AND id < ?1 ORDER BY id DESC LIMIT ?2");
     if filter.owner.is_none() || filter.upstream.is_none() {
         let by_owner = filter.owner.as_ref().map(|_| "owner = ?3 AND ");
         let by_upstream = filter.upstream.as_ref().map(|_| "upstream = ?4 AND ");
