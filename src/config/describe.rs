@@ -222,6 +222,12 @@ fn tasks(page: &mut Page, config: &Config) {
             say_duration(tasks.reconcile)
         ),
     );
+    if tasks.detach {
+        page.line(
+            "detach",
+            "a cancel frees the client from a blocking call that is at work: its answer is lost, its seat kept until it ends",
+        );
+    }
     page.line(
         "webhooks",
         match &*tasks.webhooks {

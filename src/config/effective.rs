@@ -73,6 +73,7 @@ fn tasks(tasks: &Tasks) -> Value {
         "max_blocking": show_duration(tasks.max_blocking),
         "reconcile": show_duration(tasks.reconcile),
         "poll_min": show_duration(tasks.poll_min),
+        "detach": tasks.detach,
         "webhooks": tasks.webhooks,
     }));
     secret(&mut table, "webhook_secret", tasks.webhook_secret.as_ref());

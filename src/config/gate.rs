@@ -83,6 +83,7 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         max_blocking: time("max_blocking", 3600, DAY * 7),
         reconcile: time("reconcile", 300, DAY),
         poll_min: time("poll_min", 1, HOUR),
+        detach: r.get("detach", flag).unwrap_or_default(),
         webhooks: r.list("webhooks", webhook).unwrap_or_default(),
         webhook_secret: r.get_hidden("webhook_secret", signing_secret(r.base())),
     };

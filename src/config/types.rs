@@ -141,6 +141,8 @@ pub struct Tasks {
     pub reconcile: Duration,
     /// Shortest interval between polls of the upstream.
     pub poll_min: Duration,
+    /// Let a client go from a call that the upstream is at work on when it cancels it.
+    pub detach: bool,
     /// Allowed URL prefixes of webhooks.
     pub webhooks: Vec<String>,
     /// Key that signs webhooks.

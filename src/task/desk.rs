@@ -47,6 +47,7 @@ pub struct Desk {
     /// Where the links of messages point: the path that tasks are asked for under.
     prefix: Arc<str>,
     put_out: Notify,
+    detaches: bool,
 }
 
 impl fmt::Debug for Desk {
@@ -78,6 +79,7 @@ impl Desk {
             standing: Standing::default(),
             prefix: Arc::from("/-/tasks"),
             put_out: Notify::new(),
+            detaches: false,
         };
         (desk, arriving)
     }
@@ -86,6 +88,13 @@ impl Desk {
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         self.prefix = Arc::from(prefix);
+        self
+    }
+
+    /// The same, which lets clients go from blocking calls that are at work, or not.
+    #[must_use]
+    pub const fn detaching(mut self, detaches: bool) -> Self {
+        self.detaches = detaches;
         self
     }
 

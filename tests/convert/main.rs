@@ -6,6 +6,7 @@ mod support;
 mod rig;
 
 mod bodies;
+mod detach;
 mod done;
 mod door;
 mod forms;

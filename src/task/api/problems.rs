@@ -109,6 +109,13 @@ const KINDS: &[Kind] = &[
         "Nothing; submit again if it is wanted after all.",
     ),
     says(
+        "detached",
+        "Its client let the task go",
+        "Somebody who owns the task cancelled it while the upstream was at work on it, in a call that cannot be stopped. The call went \
+         on, and its answer is lost.",
+        "Look at the target before you submit again: the operation may have been done.",
+    ),
+    says(
         "expired",
         "The time of the task was up",
         "It did not begin before its start deadline, or did not end before its deadline. The member dispatched tells which: \

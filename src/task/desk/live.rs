@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use crate::task::id::TaskId;
-use crate::task::record::{Millis, Record};
+use crate::task::record::{Millis, Mode, Record};
 use crate::task::state::{State, Status};
 
 /// How a task does that the upstream's own task does. It comes and goes with polls: nothing of it is kept.
@@ -41,6 +41,8 @@ impl Desk {
             Status::Polling | Status::Blocked => {
                 self.live(task.id).is_some_and(|live| live.cancelable)
             }
+            // Its client can be let go from the call, not the upstream.
+            Status::Dispatching | Status::InFlight => self.detaches && task.mode == Mode::Queued,
             status => status.state() == State::Scheduled,
         }
     }

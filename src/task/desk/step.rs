@@ -6,7 +6,7 @@ use super::words::{AdvanceError, CancelError, Change};
 use super::{Desk, to_its_end};
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Hook, Step};
-use crate::task::record::{Fault, Outcome, Record};
+use crate::task::record::{Fault, Mode, Outcome, Record};
 use crate::task::state::{Event, State, Status};
 
 impl Desk {
@@ -103,7 +103,8 @@ impl Desk {
     }
 
     /// Takes a task back, as far as that can be, and keeps who said why. One that the upstream's own task does is taken back by
-    /// the upstream: until that says so, it is being taken back, and may still end otherwise.
+    /// the upstream: until that says so, it is being taken back, and may still end otherwise. From a blocking call that is at
+    /// work its client is let go, where the desk does that: the call goes on, with its seat.
     ///
     /// # Errors
     /// As [`Desk::cancel`].
@@ -119,11 +120,13 @@ impl Desk {
             let (event, change) = match task.status.state() {
                 State::Scheduled => (Event::Abort, taken_back(reason)),
                 State::Running if task.status == Status::Canceling => return Ok(task),
-                State::Running if self.is_cancelable(&task) => {
-                    (Event::CancelSent, Change::default())
-                }
+                State::Running if self.is_cancelable(&task) => match task.mode {
+                    Mode::Native => (Event::CancelSent, Change::default()),
+                    Mode::Queued => (Event::Fail, let_go(reason)),
+                },
                 State::Running => return Err(CancelError::NotCancelable),
                 State::Aborted => return Ok(task),
+                State::Failed if was_let_go(&task) => return Ok(task),
                 _ => return Err(CancelError::Over),
             };
             match self.advance(id, event, change).await {
@@ -134,6 +137,30 @@ impl Desk {
             }
         }
     }
+}
+
+/// The kind of its fault.
+const DETACHED: &str = "detached";
+
+/// Its client is let go from a call that goes on. Its seat is freed by whoever hears its end.
+fn let_go(reason: Option<&str>) -> Change {
+    let detail = reason.unwrap_or(
+        "Its client let it go while the upstream was at work on it: the operation may be applied, and its answer is lost.",
+    );
+    Change {
+        outcome: Some(Outcome::Unknown),
+        error: Some(Fault {
+            kind: DETACHED,
+            status: 502,
+            detail: detail.to_owned(),
+        }),
+        ..Change::default()
+    }
+}
+
+fn was_let_go(task: &Record) -> bool {
+    let fault = task.error.as_ref();
+    fault.is_some_and(|fault| fault.kind == DETACHED)
 }
 
 fn taken_back(reason: Option<&str>) -> Change {

@@ -12,6 +12,7 @@ use crate::admit::Claim;
 use crate::session::StoreError;
 use crate::task::desk::{AdvanceError, Change};
 use crate::task::id::TaskId;
+use crate::task::port::SeatChange;
 use crate::task::record::Record;
 use crate::task::state::Event;
 
@@ -85,8 +86,14 @@ impl Works {
                     self.reread(id).await;
                     sleep(back_off(1, self.spread.next()) / 100).await;
                 }
-                // Made, or not to be made any more.
-                Ok(_) | Err(AdvanceError::Illegal(_) | AdvanceError::Unknown) => break,
+                Ok(_) => break,
+                // It was over before: but for its seat nothing is left to note of it.
+                Err(AdvanceError::Illegal(_) | AdvanceError::Unknown) => {
+                    if change.seat == SeatChange::Free {
+                        self.free_seat(id).await;
+                    }
+                    break;
+                }
             }
         }
         self.store_works();

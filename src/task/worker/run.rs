@@ -193,8 +193,18 @@ impl Job {
                 _ = &mut noted => {}
             }
         }
-        if let Ok(carried) = timeout_at(deadline, &mut exchange).await {
-            return Heard::InTime(carried);
+        let let_go = {
+            tokio::select! {
+                biased;
+                carried = timeout_at(deadline, &mut exchange) => match carried {
+                    Ok(carried) => return Heard::InTime(carried),
+                    Err(_) => false,
+                },
+                () = self.is_over() => true,
+            }
+        };
+        if let_go {
+            return Heard::Late(timeout_at(hard, exchange).await.ok());
         }
         let change = Change {
             outcome: Some(Outcome::Unknown),
@@ -208,6 +218,15 @@ impl Job {
         let expired = self.works.settle(self.id, Event::Expire, change, None);
         let (came, ()) = tokio::join!(timeout_at(hard, exchange), expired);
         Heard::Late(came.ok())
+    }
+
+    /// Waits until the task is over, which its client may bring about.
+    async fn is_over(&self) {
+        if let Some(mut seen) = self.works.desk.watch(self.id) {
+            let over = seen.wait_for(|record| record.status.state().is_done());
+            // An error means that it has left the desk.
+            drop(over.await);
+        }
     }
 
     /// The task was over before its call: only the seat is still to be given back.
