@@ -193,6 +193,14 @@ fn tasks(page: &mut Page, config: &Config) {
             tasks.prefix
         ),
     );
+    for (is_said, field) in [
+        (tasks.operation_location, "Operation-Location"),
+        (tasks.azure_async_operation, "Azure-AsyncOperation"),
+    ] {
+        if is_said {
+            page.line(field, "says the same as Location, beside it");
+        }
+    }
     page.line(
         "task_queue",
         format_args!(

@@ -68,6 +68,8 @@ fn tasks(tasks: &Tasks) -> Value {
         "queue_per_user": tasks.queue_per_user,
         "max_body": show_size(tasks.max_body),
         "absolute_urls": tasks.absolute_urls,
+        "operation_location": tasks.operation_location,
+        "azure_async_operation": tasks.azure_async_operation,
         "wait_max": show_duration(tasks.wait_max),
         "retention": show_duration(tasks.retention),
         "max_blocking": show_duration(tasks.max_blocking),

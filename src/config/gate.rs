@@ -76,6 +76,8 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
             .get("max_body", size(1..=MOST_BODY))
             .unwrap_or(4 * 1024 * 1024),
         absolute_urls: r.get("absolute_urls", flag).unwrap_or_default(),
+        operation_location: r.get("operation_location", flag).unwrap_or_default(),
+        azure_async_operation: r.get("azure_async_operation", flag).unwrap_or_default(),
         wait_max: r
             .get("wait_max", duration(Duration::ZERO..=HOUR))
             .unwrap_or(Duration::from_mins(1)),

@@ -120,6 +120,10 @@ pub enum Store {
 
 /// `[tasks]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "keys of the file that do not depend on each other"
+)]
 pub struct Tasks {
     /// Path prefix of the task API on the proxy listeners.
     pub prefix: String,
@@ -131,6 +135,10 @@ pub struct Tasks {
     pub max_body: u64,
     /// `Location` and links with scheme and host.
     pub absolute_urls: bool,
+    /// Say in `Operation-Location` too where a task is.
+    pub operation_location: bool,
+    /// Say so in `Azure-AsyncOperation`.
+    pub azure_async_operation: bool,
     /// Longest `Prefer: wait`.
     pub wait_max: Duration,
     /// How long results are kept.

@@ -1,6 +1,6 @@
 //! How a client says what it prefers, and what comes of it.
 
-use crate::rig::{ALICE, id, post, request, say, start};
+use crate::rig::{ALICE, ASYNC, get, id, post, request, say, start};
 use crate::support::origin::Origin;
 use crate::support::webhooks;
 
@@ -97,4 +97,33 @@ async fn links_carry_scheme_and_host_where_the_operator_wants_it() {
         location.starts_with("http://gate.example/-/tasks/"),
         "{location}"
     );
+}
+
+#[tokio::test]
+async fn where_a_task_is_stands_in_other_fields_too_where_the_operator_wants_it() {
+    const FIELDS: [&str; 2] = ["operation-location", "azure-asyncoperation"];
+    let origin = Origin::start().await;
+    for (lines, said) in [
+        ("", [false, false]),
+        ("operation_location = true", [true, false]),
+        (
+            "operation_location = true\nazure_async_operation = true\nabsolute_urls = true",
+            [true, true],
+        ),
+    ] {
+        let gate = start(origin.address, lines);
+        let ticket = say(&gate, post("/clone?hold", &format!("{ALICE}{ASYNC}"))).await;
+        assert_eq!(ticket.status, 202, "{ticket:?}");
+        let task = ticket.json()["id"].as_str().unwrap().to_owned();
+        let early = get(&gate, &format!("/-/tasks/{task}/result"), ALICE).await;
+        assert_eq!(early.status, 202);
+        for answer in [&ticket, &early] {
+            let location = answer.header("location");
+            assert!(location.unwrap().ends_with(&format!("/-/tasks/{task}")));
+            for (field, said) in FIELDS.iter().zip(said) {
+                let wanted = location.filter(|_| said);
+                assert_eq!(answer.header(field), wanted, "{lines}: {field}");
+            }
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::HeaderName;
+
 use crate::config::Config;
 use crate::forward::Upstream;
 use crate::proxy::Tasks;
@@ -31,7 +33,19 @@ pub(in crate::app) fn at_the_door(
         pools: pools(upstreams),
         dice: dice(),
     };
-    Tasks::new(config, Api::new(desk.clone(), settings))
+    let api = Api::new(desk.clone(), settings);
+    Tasks::new(config, api.with_location_in(beside_location(config)))
+}
+
+/// Fields in which some client libraries look for what `Location` says.
+fn beside_location(config: &Config) -> impl Iterator<Item = HeaderName> + use<> {
+    let tasks = &config.tasks;
+    let fields = [
+        ("operation-location", tasks.operation_location),
+        ("azure-asyncoperation", tasks.azure_async_operation),
+    ];
+    let said = fields.into_iter().filter(|(_, is_said)| *is_said);
+    said.map(|(name, _)| HeaderName::from_static(name))
 }
 
 fn pools(upstreams: &[Arc<Upstream>]) -> Pools {

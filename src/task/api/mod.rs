@@ -34,7 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 pub use self::events::Events;
 pub use self::plain::Lost;
@@ -78,8 +78,16 @@ impl Api {
             teller: Teller {
                 desk,
                 settings: Arc::new(settings),
+                beside_location: Arc::default(),
             },
         }
+    }
+
+    /// The same, which says in these fields, too, what it says in `Location`.
+    #[must_use]
+    pub fn with_location_in(mut self, fields: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.teller.beside_location = fields.into_iter().collect();
+        self
     }
 
     /// What it was built with.

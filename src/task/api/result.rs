@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
 use super::headers::{
     ASYNC_RESULT, JSON, TASK_STATE, bare, of, put, put_retry_after, put_static, takes_messages,
@@ -74,7 +74,7 @@ impl Teller {
             id: task.id,
             tail: "",
         };
-        put(&mut answer, LOCATION, &own.to_string());
+        self.put_location(&mut answer, &own);
         put_retry_after(&mut answer, self.retry_after(task));
         with_state(answer, task)
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::header::{ALLOW, HeaderName, LOCATION, WWW_AUTHENTICATE};
 
 use super::headers::{put, put_retry_after, put_static};
-use super::json::{self, Aside, Queue, Root};
+use super::json::{self, Aside, Link, Queue, Root};
 use super::pace::{self, Outlook};
 use super::problems;
 use super::words::{Asked, Settings};
@@ -22,6 +22,8 @@ use crate::task::state::State;
 pub(super) struct Teller {
     pub(super) desk: Arc<Desk>,
     pub(super) settings: Arc<Settings>,
+    /// Fields that say what `Location` says.
+    pub(super) beside_location: Arc<[HeaderName]>,
 }
 
 impl Teller {
@@ -73,6 +75,15 @@ impl Teller {
 
     pub(super) async fn until_done(&self, task: Arc<Record>, wait: Duration) -> Arc<Record> {
         self.until(task, wait, |_| false).await
+    }
+
+    /// Says where a task is asked for.
+    pub(super) fn put_location(&self, answer: &mut Answer, own: &Link<'_>) {
+        let own = own.to_string();
+        put(answer, LOCATION, &own);
+        for field in self.beside_location.iter() {
+            put(answer, field.clone(), &own);
+        }
     }
 
     pub(super) fn root<'a>(&'a self, base: Option<&'a str>) -> Root<'a> {

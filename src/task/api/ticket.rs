@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use http::header::{LINK, LOCATION, VARY};
+use http::header::{LINK, VARY};
 
 use super::Api;
 use super::headers::{
@@ -26,7 +26,7 @@ impl Api {
             id: task.id,
             tail: "",
         };
-        put(&mut answer, LOCATION, &own.to_string());
+        self.teller.put_location(&mut answer, &own);
         own.tail = "/result";
         put(&mut answer, LINK, &format!("<{own}>; rel=\"result\""));
         put_etag(&mut answer, task.version);
