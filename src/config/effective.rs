@@ -74,6 +74,7 @@ fn tasks(tasks: &Tasks) -> Value {
         "retention": show_duration(tasks.retention),
         "max_blocking": show_duration(tasks.max_blocking),
         "reconcile": show_duration(tasks.reconcile),
+        "polls_per_second": tasks.polls_per_second,
         "poll_min": show_duration(tasks.poll_min),
         "detach": tasks.detach,
         "webhooks": tasks.webhooks,

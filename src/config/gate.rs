@@ -14,7 +14,7 @@ use super::types::{
     AccessLog, Admin, Headers, Log, LogFormat, LogLevel, Runtime, Secret, State, Store, Tasks,
 };
 use super::user::user;
-use super::value::{duration, flag, share, size, text, whole, word};
+use super::value::{duration, flag, share, size, text, whole, whole_u32, word};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -23,6 +23,8 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 const LEAST: Duration = Duration::from_millis(1);
 /// Most tasks that are kept on the desk.
 const MOST_TASKS: u64 = 100_000;
+/// Most polls of one task in a second that are worth counting.
+const MOST_POLLS: u32 = 1_000_000;
 const MOST_BODY: u64 = 64 * 1024 * 1024;
 
 /// Reads `[runtime]`.
@@ -84,6 +86,9 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         retention: time("retention", 86_400, YEAR),
         max_blocking: time("max_blocking", 3600, DAY * 7),
         reconcile: time("reconcile", 300, DAY),
+        polls_per_second: r
+            .get("polls_per_second", whole_u32(0..=MOST_POLLS))
+            .unwrap_or(10_000),
         poll_min: time("poll_min", 1, HOUR),
         detach: r.get("detach", flag).unwrap_or_default(),
         webhooks: r.list("webhooks", webhook).unwrap_or_default(),

@@ -147,6 +147,8 @@ pub struct Tasks {
     pub max_blocking: Duration,
     /// How long an in-doubt task may be probed.
     pub reconcile: Duration,
+    /// Requests for one task by one user that are answered in a second, over time; 0: all.
+    pub polls_per_second: u32,
     /// Shortest interval between polls of the upstream.
     pub poll_min: Duration,
     /// Let a client go from a call that the upstream is at work on when it cancels it.

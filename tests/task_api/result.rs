@@ -157,7 +157,7 @@ async fn a_failure_without_an_answer_is_the_gates_own() {
     let rig = Rig::new();
     for (kind, status, outcome) in [
         ("outcome-unknown", 502, Outcome::Unknown),
-        ("upstream-timeout", 504, Outcome::Unknown),
+        ("outcome-unknown", 504, Outcome::Unknown),
         ("not-applied", 502, Outcome::NotApplied),
     ] {
         let id = rig.submit().await;

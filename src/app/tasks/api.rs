@@ -12,10 +12,6 @@ use crate::proxy::Tasks;
 use crate::task::Desk;
 use crate::task::api::{Api, Dice, Pool, Pools, Settings};
 
-/// Requests for one task by one viewer that are answered in a second: they are answered from memory, and a refusal costs
-/// as much; what is stopped is a loop that does nothing else.
-const POLLS_PER_SECOND: u32 = 10_000;
-
 /// What the proxy needs to make tasks of calls and to answer for them.
 pub(in crate::app) fn at_the_door(
     config: &Config,
@@ -29,7 +25,7 @@ pub(in crate::app) fn at_the_door(
         // What no call may have, no task may.
         max_body: config.tasks.max_body.min(config.listen.max_body_bytes),
         ratelimit: config.headers.ratelimit,
-        polls_per_second: POLLS_PER_SECOND,
+        polls_per_second: config.tasks.polls_per_second,
         pools: pools(upstreams),
         dice: dice(),
     };

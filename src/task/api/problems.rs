@@ -66,12 +66,6 @@ const KINDS: &[Kind] = &[
         "Ask the operator of the gateway where the upstream is now, and submit again there.",
     ),
     says(
-        "upstream-timeout",
-        "The upstream did not answer in time",
-        "The request went up, and no answer came in the time that the route gives it. The operation may go on.",
-        "Look at the target before you submit again.",
-    ),
-    says(
         "request-refused",
         "The request cannot be sent any more",
         "The gateway reads requests otherwise than when it took this one, and would refuse it now: the task was not sent.",
@@ -197,12 +191,6 @@ const KINDS: &[Kind] = &[
     ),
     // Why a request does not become a task.
     says(
-        "queue-full",
-        "Too many tasks wait",
-        "As many tasks of this upstream wait as may.",
-        "Submit again after the time in Retry-After.",
-    ),
-    says(
         "idempotency-key-missing",
         "Idempotency-Key is missing",
         "This operation is not taken without an Idempotency-Key.",
@@ -237,12 +225,6 @@ const KINDS: &[Kind] = &[
         "Task-Start-Deadline is not valid",
         "Task-Start-Deadline is a whole number of seconds.",
         "Correct it, or leave it out.",
-    ),
-    says(
-        "bad-callback",
-        "The callback is not allowed",
-        "Webhooks go only to addresses that the operator of the gateway allows.",
-        "Use an allowed address, or leave the callback out and follow the events of the task.",
     ),
 ];
 
