@@ -12,9 +12,9 @@ use ipnet::IpNet;
 pub use super::account::Account;
 pub use super::adapter::{
     Acceptor, Adapter, AnswerShape, Batch, Became, Before, Beside, BodyOf, Cancel, Confirm,
-    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Form, Hole, List, Native,
-    Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says, Signature, Spot, StartedBy,
-    TakenBack, Template, Test, What,
+    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Find, Form, Hole, List,
+    Native, Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says, Signature, Spot,
+    StartedBy, TakenBack, Template, Test, What,
 };
 pub use super::glob::{AgentPattern, Glob};
 pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};

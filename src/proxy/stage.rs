@@ -30,7 +30,7 @@ use crate::observe::{Destination, Ending, Phase, Record, Who};
 /// every unit that it holds.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "six facts of one request that do not depend on each other"
+    reason = "seven facts of one request that do not depend on each other"
 )]
 pub struct Stage {
     pub(super) shared: Arc<Shared>,
@@ -66,6 +66,8 @@ pub struct Stage {
     /// The client was told to go on with its body.
     pub(super) continued: bool,
     pub(super) request_id: Option<HeaderValue>,
+    /// The client sent that itself.
+    pub(super) named: bool,
     pub(super) claim: Option<Claim>,
     /// The idempotency key of a call that is held.
     pub(super) key: Option<Box<Held>>,
@@ -134,6 +136,7 @@ impl Stage {
             ends_own: true,
             continued: false,
             request_id: None,
+            named: false,
             claim: None,
             key: None,
             dial: None,

@@ -6,6 +6,7 @@ mod support;
 mod vendors;
 
 mod backs;
+mod found;
 mod killed;
 mod odd;
 mod other;

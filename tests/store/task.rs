@@ -45,6 +45,7 @@ pub fn requested(number: u64) -> Requested {
         start_deadline: None,
         run_for: Duration::from_mins(60),
         callback: None,
+        request_id: None,
     }
 }
 

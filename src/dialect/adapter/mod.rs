@@ -11,6 +11,7 @@
 
 mod face;
 mod fill;
+mod find;
 mod origin;
 mod reading;
 mod request;
@@ -23,6 +24,7 @@ pub use face::{
     Asks, Ours, Shown, asked, canceled, listed_ids, merged, name_of, shown,
     started as face_started, unknown,
 };
+pub use find::{Sought, could_be, find_request};
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{

@@ -20,6 +20,7 @@ const ANSWER: &str = "SELECT answer_head AS head, answer AS bytes, \
 const DUE: &str =
     "SELECT id, task, url, body, next, tries FROM outbox WHERE next <= ? ORDER BY next, id LIMIT ?";
 const NEXT: &str = "SELECT min(next) FROM outbox";
+const TASK_OF: &str = "SELECT id FROM task WHERE upstream_task = ? AND upstream = ? LIMIT 1";
 /// Behind every id.
 const LAST: [u8; 17] = [0xff; 17];
 
@@ -33,6 +34,18 @@ pub(super) async fn task(from: &SqlitePool, id: TaskId) -> Result<Found, sqlx::E
     let gone = sqlx::query_scalar(OWNER_OF_GONE).bind(bytes.as_slice());
     let owner: Option<String> = gone.fetch_optional(from).await?;
     Ok(owner.map_or(Found::Nothing, |owner| Found::Gone(Owner(Arc::from(owner)))))
+}
+
+pub(super) async fn task_of(
+    from: &SqlitePool,
+    upstream: &str,
+    upstream_task: &str,
+) -> Result<Option<TaskId>, sqlx::Error> {
+    let query = sqlx::query_scalar(TASK_OF)
+        .bind(upstream_task)
+        .bind(upstream);
+    let found: Option<Vec<u8>> = query.fetch_optional(from).await?;
+    found.map(|id| row::id(&id)).transpose()
 }
 
 pub(super) async fn keyed(from: &SqlitePool, key: &Key) -> Result<Option<Submitted>, sqlx::Error> {
@@ -117,13 +130,15 @@ pub(super) async fn list(
     let sql = list_sql(filter);
     let owner = filter.owner.as_ref().map(|owner| owner.0.to_string());
     let upstream = filter.upstream.as_deref().map(str::to_owned);
+    let request_id = filter.request_id.as_deref().map(str::to_owned);
     let start = before.map_or_else(|| LAST.to_vec(), |before| before.bytes().to_vec());
     let page = Page { from, most, start };
     let query = |start, most| {
         let query = sqlx::query(AssertSqlSafe(sql.clone()))
             .bind(start)
             .bind(most);
-        query.bind(owner.clone()).bind(upstream.clone())
+        let query = query.bind(owner.clone()).bind(upstream.clone());
+        query.bind(request_id.clone())
     };
     page.read(query, |row| row::record(row).map(Arc::new)).await
 }
@@ -132,14 +147,17 @@ pub(super) async fn list(
 fn list_sql(filter: &Filter) -> String {
     let columns = row::COLUMNS;
     let rest = "id < ?1 ORDER BY id DESC LIMIT ?2";
-    if filter.owner.is_none() || filter.upstream.is_none() {
+    let is_plain = filter.owner.is_none() || filter.upstream.is_none();
+    if is_plain || filter.request_id.is_some() {
+        let by_request = filter.request_id.as_ref().map(|_| "request_id = ?5 AND ");
         let by_owner = filter.owner.as_ref().map(|_| "owner = ?3 AND ");
         let by_upstream = filter.upstream.as_ref().map(|_| "upstream = ?4 AND ");
         let by_state = filter
             .state
             .map(|state| format!("state = '{}' AND ", state.as_str()));
         return format!(
-            "SELECT {columns} FROM task WHERE {}{}{}{rest}",
+            "SELECT {columns} FROM task WHERE {}{}{}{}{rest}",
+            by_request.unwrap_or_default(),
             by_owner.unwrap_or_default(),
             by_upstream.unwrap_or_default(),
             by_state.unwrap_or_default(),
