@@ -76,6 +76,7 @@ fn requested(number: u64) -> Requested {
         start_deadline: Some(Millis(1)),
         run_for: Duration::from_mins(60),
         callback: None,
+        request_id: None,
     }
 }
 
@@ -325,7 +326,7 @@ async fn lists(full: &Arc<Sqlite>) {
     let mine = Filter {
         owner,
         upstream,
-        state: None,
+        ..Filter::default()
     };
     let rare = Filter {
         state,

@@ -106,6 +106,7 @@ fn requested(owner: &Owner) -> Requested {
         start_deadline: None,
         run_for: Duration::from_secs(60),
         callback: None,
+        request_id: None,
     }
 }
 

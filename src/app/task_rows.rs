@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::forward::Upstream;
 use crate::observe::{Spread, TaskCount, WebhookCount};
 use crate::proxy::Shared;
-use crate::task::{Delivery, Dispatched, Reconciled, State, TIME_BOUNDS, Times};
+use crate::task::{Delivery, Dispatched, Poll, Reconciled, State, TIME_BOUNDS, Times};
 
 /// Tasks of every upstream, of those without any too.
 pub(super) fn counts(shared: &Shared) -> Vec<TaskCount> {
@@ -26,6 +26,7 @@ pub(super) fn webhooks(shared: &Shared) -> WebhookCount {
 fn count(shared: &Shared, upstream: &Arc<Upstream>) -> TaskCount {
     let name = upstream.name();
     let work = shared.desk.tally().work(name);
+    let polls = shared.desk.tally().polls(name);
     let open = shared.desk.counts(name);
     let finished = State::ALL.into_iter().zip(work.finished);
     let finished = finished.filter(|(state, _)| state.is_done());
@@ -46,6 +47,13 @@ fn count(shared: &Shared, upstream: &Arc<Upstream>) -> TaskCount {
             .into_iter()
             .zip(work.reconciled)
             .collect(),
+        polls_answered: polls.answered,
+        polls: Poll::ALL
+            .map(Poll::as_str)
+            .into_iter()
+            .zip(polls.upstream)
+            .collect(),
+        polls_failed: polls.failed,
         queued: spread(&work.queued),
         ran: spread(&work.ran),
     }

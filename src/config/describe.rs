@@ -7,10 +7,10 @@ use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, UpstreamKey,
-    Verify,
+    AccessLog, Config, Convert, HostHeader, Interim, Listen, Priority, Route, Store, Upstream,
+    UpstreamKey, Verify,
 };
-use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
+use super::words::{CONVERT, INTERIM, LOG_FORMAT, LOG_LEVEL, of};
 
 /// The configuration in plain words, for people; ends in a line feed. Shows no secret.
 #[must_use]
@@ -243,6 +243,16 @@ fn tasks(page: &mut Page, config: &Config) {
             prefixes => format!("to URLs below {}, signed", prefixes.join(", ")),
         },
     );
+    if tasks.interim != Interim::Off {
+        let (word, every) = (
+            of(&INTERIM, &tasks.interim),
+            say_duration(tasks.interim_every),
+        );
+        page.line(
+            "while a client waits",
+            format_args!("{word} every {every}, over HTTP/1.1"),
+        );
+    }
     if config.headers.idempotency_key {
         page.line(
             "Idempotency-Key",

@@ -12,9 +12,9 @@ use ipnet::IpNet;
 pub use super::account::Account;
 pub use super::adapter::{
     Acceptor, Adapter, AnswerShape, Batch, Became, Before, Beside, BodyOf, Cancel, Confirm,
-    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Form, Hole, List, Native,
-    Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says, Signature, Spot, StartedBy,
-    TakenBack, Template, Test, What,
+    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Find, Form, Hole, List,
+    Native, Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says, Signature, Spot,
+    StartedBy, TakenBack, Template, Test, What,
 };
 pub use super::glob::{AgentPattern, Glob};
 pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};
@@ -157,6 +157,22 @@ pub struct Tasks {
     pub webhooks: Vec<String>,
     /// Key that signs webhooks.
     pub webhook_secret: Option<Secret>,
+    /// What a client hears while it waits for the answer of a task that it does not know of.
+    pub interim: Interim,
+    /// How often.
+    pub interim_every: Duration,
+}
+
+/// A sign of life before an answer, for clients of HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interim {
+    /// None.
+    #[default]
+    Off,
+    /// `102 Processing` (RFC 2518 section 10.1).
+    Processing,
+    /// `103 Early Hints` (RFC 8297), with a link to the task.
+    EarlyHints,
 }
 
 /// `[headers]`.

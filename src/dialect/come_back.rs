@@ -5,12 +5,11 @@ use std::time::{Duration, SystemTime};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName};
 
+use super::stamp;
+
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Longest value of a field that is read, bytes.
 const LONGEST: usize = 1024;
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date, which is held against `wall`. A date that
 /// is past is now.
@@ -20,7 +19,7 @@ pub fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
     if let Some(seconds) = digits(text) {
         return Some(Duration::from_secs(seconds));
     }
-    let then = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(date(text)?))?;
+    let then = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(stamp::http_date(text)?))?;
     Some(then.duration_since(wall).unwrap_or_default())
 }
 
@@ -88,34 +87,6 @@ fn digits(text: &str) -> Option<u64> {
             .unwrap_or(u64::from(u32::MAX))
             .min(u64::from(u32::MAX))
     })
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7) in seconds since 1970; the two obsolete forms
-/// are not read.
-fn date(text: &str) -> Option<u64> {
-    let (_, rest) = text.split_once(", ")?;
-    let mut words = rest.split(' ');
-    let day: u64 = digits(words.next()?)?;
-    let month = words.next()?;
-    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
-    let year = digits(words.next()?).filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = words.next()?.split(':').map(digits);
-    let [hour, minute, second] = [clock.next()??, clock.next()??, clock.next()??];
-    let is_gmt = words.next() == Some("GMT") && words.next().is_none() && clock.next().is_none();
-    if !is_gmt || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Days since 1970-01-01, in years that begin in March (H. Hinnant, "chrono-compatible low-level date
-    // algorithms").
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let leaps = year / 4 - year / 100 + year / 400;
-    let days = year * 365 + leaps + (month * 153 + 2) / 5 + day - 1;
-    let days = days.checked_sub(719_468)?;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod claimed;
 mod cookie;
 mod saml;
 mod secret;
+mod stamp;
 mod xml;
 
 /// Tasks of an upstream, in its own words.

@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 32] = [
+const CONTRACT: [(&str, &str, &[&str]); 35] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
@@ -69,6 +69,13 @@ const CONTRACT: [(&str, &str, &[&str]); 32] = [
     ("tasks_in_doubt_total", "counter", &["upstream"]),
     ("task_dispatches_total", "counter", &["upstream", "outcome"]),
     ("task_reconciled_total", "counter", &["upstream", "outcome"]),
+    ("task_polls_answered_total", "counter", &["upstream"]),
+    (
+        "task_upstream_polls_total",
+        "counter",
+        &["upstream", "form"],
+    ),
+    ("task_poll_errors_total", "counter", &["upstream"]),
     ("webhook_deliveries_total", "counter", &["outcome"]),
     ("webhook_lag_seconds", "histogram", &[]),
     ("store_up", "gauge", &[]),
@@ -184,6 +191,8 @@ tidegate_sessions_reaped_total{kind="rest",upstream="vc1"} 2
 tidegate_store_up 1
 tidegate_task_dispatches_total{outcome="known",upstream="vc1"} 9
 tidegate_task_dispatches_total{outcome="unknown",upstream="vc1"} 1
+tidegate_task_poll_errors_total{upstream="vc1"} 1
+tidegate_task_polls_answered_total{upstream="vc1"} 20
 tidegate_task_queue_seconds_bucket{upstream="vc1",le="0.1"} 1
 tidegate_task_queue_seconds_bucket{upstream="vc1",le="3600"} 3
 tidegate_task_queue_seconds_bucket{upstream="vc1",le="+Inf"} 4
@@ -196,6 +205,9 @@ tidegate_task_run_seconds_bucket{upstream="vc1",le="3600"} 3
 tidegate_task_run_seconds_bucket{upstream="vc1",le="+Inf"} 4
 tidegate_task_run_seconds_sum{upstream="vc1"} 7300.5
 tidegate_task_run_seconds_count{upstream="vc1"} 4
+tidegate_task_upstream_polls_total{form="find",upstream="vc1"} 0
+tidegate_task_upstream_polls_total{form="list",upstream="vc1"} 2
+tidegate_task_upstream_polls_total{form="single",upstream="vc1"} 1
 tidegate_tasks_finished_total{state="COMPLETED",upstream="vc1"} 8
 tidegate_tasks_finished_total{state="FAILED",upstream="vc1"} 2
 tidegate_tasks_in_doubt_total{upstream="vc1"} 1

@@ -17,6 +17,12 @@ pub struct TaskCount {
     pub dispatched: Vec<(&'static str, u64)>,
     /// What was found out of those whose answer was lost.
     pub reconciled: Vec<(&'static str, u64)>,
+    /// Questions of clients how one fares that the gate answered itself.
+    pub polls_answered: u64,
+    /// Questions to the upstream, by what was asked.
+    pub polls: Vec<(&'static str, u64)>,
+    /// Of these, those that told nothing.
+    pub polls_failed: u64,
     /// From acceptance to the first dispatch.
     pub queued: Spread,
     /// From the first dispatch to the end.
@@ -58,6 +64,9 @@ pub(super) fn sample() -> (TaskCount, WebhookCount) {
         in_doubt: 1,
         dispatched: vec![("known", 9), ("unknown", 1)],
         reconciled: vec![("applied", 0), ("unknown", 1)],
+        polls_answered: 20,
+        polls: vec![("list", 2), ("single", 1), ("find", 0)],
+        polls_failed: 1,
         queued: spread(),
         ran: spread(),
     };

@@ -79,8 +79,8 @@ async fn judged(
     stage: &mut Stage,
     upstream: &Upstream,
 ) -> std::result::Result<(), Stop> {
-    if let Some(asking) = faces::concerns(session, upstream) {
-        Box::pin(faces::serve(session, stage, upstream, asking)).await?;
+    if let Some(concern) = faces::concerns(session, upstream) {
+        Box::pin(faces::attend(session, stage, upstream, concern)).await?;
     }
     judge(session, stage, upstream).await
 }
@@ -98,7 +98,9 @@ fn whereto(session: &Session, stage: &mut Stage) -> std::result::Result<Arc<Upst
     };
     stage.upstream = Some(upstream.clone());
     stage.client = client(head, stage);
-    stage.request_id = Some(request_id(head, stage));
+    let named = request_id(head);
+    stage.named = named.is_some();
+    stage.request_id = Some(named.unwrap_or_else(|| stage.shared.request_id()));
     Ok(upstream)
 }
 
@@ -166,11 +168,11 @@ fn client(head: &RequestHeader, stage: &Stage) -> std::net::IpAddr {
     true_client(stage.client, &head.headers, trusted)
 }
 
-fn request_id(head: &RequestHeader, stage: &Stage) -> http::HeaderValue {
-    head.headers
-        .get(X_REQUEST_ID)
-        .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID)
+/// The name that the client gave its request.
+fn request_id(head: &RequestHeader) -> Option<http::HeaderValue> {
+    let named = head.headers.get(X_REQUEST_ID);
+    let named = named.filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
+    named
         .filter(|id| id.as_bytes().iter().all(u8::is_ascii_graphic))
         .cloned()
-        .unwrap_or_else(|| stage.shared.request_id())
 }

@@ -11,10 +11,10 @@ use pingora_proxy::Session;
 
 use super::arrive::authority;
 use super::body::{capped, complete};
-use super::convert;
 use super::judge;
 use super::outcome;
 use super::stage::Stage;
+use super::{convert, faces};
 use crate::call::{Class, Refusal};
 use crate::forward::headers::Hop;
 use crate::listen::is_trusted;
@@ -111,6 +111,7 @@ pub(super) fn request(
         // The gate reads the answer.
         head.remove_header(&ACCEPT_ENCODING);
     }
+    faces::asked_up(stage.listing.as_deref(), head)?;
     let lines = upstream.rewriter().request(head, hop(session, stage), id)?;
     if let Some(dial) = &stage.dial {
         dial.add_lines(lines);

@@ -10,6 +10,7 @@ use pingora_proxy::Session;
 
 use super::caller::Met;
 use super::convert::Held;
+use super::faces::Listing;
 use super::orphan;
 use super::outcome::{self, LoginAnswer, Peeked};
 use super::said::{Said, Scan};
@@ -30,7 +31,7 @@ use crate::observe::{Destination, Ending, Phase, Record, Who};
 /// every unit that it holds.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "six facts of one request that do not depend on each other"
+    reason = "seven facts of one request that do not depend on each other"
 )]
 pub struct Stage {
     pub(super) shared: Arc<Shared>,
@@ -66,9 +67,13 @@ pub struct Stage {
     /// The client was told to go on with its body.
     pub(super) continued: bool,
     pub(super) request_id: Option<HeaderValue>,
+    /// The client sent that itself.
+    pub(super) named: bool,
     pub(super) claim: Option<Claim>,
     /// The idempotency key of a call that is held.
     pub(super) key: Option<Box<Held>>,
+    /// What a list of the upstream's tasks is to have beside.
+    pub(super) listing: Option<Box<Listing>>,
     pub(super) dial: Option<Arc<Dial>>,
     pub(super) attempts: u32,
     /// Time spent in lines, and waiting for an upstream that was down.
@@ -134,8 +139,10 @@ impl Stage {
             ends_own: true,
             continued: false,
             request_id: None,
+            named: false,
             claim: None,
             key: None,
+            listing: None,
             dial: None,
             attempts: 0,
             waited: Duration::ZERO,

@@ -42,5 +42,7 @@ pub use record::{
     Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
-pub use tally::{Delivery, Dispatched, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work};
+pub use tally::{
+    Delivery, Dispatched, Poll, Polls, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work,
+};
 pub use worker::{Crew, Means, Recovered, Roster};

@@ -119,6 +119,8 @@ pub struct Filter {
     pub upstream: Option<Arc<str>>,
     /// In this state alone.
     pub state: Option<State>,
+    /// With this `X-Request-ID` alone.
+    pub request_id: Option<Arc<str>>,
 }
 
 /// The name of an entry of the outbox.
@@ -204,6 +206,13 @@ pub trait TaskStore: Debug + Send + Sync {
 
     /// What is kept of a task.
     async fn task(&self, id: TaskId) -> Result<Found, StoreError>;
+
+    /// The task that the upstream of this name does by its own of that name; none where no task is kept that was.
+    async fn task_of(
+        &self,
+        upstream: &str,
+        upstream_task: &str,
+    ) -> Result<Option<TaskId>, StoreError>;
 
     /// The request, encrypted; none once it was forgotten.
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError>;

@@ -131,6 +131,8 @@ pub struct Requested {
     pub run_for: Duration,
     /// Who is told of its end.
     pub callback: Option<Arc<str>>,
+    /// The `X-Request-ID` that its client sent.
+    pub request_id: Option<Arc<str>>,
 }
 
 /// What the gate knows of what became of a task.

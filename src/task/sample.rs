@@ -23,6 +23,7 @@ pub(super) fn sample(now: Millis) -> Record {
         start_deadline: None,
         run_for: Duration::from_hours(1),
         callback: None,
+        request_id: None,
     };
     Record::new(TaskId::new(now.into()), requested, false, now)
 }

@@ -1,9 +1,12 @@
 //! What became of tasks, counted: told by the desk at every step that was committed.
 
+mod polls;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::polls::{Poll, Polls};
 use super::record::{Outcome, Record};
 use super::state::{Event, State, Status};
 use crate::limit::Mutex;
@@ -157,6 +160,7 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Tally {
     work: Mutex<BTreeMap<Arc<str>, Work>>,
+    polls: Mutex<BTreeMap<Arc<str>, Polls>>,
     told: Mutex<Told>,
 }
 
@@ -165,6 +169,33 @@ impl Tally {
     #[must_use]
     pub fn work(&self, upstream: &str) -> Work {
         self.work.lock().get(upstream).copied().unwrap_or_default()
+    }
+
+    /// Who asked how the tasks of an upstream fare.
+    #[must_use]
+    pub fn polls(&self, upstream: &str) -> Polls {
+        self.polls.lock().get(upstream).copied().unwrap_or_default()
+    }
+
+    /// A client was told how a task of this upstream fares.
+    pub(super) fn answered(&self, upstream: &Arc<str>) {
+        self.note(upstream, |polls| polls.answered += 1);
+    }
+
+    /// The upstream was asked; whether that told anything.
+    pub(super) fn asked(&self, upstream: &Arc<str>, what: Poll, told: bool) {
+        self.note(upstream, |polls| {
+            count(&mut polls.upstream, &Poll::ALL, what);
+            polls.failed += u64::from(!told);
+        });
+    }
+
+    fn note(&self, upstream: &Arc<str>, note: impl FnOnce(&mut Polls)) {
+        let mut all = self.polls.lock();
+        match all.get_mut(upstream) {
+            Some(polls) => note(polls),
+            None => note(all.entry(upstream.clone()).or_default()),
+        }
     }
 
     /// What became of messages.
@@ -312,6 +343,26 @@ mod tests {
             (work.queued, work.ran),
             (Times::default(), Times::default())
         );
+    }
+
+    #[test]
+    fn polls_are_counted_by_upstream_and_by_what_was_asked() {
+        let tally = Tally::default();
+        let (one, other): (Arc<str>, Arc<str>) = ("vc1".into(), "vc2".into());
+        for _ in 0..5 {
+            tally.answered(&one);
+        }
+        tally.asked(&one, Poll::List, true);
+        tally.asked(&one, Poll::Find, false);
+        tally.asked(&other, Poll::Single, true);
+        let wanted = Polls {
+            answered: 5,
+            upstream: [1, 0, 1],
+            failed: 1,
+        };
+        assert_eq!(tally.polls("vc1"), wanted);
+        assert_eq!(tally.polls("vc2").upstream, [0, 1, 0]);
+        assert_eq!(tally.polls("vc3"), Polls::default());
     }
 
     #[test]

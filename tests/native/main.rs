@@ -6,6 +6,7 @@ mod support;
 mod vendors;
 
 mod backs;
+mod found;
 mod killed;
 mod odd;
 mod other;
@@ -14,3 +15,4 @@ mod restart;
 mod rig;
 mod runs;
 mod shown;
+mod table;

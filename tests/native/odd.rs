@@ -106,26 +106,12 @@ async fn polls_that_tell_nothing_only_delay() {
 }
 
 #[tokio::test]
-async fn a_start_whose_answer_is_lost_is_not_made_again() {
-    let vc = VCenter::start(Pace::Lasts(Duration::from_millis(20))).await;
-    vc.faults.on(Kind::Start, When::Next(1), Fault::LostAnswer);
-    let rig = Rig::vcenter(vc.address).await;
-    let id = rig.clone("web-1").await;
-    let task = rig.over(id).await;
-    assert_eq!(
-        (task.status.state(), task.outcome),
-        (State::Failed, Some(Outcome::Unknown))
-    );
-    assert_eq!(vc.books.count(Kind::Start), 1);
-    assert_eq!(vc.books.count(Kind::Blocking), 0);
-    assert_eq!(rig.seated(), 0, "its call was no blocking one");
-    rig.stop().await;
-}
-
-#[tokio::test]
 async fn a_start_whose_answer_is_lost_is_asked_after_as_the_route_says() {
     let vc = VCenter::start(Pace::Lasts(Duration::from_millis(300))).await;
     vc.faults.on(Kind::Start, When::Next(1), Fault::LostAnswer);
+    // Nothing can be found by the list.
+    vc.faults
+        .on(Kind::BatchPoll, When::Always, Fault::answer(500));
     let lines = "[[upstream.route]]\nname = \"probed\"\nclass = \"blocking\"\n\
                  match = { method = \"POST\", path = \"/api/vcenter/vm\", query = { action = \"clone\" } }\n\
                  probe = { get = \"/api/vcenter/vm?names={/name}\", json = \"/0/vm\", every = \"1s\" }\n";

@@ -75,8 +75,11 @@ async fn a_start_of_a_dead_gate_is_in_doubt_and_holds_no_seat() {
     let task = second.over(id).await;
     assert_eq!(
         (task.status.state(), task.outcome),
-        (State::Failed, Some(Outcome::Unknown))
+        (State::Completed, Some(Outcome::Known)),
+        "it is found in the list: {task:?}"
     );
+    assert_eq!(second.said(id).await, (200, "\"vm-12\"".to_owned()));
+    assert_eq!(vc.books.effects("clone web-1"), 1);
     assert_eq!(vc.books.count(Kind::Start), 1);
     second.stop().await;
 }

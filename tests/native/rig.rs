@@ -90,12 +90,18 @@ pub fn hurried(dialect: &str) -> String {
     let hurried = text
         .replace("\"5s..30s\"", "\"100ms..300ms\"")
         .replace("\"2s..15s\"", "\"100ms..300ms\"")
+        .replace("\nwithin  = \"10s\"", "\nwithin  = \"2s\"")
+        .replace(
+            "\nstarted = \"start_time\"",
+            "\nstarted = \"start_time\"\nwithin  = \"2s\"",
+        )
         .replacen(
             "started   =",
             "confirm   = { apart = \"100ms\" }\nstarted   =",
             1,
         );
     assert!(!hurried.contains("s..30s\"") && hurried.contains("100ms..300ms"));
+    assert!(hurried.contains("within  = \"2s\""));
     hurried
 }
 
@@ -287,6 +293,7 @@ impl Call {
                 start_deadline: None,
                 run_for: LONG,
                 callback: None,
+                request_id: None,
             },
             headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
             body: body.to_owned(),

@@ -59,6 +59,7 @@ pub fn requested() -> Requested {
         start_deadline: None,
         run_for: Duration::from_secs(3600),
         callback: None,
+        request_id: None,
     }
 }
 

@@ -59,6 +59,10 @@ impl TaskStore for Shaky {
         self.here()?.task(id).await
     }
 
+    async fn task_of(&self, upstream: &str, name: &str) -> Result<Option<TaskId>, StoreError> {
+        self.here()?.task_of(upstream, name).await
+    }
+
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
         self.here()?.request(id).await
     }

@@ -108,5 +108,6 @@ fn requested(url: &str) -> Requested {
         start_deadline: None,
         run_for: Duration::from_secs(60),
         callback: Some(url.into()),
+        request_id: None,
     }
 }

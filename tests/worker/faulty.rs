@@ -79,6 +79,10 @@ impl TaskStore for Faulty {
         self.inner.task(id).await
     }
 
+    async fn task_of(&self, upstream: &str, name: &str) -> Result<Option<TaskId>, StoreError> {
+        self.inner.task_of(upstream, name).await
+    }
+
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
         self.inner.request(id).await
     }

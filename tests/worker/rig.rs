@@ -223,6 +223,7 @@ pub fn clone() -> Requested {
         start_deadline: None,
         run_for: LONG,
         callback: None,
+        request_id: None,
     }
 }
 

@@ -27,7 +27,7 @@ const SUBSTATES: [(&str, Beside); 3] = [
 ];
 
 /// What stands at `path`.
-const AT_PATH: [&str; 5] = ["equals", "in", "exists", "non_empty", "changed"];
+const AT_PATH: [&str; 6] = ["equals", "in", "exists", "non_empty", "changed", "in_path"];
 
 /// Reads a list of acceptors; with `bare`, they say no state.
 pub(super) fn acceptors(
@@ -110,6 +110,7 @@ fn at_path(r: &Reader<'_>, path: Option<Spot>, stars: usize) -> Option<Test> {
     let exists = r.get("exists", flag).map(Says::Exists);
     let non_empty = r.get("non_empty", flag).map(Says::NonEmpty);
     let changed = r.get("changed", flag).map(|_| Says::Changed);
+    let in_path = r.get("in_path", flag).map(Says::InPath);
     let said = AT_PATH.iter().filter(|key| r.has(key)).count();
     if r.has("path") && said != 1 {
         r.fault(
@@ -126,7 +127,8 @@ fn at_path(r: &Reader<'_>, path: Option<Spot>, stars: usize) -> Option<Test> {
             "is missing; say where that stands, as path = \"status\"",
         );
     }
-    let says = equals.or(one_of).or(exists).or(non_empty).or(changed)?;
+    let listed = equals.or(one_of).or(in_path);
+    let says = listed.or(exists).or(non_empty).or(changed)?;
     Some(Test::At(path?, says))
 }
 

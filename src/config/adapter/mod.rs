@@ -9,6 +9,7 @@
 mod accept;
 mod answer;
 mod face;
+mod find;
 #[cfg(test)]
 mod hurt;
 mod native;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::accept::{MOST_READINGS, acceptors, statuses};
 use super::answer::{answer, status_in};
 use super::face::parameter;
+use super::find::find;
 use super::shape::{
     Batch, Before, Cancel, Confirm, ErrorShape, Native, Poll, Progress, ResultShape, Rewrite,
     Signature, StartedBy,
@@ -48,6 +49,7 @@ pub(super) fn native(r: &Reader<'_>, stars: usize, batches: &[Arc<Batch>]) -> Op
         cancel: cancel(r, stars),
         replay: r.get("replay", word(&REPLAY)),
         probe: probe(r),
+        find: find(r, stars, poll.least),
         started,
         poll,
         accept: accept.clone(),

@@ -21,7 +21,7 @@ const SIGNED: [&str; 4] = ["SIGN", "Digest", "Signature", "AWS4-HMAC-SHA256"];
 /// Most adapters of a file.
 const MOST: usize = 256;
 /// Keys that mean nothing where the upstream has no such form.
-pub(super) const OF_NATIVE: [&str; 16] = [
+pub(super) const OF_NATIVE: [&str; 17] = [
     "rewrite",
     "before",
     "started",
@@ -38,6 +38,7 @@ pub(super) const OF_NATIVE: [&str; 16] = [
     "cancel",
     "replay",
     "probe",
+    "find",
 ];
 
 /// What the adapters of a file share.

@@ -1,6 +1,6 @@
 //! An adapter in plain words.
 
-use super::shape::{Adapter, Native, ResultShape};
+use super::shape::{Adapter, Find, Native, ResultShape};
 use crate::config::measure::say_duration;
 use crate::config::say_limit::calls;
 
@@ -29,6 +29,7 @@ pub(in crate::config) fn say(adapter: &Adapter) -> String {
             signature.status
         )
     }));
+    said.extend(native.find.as_ref().map(looked_for));
     said.push(result(native));
     said.extend(
         native
@@ -103,6 +104,24 @@ fn polled(native: &Native) -> String {
     format!(
         "asked for by GET {} every {least} to {most}{batch}{confirm}",
         poll.get
+    )
+}
+
+fn looked_for(find: &Find) -> String {
+    let by = match (&find.started, find.unseen) {
+        (Some(_), true) => " by when it began, and because it was not there before",
+        (Some(_), false) => " by when it began",
+        (None, _) => " because it was not there before",
+    };
+    let whose = if find.user.is_some() {
+        ", its user's alone"
+    } else {
+        ""
+    };
+    let (list, within) = (&find.list, say_duration(find.within));
+    format!(
+        "one whose start was not answered is looked for with {} {}{by}{whose}, for {within}, and taken where it is the only one",
+        list.method, list.target
     )
 }
 

@@ -77,6 +77,29 @@ pub struct Native {
     pub replay: Option<Replay>,
     /// How the gate finds out what became of a start whose answer was lost.
     pub probe: Option<Probe>,
+    /// How it looks for that one among the upstream's tasks, before it asks by the probe.
+    pub find: Option<Find>,
+}
+
+/// How a start whose answer was lost is looked for among the upstream's tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Find {
+    /// The call that lists them; holes of its body are filled by the request.
+    pub list: Batch,
+    /// Any of these has to hold of an entry; empty: all do.
+    pub fits: Vec<Acceptor>,
+    /// Where an entry says whose it is.
+    pub user: Option<Spot>,
+    /// Where it says when it began (RFC 3339).
+    pub started: Option<Spot>,
+    /// How much sooner or later than the call it may have begun, by the upstream's clock.
+    pub slack: Duration,
+    /// Only what was not in the list before the call went up.
+    pub unseen: bool,
+    /// Pause between two looks.
+    pub every: Duration,
+    /// How long it is looked for.
+    pub within: Duration,
 }
 
 /// What is changed of a request to ask for the asynchronous form. The body never is.
@@ -198,6 +221,8 @@ pub enum Says {
     NonEmpty(bool),
     /// Another than before the request was sent.
     Changed,
+    /// What one segment of the request's path says, or none does.
+    InPath(bool),
 }
 
 /// The state that a reading means.

@@ -23,6 +23,16 @@ pub(in crate::config) fn shown(adapter: &Adapter) -> Json {
         let (readings, apart) = (native.confirm.readings, show_duration(native.confirm.apart));
         default("confirm", json!({ "readings": readings, "apart": apart }));
         default("gone", json!(native.gone));
+        if let (Some(find), Some(Json::Object(shown))) = (&native.find, table.get_mut("find")) {
+            for (key, value) in [
+                ("slack", json!(show_duration(find.slack))),
+                ("unseen", json!(find.unseen)),
+                ("every", json!(show_duration(find.every))),
+                ("within", json!(show_duration(find.within))),
+            ] {
+                shown.entry(key.to_owned()).or_insert(value);
+            }
+        }
     }
     Json::Object(table)
 }

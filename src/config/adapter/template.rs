@@ -91,6 +91,8 @@ pub(super) enum Filled<'a> {
     Reading,
     /// What the gate knows, by these names, and `words.NAME`.
     Facts(&'a [&'a str]),
+    /// Places in the request's JSON body, what so many stars of its path took, and `words.NAME`.
+    Request(usize),
 }
 
 /// Reads `text`. `json:…` alone, as other places do, stands for `${json:…}`.
@@ -155,6 +157,16 @@ fn fill(name: &str, filled: Filled<'_>) -> Result<Fill, String> {
                 return Err(unknown(fact, known));
             }
             What::Fact(fact.to_owned())
+        }
+        Filled::Request(_) if is_json => What::Spot(parse(name)?),
+        Filled::Request(stars) => {
+            let is_star = |name: &str| name.parse().is_ok_and(|star| (1..=stars).contains(&star));
+            if !name.starts_with("words.") && !is_star(name) {
+                return Err(format!(
+                    "has ${{{name}}}, which stands for nothing; known are json:PLACE, what the request's body has there, the numbers of stars, and words.NAME"
+                ));
+            }
+            What::Fact(name.to_owned())
         }
     };
     let form = match (is_word, is_json) {

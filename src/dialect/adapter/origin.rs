@@ -64,6 +64,11 @@ impl<'a> Origin<'a> {
         (!taken.is_empty() && taken != "." && taken != "..").then_some(taken)
     }
 
+    /// Whether a segment of the path says this.
+    pub(super) fn has_segment(&self, text: &str) -> bool {
+        !text.is_empty() && self.path.split('/').any(|segment| decoded(segment) == text)
+    }
+
     /// A parameter of the query, as it was written.
     fn parameter(&self, name: &str) -> Option<&'a str> {
         let pairs = self.query?.split('&');

@@ -191,6 +191,7 @@ fn at_spot(
             let is_null = matches!(found, Some(Found::Json(Value::Null)));
             (found.is_some() && !is_null) == *wanted
         }
+        Says::InPath(wanted) => text().is_some_and(|text| origin.has_segment(&text)) == *wanted,
         Says::NonEmpty(wanted) => found.as_ref().is_some_and(Found::is_something) == *wanted,
         // Without a reading from before there is nothing to tell a change by.
         Says::Changed => before.is_some_and(|before| {
@@ -250,6 +251,11 @@ impl Entries {
     #[must_use]
     pub fn get(&self, handle: &str) -> Option<Seen<'static>> {
         self.0.get(handle).cloned().map(Seen::entry)
+    }
+
+    /// The names of those that it tells of.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// How many it tells of.

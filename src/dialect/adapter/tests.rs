@@ -320,22 +320,27 @@ fn the_gates_own_tasks_are_listed_among_the_upstreams() {
         Some(r#"{"gw-1":{"status":"PENDING"}}"#)
     );
     assert_eq!(merged(list, Some(b"nonsense"), &ours), None);
-    let split = listed_ids(face, br#"{"filter_spec":{"tasks":["gw-1","52f9"]}}"#).unwrap();
-    assert_eq!(split.ids, ["gw-1"]);
+    let wish = |body: &str| Wish::of(face, list, body.as_bytes());
+    let split = wish(r#"{"filter_spec":{"tasks":["gw-1","52f9"]}}"#);
+    assert_eq!(split.ids.as_deref(), Some(&["gw-1".to_owned()][..]));
     assert_eq!(
         text(split.rest).as_deref(),
         Some(r#"{"filter_spec":{"tasks":["52f9"]}}"#)
     );
-    assert_eq!(
-        listed_ids(face, br#"{"filter_spec":{"tasks":["gw-1"]}}"#)
-            .unwrap()
-            .rest,
-        None
-    );
-    assert_eq!(
-        listed_ids(face, br#"{"filter_spec":{"services":["x"]}}"#),
-        None
-    );
+    let ours_alone = wish(r#"{"filter_spec":{"tasks":["gw-1"]}}"#);
+    assert!(!ours_alone.asks_upstream && ours_alone.rest.is_none());
+    for theirs in [r#"{"filter_spec":{"tasks":["52f9"]}}"#, "nonsense"] {
+        let theirs = wish(theirs);
+        assert_eq!((theirs.ids, theirs.rest), (Some(Vec::new()), None));
+        assert!(theirs.asks_upstream);
+    }
+    for all in [
+        r#"{"filter_spec":{"services":["x"]}}"#,
+        r#"{"filter_spec":{"tasks":[],"services":["x"]}}"#,
+    ] {
+        let all = wish(all);
+        assert_eq!((all.ids, all.rest, all.asks_upstream), (None, None, true));
+    }
 
     let jobs = one("nsx-v/edge-put");
     let list = jobs.face.as_ref().unwrap().list.as_ref().unwrap();
@@ -358,6 +363,40 @@ fn the_gates_own_tasks_are_listed_among_the_upstreams() {
         );
     }
     assert_eq!(merged(list, Some(b"<other/>"), &ours), None);
+}
+
+#[test]
+fn a_list_tells_what_it_is_asked_for() {
+    let adapter = one("vcenter/vm-clone");
+    let face = adapter.face.as_ref().unwrap();
+    let list = face.list.as_ref().unwrap();
+    let task = br#"{"service":"s","operation":"o","status":"PENDING","result":"vm-1"}"#;
+    for (spec, want) in [
+        (r#""services":["s"]"#, true),
+        (r#""services":["t"]"#, false),
+        (
+            r#""services":["s","t"],"status":["RUNNING","PENDING"]"#,
+            true,
+        ),
+        (r#""services":["s"],"operations":["x"]"#, false),
+        (r#""services":["s"],"operations":[]"#, true),
+        (
+            r#""services":["s"],"targets":[{"type":"a","id":"b"}]"#,
+            false,
+        ),
+        (r#""services":["s"],"users":["anna"]"#, false),
+    ] {
+        let body = format!("{{\"filter_spec\":{{{spec}}}}}");
+        let wish = Wish::of(face, list, body.as_bytes());
+        assert_eq!(wish.told(task.to_vec()).is_some(), want, "{spec}");
+        assert!(!wish.is_brief());
+    }
+    let brief = br#"{"filter_spec":{"services":["s"]},"result_spec":{"exclude_result":true}}"#;
+    let brief = Wish::of(face, list, brief);
+    assert!(brief.is_brief());
+    let told = String::from_utf8(brief.told(task.to_vec()).unwrap()).unwrap();
+    assert!(!told.contains("vm-1") && told.contains("PENDING"), "{told}");
+    assert_eq!(Wish::all().told(b"<a/>".to_vec()), Some(b"<a/>".to_vec()));
 }
 
 #[test]

@@ -47,8 +47,38 @@ pub(super) fn tasks(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
         &["upstream", "outcome"],
         each(rows, |row| &row.reconciled),
     )?;
+    polls(page, rows)?;
     times(page, rows);
     webhooks(page, &snapshot.webhooks)
+}
+
+fn polls(page: &mut Page, rows: &[TaskCount]) -> Result<()> {
+    page.counter(
+        (
+            "tidegate_task_polls_answered_total",
+            "Questions of clients how a task fares that the gate answered itself.",
+        ),
+        &["upstream"],
+        rows.iter()
+            .map(|row| (vec![&*row.upstream], row.polls_answered)),
+    )?;
+    page.counter(
+        (
+            "tidegate_task_upstream_polls_total",
+            "Questions to the upstream how its own tasks fare: of many (list), of one (single), for a start whose answer is lost (find).",
+        ),
+        &["upstream", "form"],
+        each(rows, |row| &row.polls),
+    )?;
+    page.counter(
+        (
+            "tidegate_task_poll_errors_total",
+            "Questions to the upstream how its own tasks fare that told nothing.",
+        ),
+        &["upstream"],
+        rows.iter()
+            .map(|row| (vec![&*row.upstream], row.polls_failed)),
+    )
 }
 
 fn each(

@@ -1,5 +1,7 @@
 //! The request as the desk takes it: what was asked for, and what goes up.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
@@ -91,7 +93,14 @@ fn requested(
         start_deadline: plan.start_within.map(|within| desk.now().after(within)),
         run_for: route.and_then(|route| route.deadline).unwrap_or(most),
         callback: plan.callback.as_deref().map(Into::into),
+        request_id: request_id(stage),
     }
+}
+
+/// The name that the client gave its request, by which it may ask for the task.
+fn request_id(stage: &Stage) -> Option<Arc<str>> {
+    let named = stage.request_id.as_ref().filter(|_| stage.named)?;
+    named.to_str().ok().map(Arc::from)
 }
 
 /// The fields that go up, word for word.

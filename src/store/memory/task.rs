@@ -182,8 +182,10 @@ fn fits(record: &Record, filter: &Filter) -> bool {
     let requested = &record.requested;
     let owner = filter.owner.as_ref();
     let upstream = filter.upstream.as_ref();
+    let request_id = filter.request_id.as_ref();
     owner.is_none_or(|owner| *owner == requested.owner)
         && upstream.is_none_or(|upstream| *upstream == requested.upstream)
+        && request_id.is_none_or(|id| Some(id) == requested.request_id.as_ref())
         && filter
             .state
             .is_none_or(|state| state == record.status.state())
@@ -210,6 +212,20 @@ impl TaskStore for Memory {
             Some(row) if !row.is_forgotten => Found::Task(row.record.clone()),
             _ => gone().map_or(Found::Nothing, Found::Gone),
         })
+    }
+
+    async fn task_of(
+        &self,
+        upstream: &str,
+        upstream_task: &str,
+    ) -> Result<Option<TaskId>, StoreError> {
+        let tasks = self.tasks.lock();
+        let has = |row: &&Row| {
+            let record = &row.record;
+            record.upstream_task.as_deref() == Some(upstream_task)
+                && *record.requested.upstream == *upstream
+        };
+        Ok(tasks.rows.values().find(has).map(|row| row.record.id))
     }
 
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {

@@ -8,7 +8,7 @@ use super::fault;
 
 /// Every step: its number, what it brings, its text. A step that was ever released never changes:
 /// the database knows the checksum of each that it has seen.
-const STEPS: [(i64, &str, &str); 3] = [
+const STEPS: [(i64, &str, &str); 4] = [
     (
         1,
         "login sessions",
@@ -19,6 +19,11 @@ const STEPS: [(i64, &str, &str); 3] = [
         3,
         "forgotten tasks",
         include_str!("migrations/0003_forgotten.sql"),
+    ),
+    (
+        4,
+        "other names of tasks",
+        include_str!("migrations/0004_names.sql"),
     ),
 ];
 

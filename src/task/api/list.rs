@@ -30,6 +30,8 @@ pub(super) struct Wanted {
     pub(super) upstream: Option<String>,
     /// Whose they are: for those who see tasks of others.
     pub(super) owner: Option<String>,
+    /// The `X-Request-ID` that they were asked for with.
+    pub(super) request_id: Option<Arc<str>>,
     pub(super) most: usize,
     pub(super) before: Option<TaskId>,
 }
@@ -52,14 +54,19 @@ impl Teller {
     }
 
     /// One more than is wanted, where there are more.
-    async fn own(&self, wanted: &Wanted, viewer: &Viewer) -> Result<Vec<Arc<Record>>, StoreError> {
-        let most = wanted.most + 1;
+    pub(super) async fn own(
+        &self,
+        wanted: &Wanted,
+        viewer: &Viewer,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        let most = wanted.most.saturating_add(1);
         let mut tasks = Vec::new();
         for owner in &viewer.owners {
             let filter = Filter {
                 owner: Some(owner.clone()),
                 upstream: Some(viewer.upstream.clone()),
                 state: wanted.state,
+                request_id: wanted.request_id.clone(),
             };
             tasks.extend(self.desk.list(&filter, wanted.before, most).await?);
         }
@@ -102,20 +109,27 @@ pub(super) fn page(
 }
 
 impl Wanted {
-    pub(super) fn of(query: &str) -> Result<Self, String> {
-        let mut wanted = Self {
+    /// The newest of all.
+    pub(super) const fn newest(most: usize) -> Self {
+        Self {
             state: None,
             upstream: None,
             owner: None,
-            most: PAGE,
+            request_id: None,
+            most,
             before: None,
-        };
+        }
+    }
+
+    pub(super) fn of(query: &str) -> Result<Self, String> {
+        let mut wanted = Self::newest(PAGE);
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decoded(value);
             match decoded(name).as_ref() {
                 "state" => wanted.state = Some(state(&value)?),
                 "upstream" => wanted.upstream = Some(value.into_owned()),
+                "request_id" => wanted.request_id = Some(value.into()),
                 "owner" => wanted.owner = Some(value.into_owned()),
                 "page_size" => wanted.most = size(&value)?,
                 "page_token" => wanted.before = Some(place(&value)?),
@@ -172,13 +186,14 @@ mod tests {
     fn everything_is_read_and_what_is_not_known_is_ignored() {
         let id = TaskId::from_bytes([7; 16]);
         let query = format!(
-            "state=RUN%4eING&upstream=vc%31&page_size=7&x=y&page_token={}",
+            "state=RUN%4eING&upstream=vc%31&page_size=7&x=y&request_id=a%2Fb&page_token={}",
             token(id)
         );
         let wanted = Wanted {
             state: Some(State::Running),
             upstream: Some("vc1".to_owned()),
             owner: None,
+            request_id: Some("a/b".into()),
             most: 7,
             before: Some(id),
         };

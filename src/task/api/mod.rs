@@ -152,6 +152,9 @@ impl Api {
             Ok(task) => task,
             Err(answer) => return answer.into(),
         };
+        if matches!(part, Part::Status | Part::Result) && asked.method != Method::DELETE {
+            self.teller.desk.tally().answered(&task.requested.upstream);
+        }
         match (part, asked.method.as_str()) {
             (Part::Status, "DELETE") => self.teller.forget(&task, viewer).await.into(),
             (Part::Status, _) => self.teller.status(task, asked).await.into(),

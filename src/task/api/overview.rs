@@ -34,7 +34,7 @@ impl From<StoreError> for Unseen {
 }
 
 impl Api {
-    /// Tasks by `query` (`upstream`, `state`, `owner`, `page_size`, `page_token`), the newest first, as JSON.
+    /// Tasks by `query` (`upstream`, `state`, `owner`, `request_id`, `page_size`, `page_token`), the newest first, as JSON.
     ///
     /// # Errors
     /// [`Unseen`].
@@ -44,6 +44,7 @@ impl Api {
             owner: wanted.owner.map(|owner| Owner(owner.into())),
             upstream: wanted.upstream.map(Arc::from),
             state: wanted.state,
+            request_id: wanted.request_id,
         };
         let desk = &self.teller.desk;
         let tasks = desk.list(&filter, wanted.before, wanted.most + 1).await?;

@@ -54,6 +54,9 @@ impl Job {
 
     /// Finds out what became of a task whose answer is lost.
     pub(super) async fn in_doubt(&mut self, record: &Arc<Record>) -> bool {
+        if Box::pin(self.is_found(record)).await {
+            return true;
+        }
         let route = self.route(record);
         let probe = route.as_ref().and_then(|route| route.work.probe.clone());
         let probe = match probe {

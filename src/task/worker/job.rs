@@ -1,5 +1,6 @@
 //! One task from its place in line to its end, by the state that it is in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub(super) doubtful: Option<Answer>,
     /// How often in a row the store did not take that it goes up.
     pub(super) untaken: u32,
+    /// What the upstream's list of tasks showed before it went up.
+    pub(super) before: Option<Arc<BTreeSet<String>>>,
 }
 
 /// What a task waits for in vain.
@@ -71,6 +74,7 @@ impl Job {
             told,
             doubtful: None,
             untaken: 0,
+            before: None,
         }
     }
 
@@ -220,14 +224,17 @@ impl Job {
     }
 
     /// Gets everything that the task needs to go up.
-    async fn ready(&self, record: &Arc<Record>) -> Result<Ready, Fault> {
-        let works = &*self.works;
+    async fn ready(&mut self, record: &Arc<Record>) -> Result<Ready, Fault> {
+        let works = self.works.clone();
         if let Some(not_before) = record.not_before {
             // No longer than it was put off at most, whatever became of the clock.
             let rest = not_before.since(works.desk.now());
             sleep(rest.min(LONGEST_REST)).await;
         }
         let asking = Box::pin(self.starting(record)).await?;
+        if asking.form.is_some() {
+            self.before = Box::pin(self.look_before(record, &asking)).await;
+        }
         let standing = Standing {
             since: self.since,
             sent_back: record.attempts > 0,

@@ -18,7 +18,7 @@ use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use crate::admit::{Claim, Pushback, Why};
 use crate::call::Spoken;
 use crate::dialect::{come_back, effect};
-use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream};
+use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream, UpstreamFault};
 use crate::task::desk::Change;
 use crate::task::port::{Answer, SeatChange};
 use crate::task::record::{Fault, Mode, Outcome, Record, Source};
@@ -153,7 +153,17 @@ impl Job {
         let most = cap
             .as_ref()
             .map_or(LARGEST, |(_, bytes)| (*bytes).min(LARGEST));
-        let exchange = carrier.carry(freight, most);
+        // What begins a task of the upstream's own answers at once, or not at all.
+        let is_start = up.form.is_some();
+        let hard = up.hard;
+        let exchange = async move {
+            let exchange = carrier.carry(freight, most);
+            if !is_start {
+                return exchange.await;
+            }
+            let carried = timeout_at(hard, exchange).await;
+            carried.unwrap_or(Carried::Lost(UpstreamFault::ResponseTimeout))
+        };
         let run_for = record.requested.run_for;
         match self.answered(up.hard, run_for, exchange).await {
             Heard::InTime(Carried::Answer(answer)) => self.read(record, up, answer).await,

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::ghosts::Ghosts;
-use super::native::{Own, Rounds};
+use super::native::{Own, Rounds, Seekers, Shown};
 use super::pause::Spread;
 use crate::call::{Caller, Spoken};
 use crate::forward::Upstream;
@@ -66,6 +66,10 @@ pub(super) struct Works {
     /// The upstreams' own forms of calls.
     pub(super) own: Vec<Own>,
     pub(super) rounds: Rounds,
+    /// Starts that are looked for.
+    pub(super) seekers: Seekers,
+    /// What lists of the upstreams' tasks showed before starts.
+    pub(super) shown: Vec<Shown>,
     at_work: AtomicUsize,
     pub(super) unwritten: AtomicUsize,
     pub(super) complained: AtomicBool,
@@ -85,6 +89,8 @@ impl Works {
             leads: upstreams.iter().map(|_| Mutex::new(())).collect(),
             own: upstreams.iter().map(|one| Own::new(one.config())).collect(),
             rounds: Rounds::default(),
+            seekers: Seekers::default(),
+            shown: upstreams.iter().map(|_| Shown::default()).collect(),
             desk,
             upstreams,
             roster,

@@ -48,6 +48,14 @@ impl TaskStore for Sqlite {
         self.told(read::task(&self.readers, id).await)
     }
 
+    async fn task_of(
+        &self,
+        upstream: &str,
+        upstream_task: &str,
+    ) -> Result<Option<TaskId>, StoreError> {
+        self.told(read::task_of(&self.readers, upstream, upstream_task).await)
+    }
+
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
         self.told(read::request(&self.readers, id).await)
     }

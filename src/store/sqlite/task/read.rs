@@ -23,6 +23,7 @@ const DUE: &str =
 const NEXT: &str = "SELECT min(next) FROM outbox";
 /// Rows that are not there for their seat alone.
 const SHOWN: &str = "expires IS NOT 0";
+const TASK_OF: &str = "SELECT id FROM task WHERE upstream_task = ? AND upstream = ? LIMIT 1";
 /// Behind every id.
 const LAST: [u8; 17] = [0xff; 17];
 
@@ -45,6 +46,18 @@ fn tombstone(row: &SqliteRow) -> Result<Tombstone, sqlx::Error> {
         owner: Owner(Arc::from(row.try_get::<&str, _>("owner")?)),
         upstream: upstream.map(Arc::from),
     })
+}
+
+pub(super) async fn task_of(
+    from: &SqlitePool,
+    upstream: &str,
+    upstream_task: &str,
+) -> Result<Option<TaskId>, sqlx::Error> {
+    let query = sqlx::query_scalar(TASK_OF)
+        .bind(upstream_task)
+        .bind(upstream);
+    let found: Option<Vec<u8>> = query.fetch_optional(from).await?;
+    found.map(|id| row::id(&id)).transpose()
 }
 
 pub(super) async fn keyed(from: &SqlitePool, key: &Key) -> Result<Option<Submitted>, sqlx::Error> {
@@ -129,13 +142,15 @@ pub(super) async fn list(
     let sql = list_sql(filter);
     let owner = filter.owner.as_ref().map(|owner| owner.0.to_string());
     let upstream = filter.upstream.as_deref().map(str::to_owned);
+    let request_id = filter.request_id.as_deref().map(str::to_owned);
     let start = before.map_or_else(|| LAST.to_vec(), |before| before.bytes().to_vec());
     let page = Page { from, most, start };
     let query = |start, most| {
         let query = sqlx::query(AssertSqlSafe(sql.clone()))
             .bind(start)
             .bind(most);
-        query.bind(owner.clone()).bind(upstream.clone())
+        let query = query.bind(owner.clone()).bind(upstream.clone());
+        query.bind(request_id.clone())
     };
     page.read(query, |row| row::record(row).map(Arc::new)).await
 }
@@ -144,14 +159,17 @@ pub(super) async fn list(
 fn list_sql(filter: &Filter) -> String {
     let columns = row::COLUMNS;
     let rest = format!("{SHOWN} AND id < ?1 ORDER BY id DESC LIMIT ?2");
-    if filter.owner.is_none() || filter.upstream.is_none() {
+    let is_plain = filter.owner.is_none() || filter.upstream.is_none();
+    if is_plain || filter.request_id.is_some() {
+        let by_request = filter.request_id.as_ref().map(|_| "request_id = ?5 AND ");
         let by_owner = filter.owner.as_ref().map(|_| "owner = ?3 AND ");
         let by_upstream = filter.upstream.as_ref().map(|_| "upstream = ?4 AND ");
         let by_state = filter
             .state
             .map(|state| format!("state = '{}' AND ", state.as_str()));
         return format!(
-            "SELECT {columns} FROM task WHERE {}{}{}{rest}",
+            "SELECT {columns} FROM task WHERE {}{}{}{}{rest}",
+            by_request.unwrap_or_default(),
             by_owner.unwrap_or_default(),
             by_upstream.unwrap_or_default(),
             by_state.unwrap_or_default(),

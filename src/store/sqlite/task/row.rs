@@ -47,6 +47,8 @@ struct Asked {
     run_for: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +110,7 @@ pub(super) fn requested(of: &Requested) -> Result<String, sqlx::Error> {
         start_deadline: of.start_deadline.map(|at| at.0),
         run_for: u64::try_from(of.run_for.as_millis()).unwrap_or(u64::MAX),
         callback: of.callback.as_deref().map(str::to_owned),
+        request_id: of.request_id.as_deref().map(str::to_owned),
     };
     json(&asked)
 }
@@ -221,6 +224,7 @@ fn read_requested(asked: Asked, row: &SqliteRow) -> Result<Requested, sqlx::Erro
         start_deadline: asked.start_deadline.map(Millis),
         run_for: Duration::from_millis(asked.run_for),
         callback: asked.callback.map(Arc::from),
+        request_id: asked.request_id.map(Arc::from),
     })
 }
 

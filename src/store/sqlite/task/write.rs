@@ -20,15 +20,15 @@ pub(super) const ANSWER: i64 = 1;
 pub(super) const WHOSE_KEY: &str = "SELECT fingerprint, task FROM idem WHERE name = ?";
 /// A task without a key.
 const NEW: &str = "INSERT INTO task (sealed, id, idem, owner, upstream, state, substate, version, fence, expires, form, requested, \
-     progress, history) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     progress, history, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// A key and its task, unless the key is taken: on one way to the connection's thread and back.
 const NEW_KEYED: &str = "INSERT INTO idem (fingerprint, task, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING; \
      INSERT INTO task (sealed, id, idem, owner, upstream, state, substate, version, fence, expires, form, requested, \
-     progress, history) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE changes() = 1";
+     progress, history, request_id) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE changes() = 1";
 const BESIDE: &str = "INSERT OR REPLACE INTO body (task, part, bytes) VALUES (?, ?, ?)";
 /// A step: only of the task that it was made for.
 const ADVANCE: &str = "UPDATE task SET state = ?, substate = ?, version = ?, fence = ?, expires = ?, progress = ?, \
-     history = ? WHERE id = ? AND version = ? AND fence = ?";
+     history = ?, upstream_task = ? WHERE id = ? AND version = ? AND fence = ?";
 const FORGET_REQUEST: &str =
     "UPDATE task SET sealed = NULL WHERE id = ?; DELETE FROM body WHERE task = ? AND part = 0";
 const RELEASE_KEY: &str = "DELETE FROM idem WHERE name = (SELECT idem FROM task WHERE id = ?); \
@@ -120,7 +120,8 @@ fn bound<'a>(
         .bind(row::FORM)
         .bind(row::requested(&record.requested)?)
         .bind(row::progress(record)?)
-        .bind(row::history(record)))
+        .bind(row::history(record))
+        .bind(record.requested.request_id.as_deref()))
 }
 
 /// Whose a key is that is taken.
@@ -193,6 +194,7 @@ async fn step(on: &mut SqliteConnection, record: &Record, fence: u64) -> Result<
         .bind(record.expires.map(millis))
         .bind(row::progress(record)?)
         .bind(row::history(record))
+        .bind(record.upstream_task.as_deref())
         .bind(id.as_slice())
         .bind(before.cast_signed())
         .bind(fence.cast_signed());

@@ -10,11 +10,12 @@ use super::member::{End, Followed, Word};
 use super::rounds::Key;
 use crate::config::{Batch, Became};
 use crate::dialect::adapter::{
-    Answered, LARGEST, Reading, Request, Seen, Told, Verdict, batch_read, batch_request, is_whole,
-    poll_request, read, told,
+    Answered, Entries, LARGEST, Reading, Request, Seen, Told, Verdict, batch_read, batch_request,
+    is_whole, poll_request, read, told,
 };
 use crate::dialect::come_back;
 use crate::forward::OwnAnswer;
+use crate::task::tally::Poll;
 use crate::task::worker::works::Works;
 
 /// Polls of one round that are under way at the same time.
@@ -38,6 +39,9 @@ impl Works {
             let handles: Vec<&str> = some.iter().map(|one| &*one.handle).collect();
             let request = batch_request(&list, &handles);
             let answer = self.ask(lead, request).await;
+            let told = answer.as_ref();
+            let told = told.and_then(|answer| batch_read(&list, &answered(answer)));
+            self.polled(lead, Poll::List, told.is_some());
             let Some(answer) = answer else {
                 self.list_failed(key, some, None);
                 continue;
@@ -48,7 +52,10 @@ impl Works {
                     .with(key, |round| round.has_no_list(Instant::now()));
                 return;
             }
-            self.list_told(key, (&list, &answer), some, &mut alone);
+            match told {
+                Some(entries) => self.list_told(key, (&list, &entries), some, &mut alone),
+                None => self.list_failed(key, some, Some(&answer)),
+            }
         }
         self.ask_each(key, alone).await;
     }
@@ -56,14 +63,10 @@ impl Works {
     fn list_told(
         &self,
         key: &Key,
-        (list, answer): (&Batch, &OwnAnswer),
+        (list, entries): (&Batch, &Entries),
         some: &[Arc<Followed>],
         alone: &mut Vec<Arc<Followed>>,
     ) {
-        let Some(entries) = batch_read(list, &answered(answer)) else {
-            self.list_failed(key, some, Some(answer));
-            return;
-        };
         self.rounds.with(key, super::round::Round::told);
         for one in some {
             let seen = entries.get(&one.handle);
@@ -117,13 +120,21 @@ impl Works {
             None => None,
         };
         let Some(answer) = answer else {
+            self.polled(one, Poll::Single, false);
             self.rounds.heard(key, one.id, None, self.spread.next());
             self.told_nothing(one);
             return;
         };
         let seen = Seen::new(&answered(&answer));
         let reading = read(&one.form.native, &one.form.origin(), &seen, None);
+        self.polled(one, Poll::Single, reading.verdict != Verdict::Unclear);
         self.heard(key, one, &reading, (&seen, Some(&answer)));
+    }
+
+    /// The upstream was asked in the name of `one`.
+    fn polled(&self, one: &Followed, what: Poll, told: bool) {
+        let upstream = one.asking.upstream.name();
+        self.desk.tally().asked(upstream, what, told);
     }
 
     /// A poll told something of a task.

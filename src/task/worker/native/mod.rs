@@ -9,6 +9,7 @@
 //!      └ take back: CANCELING, until the upstream says what came of it
 //! ```
 //!
+//! A start whose answer is lost is looked for in the upstream's list of tasks (seek), and followed once it is found.
 //! What a poll does not say only delays. A task that the upstream does not know any more is in doubt.
 
 mod begin;
@@ -18,7 +19,12 @@ mod heard;
 mod member;
 mod round;
 mod rounds;
+mod seek;
+mod seekers;
+mod shown;
 mod take_back;
 
 pub(super) use form::{Form, Own};
 pub(super) use rounds::Rounds;
+pub(super) use seekers::Seekers;
+pub(super) use shown::Shown;
