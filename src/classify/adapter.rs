@@ -29,6 +29,7 @@ struct Form {
     parameters: Box<[(Box<str>, Box<str>)]>,
     never: Box<[Box<str>]>,
     rewrites: bool,
+    looks: bool,
     is_native: bool,
 }
 
@@ -52,6 +53,8 @@ pub enum How {
     Offered,
     /// The upstream is asynchronous by itself: there is nothing to be asked for.
     Inherent,
+    /// As that, and what it changes is looked at before: the gate has the call wait for its turn.
+    Gated,
 }
 
 impl Forms {
@@ -116,6 +119,7 @@ impl Form {
                 .iter()
                 .map(|scheme| Box::from(&**scheme))
                 .collect(),
+            looks: native.is_some_and(|native| native.before.is_some()),
             rewrites: native.is_some_and(|native| native.rewrite.is_some()),
             is_native: native.is_some(),
         }
@@ -152,6 +156,7 @@ impl Form {
         match (asks, self.is_native) {
             (Sure::Yes, true) => Some(How::AskedFor),
             (Sure::Yes, false) => Some(How::Emulated),
+            (Sure::No, true) if self.looks => Some(How::Gated),
             (Sure::No, true) if !self.rewrites => Some(How::Inherent),
             // A parameter of the same name that says something else is the client's own word on it.
             (Sure::No, true) => {

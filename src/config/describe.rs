@@ -7,7 +7,7 @@ use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, Verify,
+    AccessLog, Busy, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, Verify,
 };
 use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
 
@@ -342,12 +342,16 @@ fn say_route(route: &Route) -> String {
     let deadline = route.deadline.map_or_else(String::new, |deadline| {
         format!(", at most {}", say_duration(deadline))
     });
+    let busy = match route.work.busy {
+        Busy::Hold => "",
+        Busy::Refuse => ", refused while what they change is busy",
+    };
     let priority = match route.priority {
         Priority::Interactive => "",
         Priority::Batch => ", in a line behind all that is not batch",
     };
     format!(
-        "{} are {}{convert}{deadline}{priority}",
+        "{} are {}{convert}{deadline}{busy}{priority}",
         calls(&route.matches),
         route.class
     )

@@ -9,13 +9,13 @@ use super::reader::Reader;
 use super::types::{Convert, Match, Priority, Route};
 use super::value::{duration, text, word};
 use super::words::{CONVERT, PRIORITY, classes};
-use super::work::work;
+use super::work::{Busy, work};
 use crate::call::Class;
 
 /// Most routes of an upstream, the profile's included.
 const MOST_ROUTES: usize = 1000;
 /// Keys that speak of tasks.
-const OF_BLOCKING: [&str; 9] = [
+const OF_BLOCKING: [&str; 10] = [
     "async",
     "deadline",
     "replay",
@@ -25,6 +25,7 @@ const OF_BLOCKING: [&str; 9] = [
     "needs_key",
     "fingerprint",
     "upstream_key",
+    "busy",
 ];
 const LEAST: Duration = Duration::from_millis(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -180,6 +181,12 @@ fn route(r: &Reader<'_>) -> Option<Route> {
                 r.fault(key, "makes sense for class = \"blocking\" alone");
             }
         }
+    }
+    if work.busy == Busy::Refuse && convert == Some(Convert::Always) {
+        r.fault(
+            "busy",
+            "contradicts async = \"always\": what becomes a task is not refused, it waits",
+        );
     }
     let class = class?;
     let default = if class == Class::Blocking {

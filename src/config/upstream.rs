@@ -17,7 +17,7 @@ use super::reader::Reader;
 use super::refused::refusals;
 use super::route::routes;
 use super::speech::speech;
-use super::types::{Address, HostHeader, Upstream, Verify};
+use super::types::{Adapter, Address, Busy, HostHeader, Route, Upstream, Verify};
 use super::value::{duration, flag, name, text};
 
 /// Most upstreams.
@@ -110,6 +110,7 @@ fn merged_upstream(
     let address = whereto(r);
     let speech = speech(r);
     let taken = adapters(r, label);
+    looked_at(r, &routes, &taken.adapters);
     Upstream {
         name: name_of(r, label),
         verify: verify(r, &address),
@@ -135,6 +136,22 @@ fn merged_upstream(
         profile,
         limits,
         routes,
+    }
+}
+
+/// Whether what is busy can be told: a route that refuses for it needs an adapter that looks.
+fn looked_at(r: &Reader<'_>, routes: &[Route], adapters: &[Adapter]) {
+    let looks = |one: &Adapter| one.native.as_ref().is_some_and(|one| one.before.is_some());
+    let refuses = |route: &&Route| route.work.busy == Busy::Refuse;
+    if let Some(route) = routes.iter().find(refuses)
+        && !adapters.iter().any(looks)
+        && r.sound(&["adapters", "dialect_files"])
+    {
+        let problem = format!(
+            "{} says busy = \"refuse\", but no adapter of this upstream has before: nothing tells what is busy",
+            route.name
+        );
+        r.fault("route", &problem);
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Stage {
     pub(super) claim: Option<Claim>,
     /// The idempotency key of a call that is held.
     pub(super) key: Option<Box<Held>>,
+    /// What the call changes, where that counts as busy meanwhile.
+    pub(super) change: Option<Box<Held>>,
     pub(super) dial: Option<Arc<Dial>>,
     pub(super) attempts: u32,
     /// Time spent in lines, and waiting for an upstream that was down.
@@ -136,6 +138,7 @@ impl Stage {
             request_id: None,
             claim: None,
             key: None,
+            change: None,
             dial: None,
             attempts: 0,
             waited: Duration::ZERO,

@@ -54,6 +54,9 @@ impl Job {
 
     /// Finds out what became of a task whose answer is lost.
     pub(super) async fn in_doubt(&mut self, record: &Arc<Record>) -> bool {
+        if record.mode == Mode::Native && Box::pin(self.looks_back(record)).await {
+            return true;
+        }
         let route = self.route(record);
         let probe = route.as_ref().and_then(|route| route.work.probe.clone());
         let probe = match probe {
@@ -83,7 +86,7 @@ impl Job {
         true
     }
 
-    fn route(&self, record: &Record) -> Option<config::Route> {
+    pub(super) fn route(&self, record: &Record) -> Option<config::Route> {
         let upstream = self.works.upstream(&record.requested.upstream)?;
         let mut routes = upstream.config().routes.iter();
         let route = routes.find(|route| *route.name == *record.requested.route);
@@ -163,7 +166,7 @@ impl Job {
         }
     }
 
-    async fn again(&self, rest: Duration, seat: SeatChange) {
+    pub(super) async fn again(&self, rest: Duration, seat: SeatChange) {
         let change = Change {
             seat,
             not_before: Some(self.works.desk.now().after(rest)),
@@ -172,7 +175,7 @@ impl Job {
         self.works.settle(self.id, Event::Again, change, None).await;
     }
 
-    async fn done(&self, answer: Answer) {
+    pub(super) async fn done(&self, answer: Answer) {
         let change = Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
@@ -185,7 +188,7 @@ impl Job {
             .await;
     }
 
-    async fn not_applied(&self) {
+    pub(super) async fn not_applied(&self) {
         let change = Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::NotApplied),
@@ -200,7 +203,7 @@ impl Job {
     }
 
     /// Nobody will know. The call may still be at work, and holds its seat as long as it can be.
-    async fn unknown(&mut self) {
+    pub(super) async fn unknown(&mut self) {
         let answer = self.doubtful.take();
         let is_held = self.works.ghosts.has(self.id);
         let change = Change {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 
+use super::gate::Lines;
 use super::ghosts::Ghosts;
 use super::native::{Own, Rounds};
 use super::pause::Spread;
@@ -61,6 +62,8 @@ pub(super) struct Works {
     /// The upstreams' own forms of calls.
     pub(super) own: Vec<Own>,
     pub(super) rounds: Rounds,
+    /// Who changes which resource next, where that is looked at before.
+    pub(super) lines: Lines,
     at_work: AtomicUsize,
     pub(super) unwritten: AtomicUsize,
     pub(super) complained: AtomicBool,
@@ -80,6 +83,7 @@ impl Works {
             leads: upstreams.iter().map(|_| Mutex::new(())).collect(),
             own: upstreams.iter().map(|one| Own::new(one.config())).collect(),
             rounds: Rounds::default(),
+            lines: Lines::default(),
             desk,
             upstreams,
             roster,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::form::Form;
 use crate::config::{Became, Beside, Poll};
-use crate::dialect::adapter::{Failure, Reading, Streak, Told, Verdict};
+use crate::dialect::adapter::{Earlier, Failure, Reading, Streak, Told, Verdict};
 use crate::forward::OwnAnswer;
 use crate::task::id::TaskId;
 use crate::task::worker::asking::Asking;
@@ -24,6 +24,10 @@ pub(super) struct Followed {
     pub(super) form: Form,
     /// The upstream's name for it.
     pub(super) handle: Arc<str>,
+    /// What it is asked for by itself: those that ask for the same share the answer.
+    pub(super) target: Option<Arc<str>>,
+    /// What it changes, as that was before.
+    pub(super) earlier: Option<Earlier>,
     /// Its call, with the credentials to ask with.
     pub(super) asking: Asking,
 }
@@ -47,6 +51,10 @@ pub(super) struct End {
     pub(super) told: Told,
     /// The reading itself, as it came.
     pub(super) read: Option<OwnAnswer>,
+    /// The change was taken and not made.
+    pub(super) unmade: bool,
+    /// It tells of a change whose answer was lost, too.
+    pub(super) proves: bool,
 }
 
 /// Its place in a round.
@@ -63,6 +71,8 @@ pub(super) struct Member {
     /// When it is asked for by itself.
     pub(super) alone: Option<Instant>,
     failed: u32,
+    /// When a reading last counted.
+    counted: Option<Instant>,
 }
 
 /// When a member is asked for next.
@@ -87,6 +97,7 @@ impl Member {
             is_told: false,
             alone: (!times.has_list).then(|| times.now + first),
             failed: 0,
+            counted: None,
         }
     }
 
@@ -107,7 +118,7 @@ impl Member {
     pub(super) fn heard(&mut self, reading: Option<&Reading>, times: Times) -> Option<Verdict> {
         let clear = reading.filter(|reading| reading.verdict != Verdict::Unclear);
         self.failed = clear.map_or(self.failed.saturating_add(1), |_| 0);
-        let holds = clear.and_then(|reading| self.streak.note(reading));
+        let holds = clear.and_then(|reading| self.noted(reading, times.now));
         let native = &self.followed.form.native;
         let pause = self.pause(times.now, times.spread);
         let by_list = (!times.has_list).then(|| times.now + pause);
@@ -128,6 +139,22 @@ impl Member {
             }
         };
         holds
+    }
+
+    /// Counts a reading. One that came too soon after another like it, because somebody else asked, tells nothing new.
+    fn noted(&mut self, reading: &Reading, now: Instant) -> Option<Verdict> {
+        let native = &self.followed.form.native;
+        let apart = match reading.verdict {
+            verdict if verdict.is_final() => native.confirm.apart,
+            Verdict::Gone => native.poll.least,
+            _ => Duration::ZERO,
+        };
+        let is_soon = self.counted.is_some_and(|last| now < last + apart);
+        if is_soon && self.streak.goes_on(reading) && reading.confirm > 1 {
+            return None;
+        }
+        self.counted = Some(now);
+        self.streak.note(reading)
     }
 }
 

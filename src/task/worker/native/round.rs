@@ -1,6 +1,6 @@
 //! When the tasks of a round are asked for: together by their list, or each by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Round {
             })
             .collect();
         if !due.is_empty() {
-            return Turn::Alone(due);
+            return Turn::Alone(self.with_sharers(due));
         }
         let list = self.list_at(now);
         if list.is_some_and(|at| at <= now)
@@ -89,6 +89,23 @@ impl Round {
         let alone = self.members.values().filter_map(|member| member.alone);
         let next = alone.chain(list).min();
         Turn::Rest(next.unwrap_or(now + LONGEST_REST))
+    }
+
+    /// These, and those who would ask for the same a little later: they share the answer.
+    fn with_sharers(&mut self, mut due: Vec<Arc<Followed>>) -> Vec<Arc<Followed>> {
+        let asked: BTreeSet<_> = due.iter().filter_map(|one| one.target.clone()).collect();
+        let open = self.members.values_mut();
+        let sharers = open.filter(|member| {
+            let target = member.followed.target.as_ref();
+            member.alone.is_some()
+                && !member.is_told
+                && target.is_some_and(|one| asked.contains(one))
+        });
+        due.extend(sharers.map(|member| {
+            member.alone = None;
+            member.followed.clone()
+        }));
+        due
     }
 
     /// When the list is asked for next: however many tasks come, no sooner after the last time than the dialect allows.
@@ -197,6 +214,8 @@ mod tests {
             id: sample(Millis(0)).id,
             form,
             handle: "t".into(),
+            target: None,
+            earlier: None,
             asking: Asking::new(upstream, &task, sent, caller).unwrap(),
         }
     }
