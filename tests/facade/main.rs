@@ -15,4 +15,5 @@ mod http2;
 mod leaving;
 mod nsx_v_face;
 mod off;
+mod skytap;
 mod vcenter_face;

@@ -6,6 +6,9 @@ mod support;
 mod vendors;
 
 mod backs;
+mod busy;
+mod busy_lost;
+mod busy_turns;
 mod killed;
 mod odd;
 mod other;

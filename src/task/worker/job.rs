@@ -37,7 +37,7 @@ pub(super) struct Job {
     /// How often in a row the store did not take that it goes up.
     pub(super) untaken: u32,
     /// Its place among those who change the same resource, where that is looked at before.
-    pub(super) turn: Option<Turn>,
+    pub(super) turn: Option<Box<Turn>>,
 }
 
 /// What a task waits for in vain.

@@ -114,32 +114,41 @@ mod tests {
     use crate::task::Millis;
     use crate::task::sample::sample;
 
-    fn place(number: u64) -> Place {
+    /// Whose each task is, its number, and its place.
+    type Task = (&'static str, u64, Place);
+
+    fn task(name: &'static str, number: u64) -> Task {
         let since = Moment::from_start(Duration::from_millis(number));
-        (since, sample(Millis(number)).id)
+        (name, number, (since, sample(Millis(number)).id))
+    }
+
+    fn enter(line: &mut Line, (name, _, place): &Task) {
+        line.enter(&owner(name), *place, Arc::default());
+    }
+
+    fn leave(line: &mut Line, (name, _, place): &Task) {
+        line.leave(&owner(name), *place);
     }
 
     fn owner(name: &str) -> Owner {
         Owner(name.into())
     }
 
-    fn line(tasks: &[(&str, u64)]) -> Line {
+    fn line(tasks: &[Task]) -> Line {
         let mut line = Line::default();
-        for (name, number) in tasks {
-            line.enter(&owner(name), place(*number), Arc::default());
-        }
+        tasks.iter().for_each(|task| enter(&mut line, task));
         line
     }
 
-    /// Lets the tasks of these go up one after the other; in which order.
-    fn order(line: &mut Line, tasks: &[(&str, u64, Place)]) -> Vec<u64> {
+    /// Lets these go up one after the other; in which order.
+    fn order(line: &mut Line, tasks: &[Task]) -> Vec<u64> {
         let mut order = Vec::new();
         while let Some((first, _)) = line.first() {
             assert!(line.take(first));
-            let (name, number, place) = tasks.iter().find(|(.., one)| one.1 == first).unwrap();
+            let task = tasks.iter().find(|(.., place)| place.1 == first).unwrap();
             assert!(!line.is_next(first), "its change goes on");
-            line.leave(&owner(name), *place);
-            order.push(*number);
+            leave(line, task);
+            order.push(task.1);
         }
         assert!(line.is_empty());
         order
@@ -147,57 +156,52 @@ mod tests {
 
     #[test]
     fn the_oldest_of_an_owner_comes_first_whoever_entered_first() {
-        let tasks = [("a", 3), ("a", 1), ("a", 2)];
+        let tasks = [task("a", 3), task("a", 1), task("a", 2)];
         let mut line = line(&tasks);
-        let places = tasks.map(|(name, number)| (name, number, place(number)));
-        assert!(!line.take(places[0].2.1));
-        assert_eq!(order(&mut line, &places), [1, 2, 3]);
+        assert!(!line.take(tasks[0].2.1));
+        assert_eq!(order(&mut line, &tasks), [1, 2, 3]);
     }
 
     #[test]
     fn owners_take_turns_and_who_comes_again_is_behind_who_waits() {
         let tasks = [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5)];
-        let mut line = line(&tasks);
-        let places = tasks.map(|(name, number)| (name, number, place(number)));
-        assert_eq!(order(&mut line, &places), [1, 4, 2, 5, 3]);
+        let tasks = tasks.map(|(name, number)| task(name, number));
+        assert_eq!(order(&mut line(&tasks), &tasks), [1, 4, 2, 5, 3]);
     }
 
     #[test]
     fn what_did_not_begin_keeps_its_place_and_what_goes_on_is_waited_for() {
-        let mut line = line(&[("a", 1), ("a", 2)]);
-        let ((_, one), (_, two)) = (place(1), place(2));
+        let tasks = [task("a", 1), task("a", 2)];
+        let mut line = line(&tasks);
+        let [one, two] = tasks.map(|(.., place)| place.1);
         assert!(line.take(one) && !line.take(two) && !line.take(one));
         line.back(one);
         assert!(line.is_next(one) && !line.is_next(two));
-        let gone_on = place(9);
-        line.enter_up(gone_on.1);
+        let goes_on = task("c", 9);
+        line.enter_up(goes_on.2.1);
         assert!(!line.is_next(one));
-        line.leave(&owner("c"), gone_on);
+        leave(&mut line, &goes_on);
         assert!(line.is_next(one));
-        line.leave(&owner("a"), place(1));
+        leave(&mut line, &tasks[0]);
         assert!(line.is_next(two));
     }
 
     /// One owner always has a task in line, and another comes again as soon as it was served.
     #[test]
     fn nobody_is_kept_out_by_who_always_comes_anew() {
-        let mut line = line(&[("stays", 1), ("comes", 2)]);
+        let mut waits = [task("stays", 1), task("comes", 2)];
+        let mut line = line(&waits);
         let mut served = Vec::new();
-        let mut next = 3;
-        let mut waits = [("stays", 1), ("comes", 2)];
-        for _ in 0..10 {
+        for number in 3..13 {
             let (first, _) = line.first().unwrap();
             assert!(line.take(first));
-            let at = waits
-                .iter()
-                .position(|one| place(one.1).1 == first)
-                .unwrap();
-            let (name, number) = waits[at];
-            line.leave(&owner(name), place(number));
-            line.enter(&owner(name), place(next), Arc::default());
-            waits[at] = (name, next);
-            next += 1;
-            served.push(name);
+            let waiting = waits.iter_mut();
+            let waiting = waiting.into_iter().find(|(.., place)| place.1 == first);
+            let waiting = waiting.unwrap();
+            leave(&mut line, waiting);
+            served.push(waiting.0);
+            *waiting = task(waiting.0, number);
+            enter(&mut line, waiting);
         }
         let of_one = served.iter().filter(|name| **name == "stays").count();
         assert_eq!(of_one, 5, "{served:?}");

@@ -123,7 +123,7 @@ impl Job {
             *stale += 1;
             return false;
         }
-        self.turn.as_ref().is_none_or(Turn::take)
+        self.turn.as_ref().is_none_or(|turn| turn.take())
     }
 
     /// It waits for nobody: its change goes on upstream.
@@ -133,7 +133,7 @@ impl Job {
         }
     }
 
-    fn enters(&self, record: &Record, form: &Form, upstream: usize, up: bool) -> Option<Turn> {
+    fn enters(&self, record: &Record, form: &Form, upstream: usize, up: bool) -> Option<Box<Turn>> {
         let key = Key {
             upstream,
             resource: form.resource()?,
@@ -146,7 +146,7 @@ impl Job {
                 .show(self.id, |live| live.message = Some(waits.into()));
         }
         let of = (owner, (self.since, self.id));
-        Some(Turn::new(self.works.clone(), key, of, up))
+        Some(Box::new(Turn::new(self.works.clone(), key, of, up)))
     }
 }
 
