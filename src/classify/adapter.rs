@@ -156,7 +156,8 @@ impl Form {
         match (asks, self.is_native) {
             (Sure::Yes, true) => Some(How::AskedFor),
             (Sure::Yes, false) => Some(How::Emulated),
-            (Sure::No, true) if self.looks => Some(How::Gated),
+            // Questions about the resource are another request than the one that is signed.
+            (Sure::No, true) if self.looks => (!self.is_signed(headers)).then_some(How::Gated),
             (Sure::No, true) if !self.rewrites => Some(How::Inherent),
             // A parameter of the same name that says something else is the client's own word on it.
             (Sure::No, true) => {

@@ -110,8 +110,7 @@ fn merged_upstream(
     let address = whereto(r);
     let speech = speech(r);
     let taken = adapters(r, label);
-    looked_at(r, &routes, &taken.adapters);
-    Upstream {
+    let upstream = Upstream {
         name: name_of(r, label),
         verify: verify(r, &address),
         address,
@@ -136,19 +135,22 @@ fn merged_upstream(
         profile,
         limits,
         routes,
-    }
+    };
+    looked_at(r, &upstream);
+    upstream
 }
 
 /// Whether what is busy can be told: a route that refuses for it needs an adapter that looks.
-fn looked_at(r: &Reader<'_>, routes: &[Route], adapters: &[Adapter]) {
+fn looked_at(r: &Reader<'_>, upstream: &Upstream) {
     let looks = |one: &Adapter| one.native.as_ref().is_some_and(|one| one.before.is_some());
     let refuses = |route: &&Route| route.work.busy == Busy::Refuse;
-    if let Some(route) = routes.iter().find(refuses)
-        && !adapters.iter().any(looks)
-        && r.sound(&["adapters", "dialect_files"])
+    let looks = upstream.native && upstream.adapters.iter().any(looks);
+    if let Some(route) = upstream.routes.iter().find(refuses)
+        && !looks
+        && r.sound(&["adapters", "dialect_files", "native"])
     {
         let problem = format!(
-            "{} says busy = \"refuse\", but no adapter of this upstream has before: nothing tells what is busy",
+            "{} says busy = \"refuse\", but no adapter that is used here has before: nothing tells what is busy",
             route.name
         );
         r.fault("route", &problem);

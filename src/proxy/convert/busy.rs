@@ -121,7 +121,7 @@ async fn look(
     let answer = asked(session, stage, upstream, request).await;
     let now = stage.shared.now();
     let Some(answer) = answer else {
-        return (Sight::Free, now);
+        return (Sight::Unknown, now.after(before.fresh));
     };
     let answered = Answered {
         status: answer.status,
@@ -135,7 +135,8 @@ async fn look(
         _ if matches!(answer.status, LOCKED | TOO_MANY) => {
             (Sight::Busy(answer.status), now.after(rest))
         }
-        _ => (Sight::Free, now.after(before.fresh)),
+        Some(false) => (Sight::Free, now.after(before.fresh)),
+        None => (Sight::Unknown, now.after(before.fresh)),
     }
 }
 

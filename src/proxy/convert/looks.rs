@@ -17,8 +17,10 @@ pub(super) type Key = (usize, Arc<str>, String);
 /// What was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// It is not busy, or nothing was said.
+    /// It is not busy: one may change it.
     Free,
+    /// Nothing was said of it: who asks is not kept waiting for that.
+    Unknown,
     /// It is: what a change is refused with.
     Busy(u16),
 }
@@ -101,6 +103,20 @@ mod tests {
         assert_eq!(see(Sight::Free).await, Sight::Free);
         assert_eq!(see(Sight::Busy(423)).await, Sight::Busy(423));
         assert_eq!(asked.get(), 3);
+    }
+
+    /// Those that waited for a look without an answer do not each wait for another one.
+    #[tokio::test]
+    async fn a_look_that_said_nothing_is_not_made_again_at_once() {
+        let (looks, asked) = (Looks::default(), Cell::new(0));
+        for _ in 0..3 {
+            let look = async {
+                asked.set(asked.get() + 1);
+                (Sight::Unknown, at(5))
+            };
+            assert_eq!(looks.sight(key(1), || at(4), look).await.0, Sight::Unknown);
+        }
+        assert_eq!(asked.get(), 1);
     }
 
     #[tokio::test]

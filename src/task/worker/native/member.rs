@@ -106,9 +106,11 @@ impl Member {
         self.joined + first(&self.followed.form.native.poll)
     }
 
-    /// The pause until its next poll: a quarter of its age, in the bounds of its dialect, and up to a fifth more or less.
+    /// The pause until its next poll: a quarter of its age, in the bounds of its dialect, and up to a fifth more or less. Where
+    /// the dialect says one pause alone, up to a fifth more: what began together is not asked for together for ever.
     pub(super) fn pause(&self, now: Instant, spread: f64) -> Duration {
         let Poll { least, most, .. } = self.followed.form.native.poll;
+        let most = most.max(least.mul_f64(1.2));
         let age = now.saturating_duration_since(self.joined);
         let pause = (age / 4).clamp(least, most).mul_f64(0.8 + 0.4 * spread);
         pause.clamp(least, most)
@@ -160,4 +162,53 @@ impl Member {
 
 fn first(poll: &Poll) -> Duration {
     poll.least.min(SOON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::round::tests::followed;
+    use super::*;
+
+    fn reading(verdict: Verdict, confirm: u32, saw: u64) -> Reading {
+        Reading {
+            verdict,
+            confirm,
+            percent: None,
+            message: None,
+            error: None,
+            cancelable: None,
+            unmade: false,
+            proves: false,
+            saw,
+        }
+    }
+
+    /// After how many readings in a row, each so long after the last, the end is believed.
+    fn believed(pause: Duration, saw: impl Fn(u32) -> u64) -> Option<u32> {
+        let (tell, _words) = mpsc::channel(1);
+        let mut times = Times {
+            now: Instant::now(),
+            has_list: false,
+            spread: 0.5,
+        };
+        let mut member = Member::new(Arc::new(followed()), tell, times);
+        let done = Verdict::State(Became::Completed, None);
+        (1..=20).find(|nth| {
+            times.now += pause;
+            member
+                .heard(Some(&reading(done, 3, saw(*nth))), times)
+                .is_some()
+        })
+    }
+
+    #[tokio::test]
+    async fn equal_readings_count_where_they_are_far_enough_apart() {
+        let apart = followed().form.native.confirm.apart;
+        assert_eq!(believed(apart, |_| 0), Some(3));
+        // Others ask for the same four times as often.
+        assert_eq!(believed(apart / 4, |_| 0), Some(9));
+        // Each says something else, or only from the fifth on the same.
+        assert_eq!(believed(apart, u64::from), None);
+        assert_eq!(believed(apart, |nth| u64::from(nth.min(5))), Some(7));
+    }
 }

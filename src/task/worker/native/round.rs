@@ -171,7 +171,7 @@ impl Round {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
 
@@ -193,7 +193,7 @@ mod tests {
     const TARGET: &str = "/api/vcenter/vm?action=clone";
 
     /// A clone that a vCenter's own task does.
-    fn followed() -> Followed {
+    pub(in super::super) fn followed() -> Followed {
         let text = "[[upstream]]\naddress = \"http://127.0.0.1:1\"\nprofile = \"vcenter-8.0\"";
         let config = config::parse(text, Path::new(".")).unwrap();
         let upstream = Upstream::build(&config.upstreams[0], 0, 1).unwrap();
@@ -261,6 +261,43 @@ mod tests {
             }
         }
         (lists, round.members.len())
+    }
+
+    /// A clone that is asked for at this target.
+    fn at_target(target: &str) -> Arc<Followed> {
+        Arc::new(Followed {
+            target: Some(target.into()),
+            ..followed()
+        })
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_for_the_same_are_told_by_one_answer() {
+        let (tell, _words) = mpsc::channel(1);
+        let asks = tokio::spawn(async {}).abort_handle();
+        let mut round = Round::new(0, false, Arc::default(), asks);
+        let now = Instant::now();
+        for (number, target) in (1..).zip(["/a", "/b", "/a", "/a"]) {
+            let at = now + Duration::from_millis(900) * u32::try_from(number).unwrap();
+            let times = Times {
+                now: at,
+                has_list: false,
+                spread: 1.0,
+            };
+            let member = Member::new(at_target(target), tell.clone(), times);
+            round.members.insert(sample(Millis(number)).id, member);
+        }
+        // The first is due a second after it came, when two others that ask for the same are not yet.
+        let due = now + Duration::from_millis(1900);
+        let Turn::Alone(asked) = round.turn(due, 0.5) else {
+            panic!("nothing is due");
+        };
+        let targets = asked.iter().map(|one| one.target.as_deref().unwrap());
+        assert_eq!(targets.collect::<Vec<_>>(), ["/a", "/a", "/a"]);
+        let Turn::Rest(until) = round.turn(due, 0.5) else {
+            panic!("they are asked for");
+        };
+        assert_eq!(until, now + Duration::from_millis(2800), "the other's time");
     }
 
     #[tokio::test]
