@@ -175,19 +175,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
             "is missing or empty; a route that matches everything would hide all behind it",
         );
     }
-    if class.is_some_and(|class| class != Class::Blocking) {
-        for key in OF_BLOCKING {
-            if r.has(key) {
-                r.fault(key, "makes sense for class = \"blocking\" alone");
-            }
-        }
-    }
-    if work.busy == Busy::Refuse && convert == Some(Convert::Always) {
-        r.fault(
-            "busy",
-            "contradicts async = \"always\": what becomes a task is not refused, it waits",
-        );
-    }
+    of_tasks(r, class, (convert, work.busy));
     let class = class?;
     let default = if class == Class::Blocking {
         Convert::Prefer
@@ -203,6 +191,22 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         priority: priority.unwrap_or(Priority::Interactive),
         work,
     })
+}
+
+/// What is said of tasks goes with the class, and with each other.
+fn of_tasks(r: &Reader<'_>, class: Option<Class>, (convert, busy): (Option<Convert>, Busy)) {
+    if class.is_some_and(|class| class != Class::Blocking) {
+        for key in OF_BLOCKING {
+            if r.has(key) {
+                r.fault(key, "makes sense for class = \"blocking\" alone");
+            }
+        }
+    } else if busy == Busy::Refuse && convert == Some(Convert::Always) {
+        r.fault(
+            "busy",
+            "contradicts async = \"always\": what becomes a task is not refused, it waits",
+        );
+    }
 }
 
 /// The name of a route, client or signature.

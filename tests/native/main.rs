@@ -7,6 +7,7 @@ mod vendors;
 
 mod backs;
 mod busy;
+mod busy_killed;
 mod busy_lost;
 mod busy_turns;
 mod killed;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -78,6 +79,5 @@ impl Earlier {
 fn mark(found: Option<&Found<'_>>) -> String {
     let value = found.map(Found::json).unwrap_or_default();
     let hash = Sha256::digest(value.to_string().as_bytes());
-    let short = hash.iter().take(MARK);
-    short.map(|byte| format!("{byte:02x}")).collect()
+    BASE64_STANDARD_NO_PAD.encode(hash.get(..MARK).unwrap_or_default())
 }
