@@ -28,8 +28,31 @@ struct Form {
     conditions: Conditions,
     parameters: Box<[(Box<str>, Box<str>)]>,
     never: Box<[Box<str>]>,
-    rewrites: bool,
-    is_native: bool,
+    manner: Manner,
+}
+
+/// How the upstream has a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Not at all: the gate stands in for it.
+    Missing,
+    /// It has to be asked for.
+    Asked,
+    /// By itself.
+    Inherent,
+    /// By itself, of what is looked at before.
+    Looked,
+}
+
+impl Manner {
+    fn of(adapter: &Adapter) -> Self {
+        match &adapter.native {
+            None => Self::Missing,
+            Some(native) if native.before.is_some() => Self::Looked,
+            Some(native) if native.rewrite.is_none() => Self::Inherent,
+            Some(_) => Self::Asked,
+        }
+    }
 }
 
 /// The form that is for a call.
@@ -52,6 +75,8 @@ pub enum How {
     Offered,
     /// The upstream is asynchronous by itself: there is nothing to be asked for.
     Inherent,
+    /// As that, and what it changes is looked at before: the gate has the call wait for its turn.
+    Gated,
 }
 
 impl Forms {
@@ -101,7 +126,6 @@ impl Forms {
 impl Form {
     fn new(adapter: &Adapter) -> Self {
         let boxed = |(name, value): &(String, String)| (Box::from(&**name), Box::from(&**value));
-        let native = adapter.native.as_ref();
         Self {
             path: adapter.matches.path.as_deref().and_then(Pattern::new),
             slash: adapter
@@ -116,8 +140,7 @@ impl Form {
                 .iter()
                 .map(|scheme| Box::from(&**scheme))
                 .collect(),
-            rewrites: native.is_some_and(|native| native.rewrite.is_some()),
-            is_native: native.is_some(),
+            manner: Manner::of(adapter),
         }
     }
 
@@ -149,15 +172,17 @@ impl Form {
     fn how(&self, asked: &Asked<'_>, headers: &HeaderMap) -> Option<How> {
         let says = |(name, value): &(Box<str>, Box<str>)| query::says(asked.query, name, value);
         let asks = self.parameters.iter().map(says).max().unwrap_or(Sure::No);
-        match (asks, self.is_native) {
-            (Sure::Yes, true) => Some(How::AskedFor),
-            (Sure::Yes, false) => Some(How::Emulated),
-            (Sure::No, true) if !self.rewrites => Some(How::Inherent),
+        match (asks, self.manner) {
+            (Sure::Yes, Manner::Missing) => Some(How::Emulated),
+            (Sure::Yes, _) => Some(How::AskedFor),
+            (Sure::No, Manner::Inherent) => Some(How::Inherent),
+            // Questions about the resource are another request than the one that is signed.
+            (Sure::No, Manner::Looked) => (!self.is_signed(headers)).then_some(How::Gated),
             // A parameter of the same name that says something else is the client's own word on it.
-            (Sure::No, true) => {
+            (Sure::No, Manner::Asked) => {
                 (!self.is_declined(asked) && !self.is_signed(headers)).then_some(How::Offered)
             }
-            (Sure::Maybe, _) | (Sure::No, false) => None,
+            (Sure::Maybe, _) | (Sure::No, Manner::Missing) => None,
         }
     }
 

@@ -7,8 +7,8 @@ use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Interim, Listen, Priority, Route, Store, Upstream,
-    UpstreamKey, Verify,
+    AccessLog, Busy, Config, Convert, HostHeader, Interim, Listen, Priority, Route, Store,
+    Upstream, UpstreamKey, Verify,
 };
 use super::words::{CONVERT, INTERIM, LOG_FORMAT, LOG_LEVEL, of};
 
@@ -376,6 +376,10 @@ fn say_route(route: &Route) -> String {
     let deadline = route.deadline.map_or_else(String::new, |deadline| {
         format!(", at most {}", say_duration(deadline))
     });
+    let busy = match route.work.busy {
+        Busy::Hold => "",
+        Busy::Refuse => ", refused while what they change is busy",
+    };
     let priority = match route.priority {
         Priority::Interactive => "",
         Priority::Batch => ", in a line behind all that is not batch",
@@ -390,7 +394,7 @@ fn say_route(route: &Route) -> String {
         fields => format!(", {} kept with the answer", fields.join(", ")),
     };
     format!(
-        "{} are {}{convert}{deadline}{priority}{key}{kept}",
+        "{} are {}{convert}{deadline}{busy}{priority}{key}{kept}",
         calls(&route.matches),
         route.class
     )

@@ -12,7 +12,7 @@ use super::types::{
 use super::words::{
     ADAPTIVE, CONVERT, COUNTS, INTERIM, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of,
 };
-use super::work::{REPLAY, UPSTREAM_KEY, UpstreamKey, Work};
+use super::work::{BUSY, Busy, REPLAY, UPSTREAM_KEY, UpstreamKey, Work};
 use crate::call::Class;
 
 /// The effective configuration: profiles merged in, defaults filled in, keys as in the file.
@@ -243,6 +243,8 @@ fn route(route: &Route) -> Value {
 fn work(table: &mut Map<String, Value>, work: &Work) {
     let replay = work.replay.as_ref();
     put(table, "replay", replay.map(|replay| of(&REPLAY, replay)));
+    let busy = Some(&work.busy).filter(|busy| **busy != Busy::default());
+    put(table, "busy", busy.map(|busy| of(&BUSY, busy)));
     let probe = work.probe.as_ref().map(|probe| {
         let mut table = object(json!({
             "get": probe.get,

@@ -9,13 +9,13 @@ use super::reader::Reader;
 use super::types::{Convert, Match, Priority, Route};
 use super::value::{duration, text, word};
 use super::words::{CONVERT, PRIORITY, classes};
-use super::work::work;
+use super::work::{Busy, work};
 use crate::call::Class;
 
 /// Most routes of an upstream, the profile's included.
 const MOST_ROUTES: usize = 1000;
 /// Keys that speak of tasks.
-const OF_BLOCKING: [&str; 9] = [
+const OF_BLOCKING: [&str; 10] = [
     "async",
     "deadline",
     "replay",
@@ -25,6 +25,7 @@ const OF_BLOCKING: [&str; 9] = [
     "needs_key",
     "fingerprint",
     "keep_headers",
+    "busy",
 ];
 const LEAST: Duration = Duration::from_millis(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -174,13 +175,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
             "is missing or empty; a route that matches everything would hide all behind it",
         );
     }
-    if class.is_some_and(|class| class != Class::Blocking) {
-        for key in OF_BLOCKING {
-            if r.has(key) {
-                r.fault(key, "makes sense for class = \"blocking\" alone");
-            }
-        }
-    }
+    of_tasks(r, class, (convert, work.busy));
     let class = class?;
     let default = if class == Class::Blocking {
         Convert::Prefer
@@ -196,6 +191,22 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         priority: priority.unwrap_or(Priority::Interactive),
         work,
     })
+}
+
+/// What is said of tasks goes with the class, and with each other.
+fn of_tasks(r: &Reader<'_>, class: Option<Class>, (convert, busy): (Option<Convert>, Busy)) {
+    if class.is_some_and(|class| class != Class::Blocking) {
+        for key in OF_BLOCKING {
+            if r.has(key) {
+                r.fault(key, "makes sense for class = \"blocking\" alone");
+            }
+        }
+    } else if busy == Busy::Refuse && convert == Some(Convert::Always) {
+        r.fault(
+            "busy",
+            "contradicts async = \"always\": what becomes a task is not refused, it waits",
+        );
+    }
 }
 
 /// The name of a route, client or signature.

@@ -22,7 +22,7 @@ pub use super::patience::Client;
 pub use super::policy::{Convert, Counts, Key, Limit, Match, Mode, Priority, Route, Wait};
 pub use super::refused::{HeaderSign, RefusalSignature};
 pub use super::speech::Speech;
-pub use super::work::{Probe, Replay, UpstreamKey, Work};
+pub use super::work::{Busy, Probe, Replay, UpstreamKey, Work};
 
 /// The whole file, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

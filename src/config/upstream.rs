@@ -17,7 +17,7 @@ use super::reader::Reader;
 use super::refused::refusals;
 use super::route::routes;
 use super::speech::speech;
-use super::types::{Address, HostHeader, Upstream, Verify};
+use super::types::{Adapter, Address, Busy, HostHeader, Route, Upstream, Verify};
 use super::value::{duration, flag, name, text};
 use super::verify::verify_with;
 
@@ -111,7 +111,7 @@ fn merged_upstream(
     let address = whereto(r);
     let speech = speech(r);
     let taken = adapters(r, label);
-    Upstream {
+    let upstream = Upstream {
         name: name_of(r, label),
         verify: verify(r, &address),
         address,
@@ -137,6 +137,25 @@ fn merged_upstream(
         profile,
         limits,
         routes,
+    };
+    looked_at(r, &upstream);
+    upstream
+}
+
+/// Whether what is busy can be told: a route that refuses for it needs an adapter that looks.
+fn looked_at(r: &Reader<'_>, upstream: &Upstream) {
+    let looks = |one: &Adapter| one.native.as_ref().is_some_and(|one| one.before.is_some());
+    let refuses = |route: &&Route| route.work.busy == Busy::Refuse;
+    let looks = upstream.native && upstream.adapters.iter().any(looks);
+    if let Some(route) = upstream.routes.iter().find(refuses)
+        && !looks
+        && r.sound(&["adapters", "dialect_files", "native"])
+    {
+        let problem = format!(
+            "{} says busy = \"refuse\", but no adapter that is used here has before: nothing tells what is busy",
+            route.name
+        );
+        r.fault("route", &problem);
     }
 }
 

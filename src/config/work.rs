@@ -21,6 +21,19 @@ pub(super) const REPLAY: [(&str, Replay); 2] = [
     ("at-least-once", Replay::AtLeastOnce),
 ];
 
+/// `busy`.
+pub(super) const BUSY: [(&str, Busy); 2] = [("hold", Busy::Hold), ("refuse", Busy::Refuse)];
+
+/// What becomes of a call whose client waits while what it is to change is busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Busy {
+    /// It is held until the change is made.
+    #[default]
+    Hold,
+    /// It is refused, in the words of the API.
+    Refuse,
+}
+
 /// How often a request may be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replay {
@@ -67,6 +80,8 @@ pub struct Work {
     pub upstream_key: UpstreamKey,
     /// Fields that are kept with its answer though they hand out credentials, names in lower case.
     pub keep_headers: Vec<String>,
+    /// What becomes of it while what it is to change is busy, where the upstream's dialect looks at that.
+    pub busy: Busy,
 }
 
 /// A question that only reads, and the answer that says that the work was done.
@@ -114,6 +129,7 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
         fingerprint: fingerprint.unwrap_or_default(),
         upstream_key: r.get("upstream_key", upstream_key).unwrap_or_default(),
         keep_headers: keep_headers.unwrap_or_default(),
+        busy: r.get("busy", word(&BUSY)).unwrap_or_default(),
     };
     if work.requeue && work.probe.is_none() && r.sound(&["requeue", "probe"]) {
         r.fault(

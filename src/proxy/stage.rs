@@ -74,6 +74,8 @@ pub struct Stage {
     pub(super) key: Option<Box<Held>>,
     /// What a list of the upstream's tasks is to have beside.
     pub(super) listing: Option<Box<Listing>>,
+    /// What the call changes, where that counts as busy meanwhile.
+    pub(super) change: Option<Box<Held>>,
     pub(super) dial: Option<Arc<Dial>>,
     pub(super) attempts: u32,
     /// Time spent in lines, and waiting for an upstream that was down.
@@ -143,6 +145,7 @@ impl Stage {
             claim: None,
             key: None,
             listing: None,
+            change: None,
             dial: None,
             attempts: 0,
             waited: Duration::ZERO,

@@ -1,9 +1,10 @@
 //! What the proxy needs to make tasks of calls and to answer for them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::convert::Running;
 use super::convert::whole::Bodies;
+use super::convert::{Looks, Running};
 use super::verify::Verifier;
 use crate::config::{Config, Interim};
 use crate::task::api::Api;
@@ -34,6 +35,11 @@ pub struct Tasks {
     /// Memory for the bodies of these, and of what is asked of the API.
     pub(super) bodies: Bodies,
     pub(super) verifier: Verifier,
+    /// What changes at this moment by a call that is passed on, where it is looked at before: upstream and resource.
+    pub(super) changing: Running,
+    /// What was seen of such resources.
+    pub(super) looks: Looks,
+    refused: AtomicU64,
 }
 
 impl Tasks {
@@ -58,6 +64,14 @@ impl Tasks {
             arriving: Running::default(),
             bodies: Bodies::new(),
             verifier: Verifier::new(),
+            changing: Running::default(),
+            looks: Looks::default(),
+            refused: AtomicU64::new(0),
         }
+    }
+
+    /// A number from 0 up to `most`, another each time: who is told to come back by it does not come with all others.
+    pub(super) fn spread(&self, most: u64) -> u64 {
+        self.refused.fetch_add(1, Ordering::Relaxed) % (most + 1)
     }
 }

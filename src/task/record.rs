@@ -206,6 +206,8 @@ pub struct Record {
     pub deadline: Option<Millis>,
     /// The upstream's own name for it.
     pub upstream_task: Option<Arc<str>>,
+    /// What it changes, as that was before it went up: marks to compare with (`dialect::adapter::Earlier`).
+    pub earlier: Option<Arc<str>>,
     /// What is known of what became of it; none while it is not over.
     pub outcome: Option<Outcome>,
     /// Why it failed.
@@ -245,6 +247,7 @@ impl Record {
             not_before: None,
             deadline: None,
             upstream_task: None,
+            earlier: None,
             outcome: None,
             error: None,
             error_type: None,

@@ -195,7 +195,7 @@ impl Status {
     ///
     /// ```text
     ///   QUEUED, WAITING_RETRY ──dispatch──▶ DISPATCHING ──sent──▶ IN_FLIGHT
-    ///   DISPATCHING, IN_FLIGHT ──refused──▶ WAITING_RETRY
+    ///   DISPATCHING, IN_FLIGHT ──refused──▶ WAITING_RETRY ◀──refused── POLLING, BLOCKED (taken, and not made)
     ///   DISPATCHING, IN_FLIGHT ──started──▶ POLLING ──held up──▶ BLOCKED ──went on──▶ POLLING
     ///                                       POLLING, BLOCKED ──cancel sent──▶ CANCELING ──refused──▶ POLLING
     ///   all of these that run ──lost──▶ RECONCILING ──again──▶ QUEUED
@@ -219,7 +219,9 @@ impl Status {
             (Self::Polling, E::HeldUp) => Self::Blocked,
             (Self::Blocked, E::WentOn) | (Self::Canceling, E::CancelRefused) => Self::Polling,
             (Self::Polling | Self::Blocked, E::CancelSent) => Self::Canceling,
-            (Self::Dispatching | Self::InFlight, E::Refused) => Self::WaitingRetry,
+            (Self::Dispatching | Self::InFlight | Self::Polling | Self::Blocked, E::Refused) => {
+                Self::WaitingRetry
+            }
             (
                 Self::Dispatching
                 | Self::InFlight

@@ -180,6 +180,18 @@ fn each_kind_of_fault_is_said_at_its_key_and_line() {
             "is missing",
         ),
         (
+            "before = { get = \"/x/{1}\", resource = \"x {2}\", busy = [{ path = \"s\", equals = \"b\" }] }",
+            "adapter[0].before.resource",
+            8,
+            "stands for nothing",
+        ),
+        (
+            "before = { get = \"/x/{1}\", fresh = \"1ms\", busy = [{ path = \"s\", equals = \"b\" }] }",
+            "adapter[0].before.fresh",
+            8,
+            "100ms",
+        ),
+        (
             "body = { each = { a = \"b\" } }",
             "adapter[0].body.only",
             8,
@@ -359,4 +371,53 @@ fn check_explains_each_and_the_config_shows_each() {
     assert_eq!(all[1]["name"], "vcenter/vm-relocate");
     assert_eq!(all[1]["rewrite"]["add_query"], "vmw-task=true");
     assert_eq!(all[1]["gone"], 3);
+}
+
+#[test]
+fn what_acceptors_say_of_a_request_and_of_what_was_not_made_has_to_make_sense() {
+    for (accept, key, part) in [
+        (
+            "{ path = \"s\", equals = \"ok\", state = \"COMPLETED\", unmade = true }",
+            "unmade",
+            "for state = \"FAILED\" alone",
+        ),
+        (
+            "{ path = \"s\", equals = \"ok\", says = [\"a\"], state = \"COMPLETED\" }",
+            "says",
+            "needs asked",
+        ),
+        (
+            "{ asked = \"{/s}\", says = [], state = \"COMPLETED\" }",
+            "says",
+            "is empty",
+        ),
+    ] {
+        let accepts = "accept = [{ path = \"s\", equals = \"ok\", state = \"COMPLETED\" }]";
+        let text = SOUND.replace(accepts, &format!("accept = [{accept}]"));
+        let faults = with("acceptors", &text).unwrap_err().to_string();
+        assert!(faults.contains(&format!("accept[0].{key}")), "{faults}");
+        assert!(faults.contains(part), "{faults}");
+    }
+}
+
+#[test]
+fn what_is_kept_back_and_what_is_refused_is_said() {
+    let config = good(
+        "[[upstream]]\nname = \"s\"\naddress = \"https://a.example\"\nprofile = \"skytap\"\n[[upstream.route]]\nname = \"mine\"\nmatch = { method = \"PUT\", path = \"/configurations/*\" }\nclass = \"blocking\"\nbusy = \"refuse\"\n",
+    );
+    let said = describe(&config);
+    for part in [
+        "one at a time for environment {1}; kept back while GET /configurations/{1} says that it is busy, asked every 10 s",
+        "sent again when it was taken and not made, where again does no harm",
+        "mine: PUT /configurations/* are blocking, async prefer, refused while what they change is busy",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let shown = effective(&config);
+    assert_eq!(shown["upstream"][0]["route"][0]["busy"], "refuse");
+    assert_eq!(
+        shown["upstream"][0]["route"][1].get("busy"),
+        None,
+        "as by default"
+    );
 }

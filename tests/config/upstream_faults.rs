@@ -131,6 +131,43 @@ fn of_an_upstream() {
 }
 
 #[test]
+fn of_what_is_busy() {
+    let route = "[[upstream.route]]\nname = \"a\"\nmatch = { path = \"/a\" }\n";
+    let upstream = "[[upstream]]\naddress = \"https://a.example\"\n";
+    let skytap = format!("{upstream}profile = \"skytap\"\n");
+    let blocking = "class = \"blocking\"\nbusy = \"refuse\"\n";
+    for (text, key, part) in [
+        (
+            format!("{skytap}{route}class = \"blocking\"\nbusy = \"wait\""),
+            "upstream[0].route[0].busy",
+            "\"hold\"",
+        ),
+        (
+            format!("{skytap}{route}class = \"rest\"\nbusy = \"refuse\""),
+            "upstream[0].route[0].busy",
+            "for class = \"blocking\" alone",
+        ),
+        (
+            format!("{skytap}{route}{blocking}async = \"always\""),
+            "upstream[0].route[0].busy",
+            "contradicts async",
+        ),
+        (
+            format!("{upstream}{route}{blocking}"),
+            "upstream[0].route",
+            "nothing tells what is busy",
+        ),
+        (
+            format!("{skytap}native = false\n{route}{blocking}"),
+            "upstream[0].route",
+            "nothing tells what is busy",
+        ),
+    ] {
+        one_fault(&text, key, part);
+    }
+}
+
+#[test]
 fn of_an_address() {
     for (address, part) in ADDRESS {
         one_fault(

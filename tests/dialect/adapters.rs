@@ -10,9 +10,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate::config::{Adapter, parse};
 use tidegate::dialect::adapter::{
-    Answered, Made, Origin, Reading, Request, Seen, Shown, Started, Told, Verdict, batch_read,
-    batch_request, before_request, cancel_request, face_started, fits_body, is_busy, poll_request,
-    read, rewritten, set_headers, shown, started, told,
+    Answered, Earlier, Made, Origin, Reading, Request, Seen, Shown, Started, Told, Verdict,
+    batch_read, batch_request, before_request, cancel_request, face_started, fits_body, is_busy,
+    poll_request, read, rewritten, set_headers, shown, started, told,
 };
 
 const HOST: &str = "upstream.example";
@@ -214,7 +214,7 @@ impl Talk {
                 let before = said
                     .before
                     .as_ref()
-                    .map(|before| Seen::new(&before.answered()));
+                    .map(|before| Earlier::of(native, &origin, &Seen::new(&before.answered())));
                 let found = read(
                     native,
                     &origin,
@@ -340,6 +340,9 @@ fn reading(reading: &Reading) -> String {
     }
     if let Some(cancelable) = reading.cancelable {
         write!(text, ", cancelable {cancelable}").unwrap();
+    }
+    if reading.unmade {
+        text.push_str(", unmade");
     }
     if reading.confirm > 1 {
         write!(text, ", {} times", reading.confirm).unwrap();

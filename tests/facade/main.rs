@@ -18,4 +18,5 @@ mod lists;
 mod nsx_v_face;
 mod off;
 mod signs;
+mod skytap;
 mod vcenter_face;

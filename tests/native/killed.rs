@@ -1,5 +1,6 @@
 //! Gates as processes that are killed while the upstream's own tasks run: the next one follows them from its database.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,11 @@ use crate::support::PATIENCE;
 use crate::support::client::{Answer, Client};
 use crate::support::process::Process;
 use crate::vendors::vcenter::VCenter;
-use crate::vendors::{Kind, Model, Pace};
+use crate::vendors::{Kind, Pace};
 
 const TASKS: usize = 12;
 
-fn text(folder: &Path, vc: &Model<VCenter>) -> String {
+pub fn text(folder: &Path, upstream: SocketAddr) -> String {
     format!(
         r#"
 [listen]
@@ -39,11 +40,11 @@ profile = "vcenter-8.0"
 dialect_files = ["./hurried.toml"]
 "#,
         folder = folder.display(),
-        vc = vc.address,
+        vc = upstream,
     )
 }
 
-async fn ask(gate: &Process, line: &str, head: &str, body: &str) -> Answer {
+pub async fn ask(gate: &Process, line: &str, head: &str, body: &str) -> Answer {
     let length = body.len();
     let pair = base64::engine::general_purpose::STANDARD.encode("a:pw");
     let mut client = Client::connect(gate.http).await;
@@ -65,7 +66,7 @@ async fn submit(gate: &Process, number: usize) -> String {
 }
 
 /// The task, once `enough` holds of it.
-async fn until(gate: &Process, task: &str, enough: impl Fn(&Value) -> bool) -> Value {
+pub async fn until(gate: &Process, task: &str, enough: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = ask(gate, &format!("GET {task}"), "", "").await;
@@ -90,7 +91,7 @@ async fn a_gate_that_is_killed_begins_nothing_twice_and_loses_no_end() {
     std::fs::create_dir_all(&folder).unwrap();
     let folder = folder.canonicalize().unwrap();
     std::fs::write(folder.join("hurried.toml"), hurried("vcenter")).unwrap();
-    let text = text(&folder, &vc);
+    let text = text(&folder, vc.address);
     let mut gate = Process::start(&text, &folder, &[]).await;
     let mut tasks = Vec::new();
     for number in 0..TASKS {

@@ -6,6 +6,10 @@ mod support;
 mod vendors;
 
 mod backs;
+mod busy;
+mod busy_killed;
+mod busy_lost;
+mod busy_turns;
 mod found;
 mod killed;
 mod odd;

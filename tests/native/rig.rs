@@ -83,10 +83,21 @@ pub fn hurried(dialect: &str) -> String {
             include_str!("../../config/dialects/nsx-v.toml"),
             "name  = \"nsx-v\"",
         ),
+        "skytap" => (
+            include_str!("../../config/dialects/skytap.toml"),
+            "name  = \"skytap\"",
+        ),
         other => panic!("{other}"),
     };
     assert!(text.contains(name));
     let text = text.replacen(name, "name  = \"hurried\"", 1);
+    if dialect == "skytap" {
+        let hurried = text
+            .replace("every = \"10s\"", "every = \"100ms\"")
+            .replace("apart = \"2s\"", "apart = \"100ms\"");
+        assert!(!hurried.contains("\"10s\"") && !hurried.contains("\"2s\""));
+        return hurried;
+    }
     let hurried = text
         .replace("\"5s..30s\"", "\"100ms..300ms\"")
         .replace("\"2s..15s\"", "\"100ms..300ms\"")
@@ -106,6 +117,10 @@ pub fn hurried(dialect: &str) -> String {
 }
 
 impl Rig {
+    pub async fn skytap(address: SocketAddr) -> Self {
+        Self::start(address, "skytap", "", &Kept::default()).await
+    }
+
     pub async fn vcenter(address: SocketAddr) -> Self {
         Self::start(address, "vcenter", "", &Kept::default()).await
     }

@@ -99,7 +99,7 @@ fn calls_in_plain_spelling_have_their_form() {
             "skytap",
             "PUT /configurations/7?runstate=running",
             "skytap/environment-put",
-            How::Inherent,
+            How::Gated,
         ),
     ] {
         let found = find(&upstream(profile), line, &[]);

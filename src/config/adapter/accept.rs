@@ -6,7 +6,7 @@ use super::spot::{Spot, spot};
 use super::target::{asked, wanted};
 use crate::config::node::{Node, Value};
 use crate::config::reader::Reader;
-use crate::config::value::{flag, whole_u32, word};
+use crate::config::value::{flag, text, whole_u32, word};
 
 /// Most entries of one list.
 const MOST: usize = 64;
@@ -62,13 +62,18 @@ fn acceptor(r: &Reader<'_>, stars: usize, bare: bool) -> Option<Acceptor> {
             state: Became::Running,
             substate: None,
             confirm: None,
+            unmade: false,
         };
         return Some(acceptor).filter(|one| !one.tests.is_empty());
     }
     let state = r.get("state", word(&STATES));
     let substate = r.get("substate", word(&SUBSTATES));
     let confirm = r.get("confirm", whole_u32(1..=MOST_READINGS));
+    let unmade = r.get("unmade", flag).unwrap_or(false);
     r.finish();
+    if unmade && state.is_some_and(|state| state != Became::Failed) {
+        r.fault("unmade", "makes sense for state = \"FAILED\" alone");
+    }
     if !r.has("state") {
         r.fault(
             "state",
@@ -83,23 +88,40 @@ fn acceptor(r: &Reader<'_>, stars: usize, bare: bool) -> Option<Acceptor> {
         state: state?,
         substate,
         confirm,
+        unmade,
     })
 }
 
 fn tests(r: &Reader<'_>, stars: usize) -> Vec<Test> {
     let mut tests = Vec::new();
     tests.extend(r.get("status", statuses).map(Test::Status));
-    tests.extend(r.get("asked", asked(stars)).map(Test::Asked));
+    tests.extend(self::said(r, stars));
     if r.get("echoes", flag) == Some(true) {
         tests.push(Test::Echoes);
     }
     let path = r.get("path", spot);
     tests.extend(at_path(r, path, stars));
-    let sound = r.sound(&["status", "asked", "echoes", "path"]) && r.sound(&AT_PATH);
+    let sound = r.sound(&["status", "asked", "says", "echoes", "path"]) && r.sound(&AT_PATH);
     if tests.is_empty() && sound && !r.has("and") {
         r.fault("path", "is missing; say what has to hold, as path = \"status\", equals = \"SUCCEEDED\", or status = 404");
     }
     tests
+}
+
+/// `asked`, and what it is to say.
+fn said(r: &Reader<'_>, stars: usize) -> Option<Test> {
+    let hole = r.get("asked", asked(stars));
+    let says = r.list("says", text);
+    if r.has("says") && !r.has("asked") {
+        r.fault(
+            "says",
+            "needs asked beside it: what of the request says that, as asked = \"{/state}\"",
+        );
+    }
+    if says.as_ref().is_some_and(Vec::is_empty) && r.sound(&["says"]) {
+        r.fault("says", "is empty, which nothing could say");
+    }
+    Some(Test::Asked(hole?, says.unwrap_or_default()))
 }
 
 fn at_path(r: &Reader<'_>, path: Option<Spot>, stars: usize) -> Option<Test> {

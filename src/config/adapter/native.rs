@@ -12,7 +12,7 @@ use super::shape::{
     Signature, StartedBy,
 };
 use super::spot::{Spot, spot};
-use super::target::target;
+use super::target::{target, wanted};
 use super::template::Filled;
 use crate::config::measure::parse_duration;
 use crate::config::net::host;
@@ -153,10 +153,12 @@ fn rewrite(r: &Reader<'_>) -> Option<Rewrite> {
 fn before(r: &Reader<'_>, stars: usize) -> Option<Before> {
     let b = r.table("before");
     let get = b.get("get", target(stars));
+    let resource = b.get("resource", wanted(stars));
     let busy = acceptors(&b, "busy", stars, true);
     let every = b
         .get("every", duration(LEAST..=HOUR))
         .unwrap_or(10 * SECOND);
+    let fresh = b.get("fresh", duration(LEAST..=HOUR)).unwrap_or(SECOND);
     b.finish();
     let is_there = r.has("before");
     for key in ["get", "busy"] {
@@ -166,8 +168,10 @@ fn before(r: &Reader<'_>, stars: usize) -> Option<Before> {
     }
     Some(Before {
         get: get?,
+        resource,
         busy,
         every,
+        fresh,
     })
 }
 

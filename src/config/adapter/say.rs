@@ -16,12 +16,16 @@ pub(in crate::config) fn say(adapter: &Adapter) -> String {
     let mut said = vec![format!("{which} {}", sent(native))];
     said.extend(native.before.as_ref().map(|before| {
         let every = say_duration(before.every);
+        let resource = before.resource.as_ref().unwrap_or(&before.get);
         format!(
-            "kept back while GET {} says that it is busy, asked every {every}",
+            "one at a time for {resource}; kept back while GET {} says that it is busy, asked every {every}",
             before.get
         )
     }));
     said.push(named(native));
+    if native.accept.iter().any(|one| one.unmade) {
+        said.push("sent again when it was taken and not made, where again does no harm".to_owned());
+    }
     said.push(polled(native));
     said.extend(native.fallback.as_ref().map(|signature| {
         format!(

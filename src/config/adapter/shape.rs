@@ -116,10 +116,14 @@ pub struct Rewrite {
 pub struct Before {
     /// What to ask for.
     pub get: Pieces,
+    /// What stands for the resource: calls for the same one go up one after the other. `None`: `get`.
+    pub resource: Option<Pieces>,
     /// While any of these holds, the request is kept back.
     pub busy: Vec<Acceptor>,
-    /// How often it is asked.
+    /// How often it is asked while it is busy.
     pub every: Duration,
+    /// How long an answer that says that it is not busy is believed.
+    pub fresh: Duration,
 }
 
 /// How an answer that says "started" looks.
@@ -195,6 +199,8 @@ pub struct Acceptor {
     pub substate: Option<Beside>,
     /// How often it has to come before it holds; `None`: as the adapter says.
     pub confirm: Option<u32>,
+    /// The change was taken and not made: a call that may be executed again is sent again.
+    pub unmade: bool,
 }
 
 /// One condition.
@@ -202,8 +208,8 @@ pub struct Acceptor {
 pub enum Test {
     /// The status is one of these.
     Status(Vec<u16>),
-    /// The request says something here.
-    Asked(Hole),
+    /// The request says something here: one of these texts, where there are any.
+    Asked(Hole, Vec<String>),
     /// What stands there.
     At(Spot, Says),
     /// All that the request's JSON body says at its top, the answer says too, as far as it has it.

@@ -9,6 +9,7 @@
 //!
 //! Pure functions over bytes: no I/O, no clock. Nothing that a server sends makes them panic, and what they look at is bounded.
 
+mod earlier;
 mod face;
 mod fill;
 mod find;
@@ -21,14 +22,15 @@ mod start;
 mod told;
 mod tree;
 
+pub use earlier::Earlier;
 pub use face::{Asks, Shown, asked, canceled, name_of, shown, started as face_started, unknown};
 pub use find::{Sought, could_be, find_request};
 pub use list::{Wish, merged};
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{
-    Request, batch_request, before_request, cancel_request, is_canceled, poll_request, rewritten,
-    set_headers,
+    Request, batch_request, before_request, cancel_request, is_canceled, poll_request, resource,
+    rewritten, set_headers,
 };
 pub use seen::{Answered, Seen};
 pub use start::{Started, fits_body, is_busy, started};

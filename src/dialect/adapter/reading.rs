@@ -1,13 +1,15 @@
 //! What a poll says of a task.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::Value;
 
+use super::earlier::Earlier;
 use super::fill;
 use super::origin::Origin;
 use super::seen::{Answered, Body, Found, Seen, scalar};
-use crate::config::{Acceptor, Batch, Became, Beside, Native, Says, Spot, Test};
+use crate::config::{Acceptor, Batch, Became, Beside, Hole, Native, Piece, Says, Spot, Test};
 
 /// Longest message that is taken over, characters.
 const LONGEST: usize = 512;
@@ -27,6 +29,12 @@ pub struct Reading {
     pub error: Option<Failure>,
     /// Whether it can be taken back; `None`: it does not say.
     pub cancelable: Option<bool>,
+    /// The change was taken and not made.
+    pub unmade: bool,
+    /// It says so by comparing with what the request asks for: then it tells of a change whose answer was lost, too.
+    pub proves: bool,
+    /// What stands at every place that tells states apart, in short: readings are equal where this is.
+    pub saw: u64,
 }
 
 /// What a poll means.
@@ -63,7 +71,7 @@ pub fn read(
     native: &Native,
     origin: &Origin<'_>,
     seen: &Seen<'_>,
-    before: Option<&Seen<'_>>,
+    before: Option<&Earlier>,
 ) -> Reading {
     let holding = native
         .accept
@@ -93,7 +101,37 @@ pub fn read(
             .and_then(|spot| said(seen, spot)),
         error: failed.then(|| failure(native, seen)),
         cancelable: allowed.and_then(|spot| Some(seen.at(spot)?.text()? == "true")),
+        unmade: holding.is_some_and(|one| one.unmade),
+        proves: holding.is_some_and(proves),
+        saw: saw(native, seen),
     }
+}
+
+/// Whether an acceptor compares with what the request asks for.
+fn proves(acceptor: &Acceptor) -> bool {
+    let is_asked = |piece: &Piece| {
+        matches!(
+            piece,
+            Piece::Hole(Hole::Body(_) | Hole::Query(_) | Hole::Star(_))
+        )
+    };
+    acceptor.tests.iter().any(|test| match test {
+        Test::Echoes => true,
+        Test::At(_, Says::OneOf(wanted)) => wanted.iter().any(|one| one.0.iter().any(is_asked)),
+        _ => false,
+    })
+}
+
+/// What stands at all places that acceptors look at. It is compared within one process alone.
+fn saw(native: &Native, seen: &Seen<'_>) -> u64 {
+    let mut hash = DefaultHasher::new();
+    for test in native.accept.iter().flat_map(|one| &one.tests) {
+        if let Test::At(spot, _) = test {
+            let found = seen.at(spot).map(|found| found.json());
+            found.map(|found| found.to_string()).hash(&mut hash);
+        }
+    }
+    hash.finish()
 }
 
 fn confirmations(native: &Native, acceptor: &Acceptor, seen: &Seen<'_>) -> u32 {
@@ -157,7 +195,7 @@ pub(super) fn holds(
     acceptor: &Acceptor,
     origin: &Origin<'_>,
     seen: &Seen<'_>,
-    before: Option<&Seen<'_>>,
+    before: Option<&Earlier>,
 ) -> bool {
     let says_status = acceptor
         .tests
@@ -166,7 +204,9 @@ pub(super) fn holds(
     (says_status || (200..300).contains(&seen.status))
         && acceptor.tests.iter().all(|test| match test {
             Test::Status(statuses) => statuses.contains(&seen.status),
-            Test::Asked(hole) => origin.says(hole).is_some(),
+            Test::Asked(hole, wanted) => origin
+                .says(hole)
+                .is_some_and(|said| wanted.is_empty() || wanted.iter().any(|one| *one == said)),
             Test::Echoes => echoes(origin, seen),
             Test::At(spot, says) => at_spot(spot, says, origin, (seen, before)),
         })
@@ -176,7 +216,7 @@ fn at_spot(
     spot: &Spot,
     says: &Says,
     origin: &Origin<'_>,
-    seen: (&Seen<'_>, Option<&Seen<'_>>),
+    seen: (&Seen<'_>, Option<&Earlier>),
 ) -> bool {
     let (seen, before) = seen;
     let found = seen.at(spot);
@@ -194,13 +234,7 @@ fn at_spot(
         Says::InPath(wanted) => text().is_some_and(|text| origin.has_segment(&text)) == *wanted,
         Says::NonEmpty(wanted) => found.as_ref().is_some_and(Found::is_something) == *wanted,
         // Without a reading from before there is nothing to tell a change by.
-        Says::Changed => before.is_some_and(|before| {
-            let earlier = before
-                .at(spot)
-                .map(|found| found.json())
-                .unwrap_or_default();
-            found.as_ref().map(Found::json).unwrap_or_default() != earlier
-        }),
+        Says::Changed => before.is_some_and(|before| before.differs(spot, found.as_ref())),
     }
 }
 
@@ -221,19 +255,25 @@ fn echoes(origin: &Origin<'_>, seen: &Seen<'_>) -> bool {
 /// Readings in a row that say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Streak {
-    last: Option<Verdict>,
+    last: Option<(Verdict, u64)>,
     times: u32,
 }
 
 impl Streak {
+    /// Whether a reading is like the last one that counted.
+    #[must_use]
+    pub fn goes_on(&self, reading: &Reading) -> bool {
+        self.last == Some((reading.verdict, reading.saw))
+    }
+
     /// Takes one more reading; its verdict, once it holds. One that is unclear neither counts nor starts anew.
     pub fn note(&mut self, reading: &Reading) -> Option<Verdict> {
         if reading.verdict == Verdict::Unclear {
             return None;
         }
-        if self.last != Some(reading.verdict) {
+        if !self.goes_on(reading) {
             *self = Self {
-                last: Some(reading.verdict),
+                last: Some((reading.verdict, reading.saw)),
                 times: 0,
             };
         }

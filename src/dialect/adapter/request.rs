@@ -58,6 +58,16 @@ pub fn before_request(native: &Native, origin: &Origin<'_>) -> Option<Request> {
     fill::target(&native.before.as_ref()?.get, origin, "").map(Request::get)
 }
 
+/// What stands for the resource that is to be changed, among all of its upstream. `None` where nothing is asked before.
+#[must_use]
+pub fn resource(native: &Native, origin: &Origin<'_>) -> Option<String> {
+    let before = native.before.as_ref()?;
+    match &before.resource {
+        Some(resource) => fill::text(resource, origin),
+        None => fill::target(&before.get, origin, ""),
+    }
+}
+
 /// The question how one task fares. `None` where the handle or the request cannot make one.
 #[must_use]
 pub fn poll_request(native: &Native, origin: &Origin<'_>, handle: &str) -> Option<Request> {

@@ -135,7 +135,12 @@ fn holds(
         }
     }
     let seen = Seen::new(&answered);
-    let reading = read(native, &origin, &seen, Some(&seen));
+    let earlier = Earlier::of(native, &origin, &seen);
+    prop_assert_eq!(
+        Earlier::from_text(&earlier.to_text()),
+        Some(earlier.clone())
+    );
+    let reading = read(native, &origin, &seen, Some(&earlier));
     prop_assert!(reading.percent.is_none_or(|percent| percent <= 100));
     prop_assert!((1..=20).contains(&reading.confirm));
     prop_assert!(reading.message.is_none_or(
@@ -236,6 +241,9 @@ fn readings_count_in_a_row_and_what_is_unclear_does_not() {
         message: None,
         error: None,
         cancelable: None,
+        unmade: false,
+        proves: false,
+        saw: 0,
     };
     let done = Verdict::State(Became::Completed, None);
     let running = Verdict::State(Became::Running, None);

@@ -25,7 +25,7 @@ pub(super) fn offered(
         return None;
     }
     let fitting = upstream.forms().find(asked, method, headers)?;
-    (fitting.how == How::Offered).then_some(fitting.place)
+    matches!(fitting.how, How::Offered | How::Gated).then_some(fitting.place)
 }
 
 /// Whether a call that does not block may ask for a task that the gate makes: only where the upstream's own are not used.
@@ -44,7 +44,7 @@ pub(super) fn faced(
     let stands_in = match fitting.how {
         How::Emulated => true,
         How::AskedFor => !upstream.config().native,
-        How::Offered | How::Inherent => false,
+        How::Offered | How::Inherent | How::Gated => false,
     };
     let adapter = upstream.config().adapters.get(fitting.place)?;
     if !stands_in || adapter.face.is_none() || upstream.forms().is_sealed(fitting.place, headers) {

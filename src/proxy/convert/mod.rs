@@ -11,15 +11,19 @@
 //! The façade: a client that blocks on what the upstream has a task for is given the answer of such a task. Whatever is in
 //! the way of that leaves the call as it is.
 //!
+//! Where what a call changes may be busy, its route says whether it is held as such a client is, or refused while it is (`busy`).
+//!
 //! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
 
 mod accepted;
+mod busy;
 mod facade;
 mod fingerprint;
 mod form;
 mod held;
 mod interim;
 mod key;
+mod looks;
 mod parcel;
 mod plan;
 mod policy;
@@ -34,6 +38,7 @@ use pingora_proxy::Session;
 pub(super) use self::form::may_stand_in;
 pub(super) use self::held::keep_key;
 pub(super) use self::key::{Held, Running};
+pub(super) use self::looks::Looks;
 use self::plan::{Kind, Plan};
 use self::whole::Share;
 use super::arrive::refuse;
@@ -57,11 +62,15 @@ pub(super) async fn consider(
     let Some(mut plan) = plan else {
         return Ok(());
     };
+    if let Kind::Looked(place) = plan.kind {
+        Box::pin(busy::consider(session, stage, upstream, (&plan, place))).await?;
+        plan.kind = Kind::Held;
+    }
     let is_held = plan.kind == Kind::Held;
     match plan.kind {
         Kind::Held if plan.key.is_none() => return Ok(()),
         Kind::Behind(_) => return Box::pin(facade::consider(session, stage, upstream, plan)).await,
-        Kind::Held => {}
+        Kind::Held | Kind::Looked(_) => {}
         Kind::Task | Kind::Faced(_) => stays(session, stage)?,
     }
     let shared = stage.shared.clone();

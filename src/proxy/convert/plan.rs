@@ -10,7 +10,7 @@ use super::form::{self, Faced};
 use super::{key, policy, refused};
 use crate::answer::Answer;
 use crate::classify::Asked;
-use crate::config::{Convert, Route};
+use crate::config::{Busy, Convert, Route};
 use crate::forward::Upstream;
 use crate::proxy::caller::Look;
 use crate::proxy::judge;
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Behind(usize),
     /// A task that is told of in the vendor's own form: that of the adapter at this place.
     Faced(usize),
+    /// A call that is refused while what it changes is busy, by the adapter at this place; else held.
+    Looked(usize),
     /// A call that is held, as any other.
     Held,
 }
@@ -125,7 +127,13 @@ fn made(
     let kind = match faced {
         Some(place) => Kind::Faced(place),
         None if policy == Convert::Always || prefer.respond_async => Kind::Task,
-        None => offered().map_or(Kind::Held, Kind::Behind),
+        None => match offered() {
+            Some(place) if looks(upstream, place) && route.work.busy == Busy::Refuse => {
+                Kind::Looked(place)
+            }
+            Some(place) => Kind::Behind(place),
+            None => Kind::Held,
+        },
     };
     let method = head.method.as_str();
     Ok(Some(Plan {
@@ -150,6 +158,13 @@ fn made(
         key,
         scope: key::scope(method, upstream.name(), &asked.normal_path, asked.query),
     }))
+}
+
+/// Whether the adapter at `place` looks at what is to be changed.
+fn looks(upstream: &Upstream, place: usize) -> bool {
+    let adapter = upstream.config().adapters.get(place);
+    let native = adapter.and_then(|adapter| adapter.native.as_ref());
+    native.is_some_and(|native| native.before.is_some())
 }
 
 fn place_of(route: &Route, routes: &[Route]) -> usize {
@@ -211,7 +226,7 @@ fn start_within(
     stage: &mut Stage,
     kind: Kind,
 ) -> Result<Option<Duration>, Answer> {
-    if matches!(kind, Kind::Held | Kind::Behind(_)) {
+    if matches!(kind, Kind::Held | Kind::Looked(_) | Kind::Behind(_)) {
         return Ok(None);
     }
     let mut fields = headers.get_all(START_DEADLINE).iter();

@@ -213,7 +213,7 @@ fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
             limit: queue.seats,
         }),
         upstream_task: task.upstream_task.as_deref(),
-        progress: live.and_then(progress),
+        progress: aside.live.filter(|_| is_open).and_then(progress),
         poll_errors: is_followed.then(|| live.map_or(0, |live| live.poll_errors)),
         upstream_unreachable_since: live.and_then(|live| live.unreachable_since).map(Stamp),
         created_at: Stamp(task.created),

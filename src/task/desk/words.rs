@@ -132,4 +132,6 @@ pub struct Change {
     pub mode: Option<Mode>,
     /// The upstream's own name for it.
     pub upstream_task: Option<Arc<str>>,
+    /// What it changes, as that is before it goes up.
+    pub earlier: Option<Arc<str>>,
 }

@@ -69,6 +69,12 @@ fn the_ways_of_the_contract() {
             &[Dispatch, Refused, Dispatch, Sent, Refused, Dispatch],
             Status::Dispatching,
         ),
+        (
+            &[
+                Dispatch, Started, Refused, Dispatch, Started, HeldUp, Refused,
+            ],
+            Status::WaitingRetry,
+        ),
         (&[Dispatch, Sent, Lost, Complete], Status::Completed),
         (&[Dispatch, Lost, Again, Dispatch], Status::Dispatching),
         (

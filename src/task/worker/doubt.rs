@@ -57,6 +57,9 @@ impl Job {
         if Box::pin(self.is_found(record)).await {
             return true;
         }
+        if record.mode == Mode::Native && Box::pin(self.looks_back(record)).await {
+            return true;
+        }
         let route = self.route(record);
         let probe = route.as_ref().and_then(|route| route.work.probe.clone());
         let probe = match probe {
@@ -86,7 +89,7 @@ impl Job {
         true
     }
 
-    fn route(&self, record: &Record) -> Option<config::Route> {
+    pub(super) fn route(&self, record: &Record) -> Option<config::Route> {
         let upstream = self.works.upstream(&record.requested.upstream)?;
         let mut routes = upstream.config().routes.iter();
         let route = routes.find(|route| *route.name == *record.requested.route);
@@ -167,7 +170,7 @@ impl Job {
         }
     }
 
-    async fn again(&self, rest: Duration, seat: SeatChange) {
+    pub(super) async fn again(&self, rest: Duration, seat: SeatChange) {
         let change = Change {
             seat,
             not_before: Some(self.works.desk.now().after(rest)),
@@ -176,7 +179,7 @@ impl Job {
         self.works.settle(self.id, Event::Again, change, None).await;
     }
 
-    async fn done(&self, answer: Answer) {
+    pub(super) async fn done(&self, answer: Answer) {
         let change = Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
@@ -189,7 +192,7 @@ impl Job {
             .await;
     }
 
-    async fn not_applied(&self) {
+    pub(super) async fn not_applied(&self) {
         let change = Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::NotApplied),
@@ -204,7 +207,7 @@ impl Job {
     }
 
     /// Nobody will know. The call may still be at work, and holds its seat as long as it can be.
-    async fn unknown(&mut self) {
+    pub(super) async fn unknown(&mut self) {
         let answer = self.doubtful.take();
         let is_held = self.works.ghosts.has(self.id);
         let change = Change {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::asking::Asking;
 use super::crew::Told;
+use super::gate::Turn;
 use super::pause::back_off;
 use super::place::{Standing, from_now};
 use super::run::LONGEST_REST;
@@ -30,7 +31,7 @@ const MOST_READS: u32 = 4;
 pub(super) struct Job {
     pub(super) works: Arc<Works>,
     pub(super) id: TaskId,
-    since: Moment,
+    pub(super) since: Moment,
     told: watch::Receiver<Told>,
     /// The upstream's answer, where it left the task in doubt.
     pub(super) doubtful: Option<Answer>,
@@ -38,6 +39,8 @@ pub(super) struct Job {
     pub(super) untaken: u32,
     /// What the upstream's list of tasks showed before it went up.
     pub(super) before: Option<Arc<BTreeSet<String>>>,
+    /// Its place among those who change the same resource, where that is looked at before.
+    pub(super) turn: Option<Box<Turn>>,
 }
 
 /// What a task waits for in vain.
@@ -58,6 +61,8 @@ pub(super) struct Ready {
     pub(super) carrier: Carrier,
     pub(super) freight: Freight,
     pub(super) asking: Asking,
+    /// What it changes, as that is before.
+    pub(super) earlier: Option<Arc<str>>,
 }
 
 impl Job {
@@ -75,6 +80,7 @@ impl Job {
             doubtful: None,
             untaken: 0,
             before: None,
+            turn: None,
         }
     }
 
@@ -225,7 +231,7 @@ impl Job {
 
     /// Gets everything that the task needs to go up.
     async fn ready(&mut self, record: &Arc<Record>) -> Result<Ready, Fault> {
-        let works = self.works.clone();
+        let works = &*self.works.clone();
         if let Some(not_before) = record.not_before {
             // No longer than it was put off at most, whatever became of the clock.
             let rest = not_before.since(works.desk.now());
@@ -239,8 +245,9 @@ impl Job {
             since: self.since,
             sent_back: record.attempts > 0,
         };
-        let mut failed = 0;
+        let (mut failed, mut stale) = (0, 0);
         loop {
+            let free = Box::pin(self.free(record, &asking)).await;
             let claim = works.admitted(&asking, standing).await;
             let claim = claim.map_err(|error| gone("request-refused", error.to_string()))?;
             if works.is_clogged() {
@@ -252,12 +259,16 @@ impl Job {
             let freight = Box::pin(self.freight(&asking)).await?;
             let carrier = asking.upstream.carrier(claim.socket_group());
             match Box::pin(carrier).await {
+                Ok(_) if !self.takes_turn(&free, &mut stale) => {}
                 Ok(carrier) => {
+                    let form = asking.form.as_deref();
+                    let earlier = form.and_then(|form| free.earlier(form, &freight.body));
                     return Ok(Ready {
                         claim,
                         carrier,
                         freight,
                         asking,
+                        earlier,
                     });
                 }
                 // Nothing was sent. One that is down is waited for at its door.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   desk ─▶ crew: one job for each task that is not over
+//!             │ gate     what it changes is looked at, where that may be busy: one change of it at a time
 //!             │ place    in the lines of its limits; an upstream that is down is waited for
 //!             │ run      a new connection ─▶ DISPATCHING committed ─▶ the request goes up ─▶ what came is judged (verdict):
 //!             │            over ──────────────▶ committed with its answer, until the store takes it
@@ -21,6 +22,7 @@ mod commit;
 mod crew;
 mod doubt;
 mod fields;
+mod gate;
 mod ghosts;
 mod job;
 mod native;

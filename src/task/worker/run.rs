@@ -73,8 +73,10 @@ impl Job {
             mut carrier,
             freight,
             asking,
+            earlier,
         } = ready;
         let (longest, change) = self.departure(record, &asking);
+        let change = Change { earlier, ..change };
         match works.step(self.id, Event::Dispatch, change).await {
             Ok(_) => self.untaken = 0,
             Err(unmade) => {

@@ -16,7 +16,7 @@ use crate::task::record::{Fault, Replay};
 use crate::task::state::Event;
 
 /// Most times that a task is sent again after its answer was lost, where again does no harm.
-const MOST_RESENT: usize = 5;
+pub(super) const MOST_RESENT: usize = 5;
 /// Most refusals before the last is taken for the answer: with their pauses, most of an hour.
 pub(super) const MOST_REFUSED: u32 = 50;
 

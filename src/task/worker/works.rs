@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::sync::{Mutex, Semaphore};
 
+use super::gate::Lines;
 use super::ghosts::Ghosts;
 use super::native::{Own, Rounds, Seekers, Shown};
 use super::pause::Spread;
@@ -70,6 +71,8 @@ pub(super) struct Works {
     pub(super) seekers: Seekers,
     /// What lists of the upstreams' tasks showed before starts.
     pub(super) shown: Vec<Shown>,
+    /// Who changes which resource next, where that is looked at before.
+    pub(super) lines: Lines,
     at_work: AtomicUsize,
     pub(super) unwritten: AtomicUsize,
     pub(super) complained: AtomicBool,
@@ -91,6 +94,7 @@ impl Works {
             rounds: Rounds::default(),
             seekers: Seekers::default(),
             shown: upstreams.iter().map(|_| Shown::default()).collect(),
+            lines: Lines::default(),
             desk,
             upstreams,
             roster,

@@ -38,6 +38,8 @@ struct Environment {
     rate_limited: bool,
     /// Busy with what is not of this model's callers.
     is_busy: bool,
+    /// Busy so for as many readings.
+    busy_for: u64,
     /// The last change, and the fields before it.
     change: Option<(String, Value)>,
 }
@@ -49,6 +51,8 @@ struct Manners {
     when_busy: WhenBusy,
     retry_after: Option<u64>,
     limits_changes: bool,
+    /// Changes that find it busy though it was not when it was looked at, and for how many readings from then on.
+    ambushes: (u64, u64),
 }
 
 /// What is Skytap's own about the model.
@@ -70,6 +74,7 @@ impl Skytap {
                 when_busy: WhenBusy::Locked,
                 retry_after: Some(30),
                 limits_changes: false,
+                ambushes: (0, 0),
             }),
         })
         .await;
@@ -82,6 +87,7 @@ impl Skytap {
             fields: environment(id, name, vms),
             rate_limited: false,
             is_busy: false,
+            busy_for: 0,
             change: None,
         };
         let mut environments = self.environments.lock().unwrap();
@@ -90,6 +96,12 @@ impl Skytap {
 
     pub fn when_busy(&self, answer: WhenBusy) {
         self.manners.lock().unwrap().when_busy = answer;
+    }
+
+    /// The next so many changes are met by somebody else's work, which began since anybody looked, and is seen by so many
+    /// readings. They count as `met by another's work`.
+    pub fn ambush(&self, changes: u64, readings: u64) {
+        self.manners.lock().unwrap().ambushes = (changes, readings);
     }
 
     /// What 423 says of when to come back, in seconds.
@@ -134,8 +146,10 @@ impl Skytap {
 
     /// An environment as GET shows it.
     fn shown(&self, id: &str) -> Option<Value> {
-        let environments = self.environments.lock().unwrap();
-        let environment = environments.get(id)?.clone();
+        let mut environments = self.environments.lock().unwrap();
+        let kept = environments.get_mut(id)?;
+        let environment = kept.clone();
+        kept.busy_for = kept.busy_for.saturating_sub(1);
         drop(environments);
         let mut fields = environment.fields;
         if let Some((job, before)) = &environment.change {
@@ -152,7 +166,7 @@ impl Skytap {
             }
         }
         fields["rate_limited"] = json!(environment.rate_limited);
-        if environment.is_busy {
+        if environment.is_busy || environment.busy_for > 0 {
             busy(&mut fields);
         }
         Some(fields)
@@ -163,10 +177,11 @@ impl Skytap {
         let Some(environment) = environments.get_mut(id) else {
             return error(404, "Not found");
         };
+        let ambushed = self.ambushed(environment);
         if vm.is_some_and(|vm| environment.fields["vms"].get(vm).is_none()) {
             return error(404, "Not found");
         }
-        if let Some(refusal) = self.refusal(environment, id, vm) {
+        if let Some(refusal) = self.refusal(environment, (id, vm), ambushed) {
             return refusal;
         }
         let wanted = request.json();
@@ -199,7 +214,12 @@ impl Skytap {
     }
 
     /// What keeps a change from being made at all.
-    fn refusal(&self, environment: &Environment, id: &str, vm: Option<&str>) -> Option<Reply> {
+    fn refusal(
+        &self,
+        environment: &Environment,
+        (id, vm): (&str, Option<&str>),
+        ambushed: bool,
+    ) -> Option<Reply> {
         let manners = self.manners.lock().unwrap();
         let locked = || {
             let reply = error(423, "The resource is busy or locked. Try again later.");
@@ -215,10 +235,14 @@ impl Skytap {
         }
         let job = environment.change.as_ref();
         let goes_on = job.is_some_and(|(job, _)| self.works.phase(job) != Some(Phase::Ended));
-        if !goes_on && !environment.is_busy {
+        if !goes_on && !environment.is_busy && environment.busy_for == 0 {
             return None;
         }
-        self.books.effect("sent while busy");
+        self.books.effect(if ambushed {
+            "met by another's work"
+        } else {
+            "sent while busy"
+        });
         Some(match manners.when_busy {
             WhenBusy::Locked => locked(),
             WhenBusy::Unprocessable => error(422, "The environment is busy."),
@@ -229,6 +253,18 @@ impl Skytap {
                 Reply::json(200, part(&fields, vm))
             }
         })
+    }
+
+    /// Whether somebody else's work begins right now.
+    fn ambushed(&self, environment: &mut Environment) -> bool {
+        let mut manners = self.manners.lock().unwrap();
+        let (left, readings) = manners.ambushes;
+        if left == 0 || environment.busy_for > 0 {
+            return false;
+        }
+        manners.ambushes.0 -= 1;
+        environment.busy_for = readings;
+        true
     }
 
     fn effect(&self, method: &str, id: &str, vm: Option<&str>, wanted: Value) -> Effect {

@@ -65,6 +65,8 @@ struct Progress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream_task: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    earlier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<(String, u16, String)>,
@@ -125,6 +127,7 @@ pub(super) fn progress(of: &Record) -> Result<String, sqlx::Error> {
         not_before: of.not_before.map(|at| at.0),
         deadline: of.deadline.map(|at| at.0),
         upstream_task: of.upstream_task.as_deref().map(str::to_owned),
+        earlier: of.earlier.as_deref().map(str::to_owned),
         outcome: of.outcome.map(|how| words::of_outcome(how).to_owned()),
         error: error.map(|fault| (fault.kind.to_owned(), fault.status, fault.detail.clone())),
         error_type: of.error_type.as_deref().map(str::to_owned),
@@ -184,6 +187,7 @@ fn read(row: &SqliteRow, id: TaskId) -> Result<Record, sqlx::Error> {
         not_before: progress.not_before.map(Millis),
         deadline: progress.deadline.map(Millis),
         upstream_task: progress.upstream_task.map(Arc::from),
+        earlier: progress.earlier.map(Arc::from),
         outcome: read_word(progress.outcome, words::outcome)?,
         error: progress.error.map(|(kind, status, detail)| Fault {
             kind: words::kind(&kind),

@@ -13,20 +13,24 @@ use super::rounds::Membership;
 use super::take_back;
 use crate::call::Spoken;
 use crate::config::{Became, Beside};
-use crate::dialect::adapter::{Failure, Made, Request, Told};
+use crate::dialect::adapter::{Earlier, Failure, Made, Request, Told, poll_request};
 use crate::dialect::effect;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::port::Answer;
-use crate::task::record::{Fault, Outcome, Record, Source};
+use crate::task::record::{Fault, Outcome, Record, Replay, Source};
 use crate::task::state::{Event, Status};
 use crate::task::worker::fields;
+use crate::task::worker::gate::reads_json;
 use crate::task::worker::job::Job;
 use crate::task::worker::pause::back_off;
 use crate::task::worker::place::from_now;
 
 /// Attempts to get the result of a task that is over.
 const MOST_FETCHES: u32 = 4;
+
+/// How often a change is asked for again that was taken and not made.
+const MOST_AGAIN: usize = 5;
 
 /// How long the upstream is asked for a task whose time was up before anybody could ask.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct Trail {
     pub(super) membership: Membership,
     pub(super) followed: Arc<Followed>,
-    words: mpsc::Receiver<Word>,
+    pub(super) words: mpsc::Receiver<Word>,
 }
 
 impl Job {
@@ -88,7 +92,7 @@ impl Job {
     }
 
     /// When it is late. Measured once: from there on no jump of the clock makes it so.
-    fn deadline(&self, record: &Record) -> Instant {
+    pub(super) fn deadline(&self, record: &Record) -> Instant {
         let now = self.works.desk.now();
         let left = record.deadline.map(|by| by.since(now));
         let left = left.unwrap_or(record.requested.run_for);
@@ -97,16 +101,27 @@ impl Job {
     }
 
     /// Where the task is to be found upstream; none where nothing can be asked any more.
-    async fn trail(&self, record: &Record) -> Option<Trail> {
-        let handle = record.upstream_task.clone()?;
-        let (asking, form) = Box::pin(self.following(record)).await?;
+    pub(super) async fn trail(&mut self, record: &Record) -> Option<Trail> {
+        let (mut asking, form) = Box::pin(self.following(record)).await?;
+        let handle = match &record.upstream_task {
+            Some(handle) => handle.clone(),
+            None => form.itself()?,
+        };
+        if form.native.before.is_some() {
+            self.is_up(record, &form, asking.upstream.index());
+            reads_json(&mut asking);
+        }
+        let earlier = record.earlier.as_deref().and_then(Earlier::from_text);
+        let target = poll_request(&form.native, &form.origin(), &handle);
         let cancel = form.native.cancel.as_ref();
         let cancelable = cancel.is_some_and(|cancel| cancel.allowed_if.is_none());
         let followed = Arc::new(Followed {
             id: self.id,
             form,
+            target: target.map(|request| request.target.into()),
             handle,
             asking,
+            earlier,
         });
         self.works
             .desk
@@ -134,6 +149,10 @@ impl Job {
                 drop(self.works.step(self.id, event, Change::default()).await);
                 false
             }
+            Word::Over(end) if end.unmade && may_again(record) => {
+                self.unmade(trail).await;
+                true
+            }
             Word::Over(end) => {
                 self.ended(record, trail, *end).await;
                 true
@@ -145,18 +164,38 @@ impl Job {
         }
     }
 
-    async fn ended(&self, record: &Record, trail: &Trail, end: End) {
+    /// The change was taken, and is not made though nothing goes on any more: it is asked for once more.
+    async fn unmade(&self, trail: &Trail) {
+        let native = &trail.followed.form.native;
+        let rest = native
+            .before
+            .as_ref()
+            .map_or(native.poll.least, |before| before.every);
+        tracing::info!(task = %self.id, "the upstream took a change and did not make it: it is sent again");
+        self.send_back(rest, None).await;
+    }
+
+    /// What a client is told of an end, as it is kept.
+    pub(super) async fn told(
+        &self,
+        record: &Record,
+        trail: &Trail,
+        (told, read): (Told, Option<OwnAnswer>),
+    ) -> Option<Answer> {
         let asking = &trail.followed.asking;
-        let answer = match end.told {
+        let answer = match told {
             Told::Made(made) => Some(of(made)),
-            Told::AsRead => end.read,
+            Told::AsRead => read,
             Told::Get(request) => self.fetched(trail, &request).await,
             Told::Nothing => None,
         };
         let upstream = &asking.upstream;
         let lists = fields::listed(upstream, &record.requested.route);
-        let answer =
-            answer.map(|answer| fields::kept(answer, &asking.headers, upstream.rewriter(), lists));
+        answer.map(|answer| fields::kept(answer, &asking.headers, upstream.rewriter(), lists))
+    }
+
+    pub(super) async fn ended(&self, record: &Record, trail: &Trail, end: End) {
+        let answer = self.told(record, trail, (end.told, end.read)).await;
         let said = end.error.as_ref().and_then(|error| error.kind.clone());
         let error_type = (end.became == Became::Failed).then(|| {
             let body = answer.as_ref().map_or(&[][..], |answer| &answer.body);
@@ -208,7 +247,7 @@ impl Job {
         None
     }
 
-    async fn late(&self) {
+    pub(super) async fn late(&self) {
         let change = Change {
             seat: self.last_seat(),
             outcome: Some(Outcome::Unknown),
@@ -223,6 +262,13 @@ impl Job {
             .settle(self.id, Event::Expire, change, None)
             .await;
     }
+}
+
+/// Whether a change that was taken and not made may be asked for again.
+fn may_again(record: &Record) -> bool {
+    let taken = record.history.iter();
+    let taken = taken.filter(|moved| moved.event == Event::Started).count();
+    record.requested.replay == Replay::AtLeastOnce && taken <= MOST_AGAIN
 }
 
 async fn at(moment: Option<Instant>) {

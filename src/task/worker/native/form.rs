@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use crate::classify::Forms;
 use crate::config::{self, Adapter, Native, Probe};
-use crate::dialect::adapter::{Origin, fits_body, rewritten, set_headers};
+use crate::dialect::adapter::{
+    Origin, Request, before_request, fits_body, poll_request, resource, rewritten, set_headers,
+};
 use crate::forward::Upstream;
 use crate::limit::Mutex;
 use crate::task::parcel::Parcel;
@@ -21,6 +23,8 @@ use crate::task::record::Requested;
 const FORMLESS: Duration = Duration::from_mins(10);
 /// Longest body that is kept while a task is followed, bytes. Polls of what takes more of it cannot be made.
 const KEPT: usize = 64 * 1024;
+/// Longest that is kept while it waits, bytes.
+const KEPT_WAITING: usize = 4 * 1024;
 
 /// An upstream's own forms.
 #[derive(Debug)]
@@ -94,9 +98,8 @@ impl Own {
             return None;
         }
         let form = self.form(upstream, task, parcel)?;
-        // What has to be looked at before goes another way.
-        let fits = form.native.before.is_none() && fits_body(&form.adapter, &form.origin());
-        (fits && !self.is_formless(form.place)).then(|| form.without_body())
+        let fits = fits_body(&form.adapter, &form.origin());
+        (fits && !self.is_formless(form.place)).then(|| form.waiting())
     }
 
     /// The upstream said that it does not have this form.
@@ -114,8 +117,35 @@ impl Own {
 
 impl Form {
     /// The request that began the task.
-    pub(super) fn origin(&self) -> Origin<'_> {
+    pub(in crate::task::worker) fn origin(&self) -> Origin<'_> {
         Origin::new(&self.adapter, &self.target, &self.body)
+    }
+
+    /// The same request, with this body.
+    pub(in crate::task::worker) fn origin_of(&self, body: &[u8]) -> Origin<'_> {
+        Origin::new(&self.adapter, &self.target, body)
+    }
+
+    /// How the upstream has it.
+    pub(in crate::task::worker) fn native(&self) -> &Native {
+        &self.native
+    }
+
+    /// What is asked before it goes up.
+    pub(in crate::task::worker) fn before_request(&self) -> Option<Request> {
+        before_request(&self.native, &self.origin())
+    }
+
+    /// What it changes; none where that is not looked at before.
+    pub(in crate::task::worker) fn resource(&self) -> Option<String> {
+        resource(&self.native, &self.origin())
+    }
+
+    /// What is asked for where the answer that begins it names nothing: the resource itself.
+    pub(super) fn itself(&self) -> Option<Arc<str>> {
+        let is_itself = self.native.started.id.is_empty();
+        let asked = is_itself.then(|| poll_request(&self.native, &self.origin(), ""));
+        Some(asked??.target.into())
     }
 
     /// How a start whose answer was lost is asked after.
@@ -123,7 +153,16 @@ impl Form {
         self.native.probe.as_ref()
     }
 
-    /// What waits in line does not keep its body.
+    /// What waits in line does not keep its body, but for a short one where questions are asked about it meanwhile.
+    fn waiting(self) -> Self {
+        if self.native.before.is_some() && self.body.len() <= KEPT_WAITING {
+            self
+        } else {
+            self.without_body()
+        }
+    }
+
+    /// The same, without its body.
     fn without_body(mut self) -> Self {
         self.body = Bytes::new();
         self

@@ -1,5 +1,6 @@
 //! Polls: what is asked, and what is made of the answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -98,14 +99,14 @@ impl Works {
 
     /// Asks for each of these by itself.
     pub(super) async fn ask_each(self: &Arc<Self>, key: &Key, due: Vec<Arc<Followed>>) {
-        let mut due = due.into_iter();
+        let mut due = shared(due).into_iter();
         let mut under_way = JoinSet::new();
         loop {
             while under_way.len() < AT_ONCE
-                && let Some(one) = due.next()
+                && let Some(some) = due.next()
             {
                 let (works, key) = (self.clone(), key.clone());
-                under_way.spawn(async move { works.ask_one(&key, &one).await });
+                under_way.spawn(async move { works.ask_one(&key, &some).await });
             }
             if under_way.join_next().await.is_none() {
                 return;
@@ -113,22 +114,30 @@ impl Works {
         }
     }
 
-    async fn ask_one(&self, key: &Key, one: &Followed) {
-        let request = poll_request(&one.form.native, &one.form.origin(), &one.handle);
-        let answer = match request {
-            Some(request) => self.ask(one, request).await,
-            None => None,
-        };
-        let Some(answer) = answer else {
-            self.polled(one, Poll::Single, false);
-            self.rounds.heard(key, one.id, None, self.spread.next());
-            self.told_nothing(one);
+    /// Asks once for all of these.
+    async fn ask_one(&self, key: &Key, some: &[Arc<Followed>]) {
+        let Some(first) = some.first() else {
             return;
         };
-        let seen = Seen::new(&answered(&answer));
-        let reading = read(&one.form.native, &one.form.origin(), &seen, None);
-        self.polled(one, Poll::Single, reading.verdict != Verdict::Unclear);
-        self.heard(key, one, &reading, (&seen, Some(&answer)));
+        let request = poll_request(&first.form.native, &first.form.origin(), &first.handle);
+        let answer = match request {
+            Some(request) => self.ask(first, request).await,
+            None => None,
+        };
+        let seen = answer.as_ref().map(|answer| Seen::new(&answered(answer)));
+        let mut told = false;
+        for one in some {
+            let (Some(seen), Some(answer)) = (&seen, &answer) else {
+                self.rounds.heard(key, one.id, None, self.spread.next());
+                self.told_nothing(one);
+                continue;
+            };
+            let (native, origin) = (&one.form.native, one.form.origin());
+            let reading = read(native, &origin, seen, one.earlier.as_ref());
+            told |= reading.verdict != Verdict::Unclear;
+            self.heard(key, one, &reading, (seen, Some(answer)));
+        }
+        self.polled(first, Poll::Single, told);
     }
 
     /// The upstream was asked in the name of `one`.
@@ -170,6 +179,8 @@ impl Works {
                     error: reading.error.clone(),
                     told,
                     read: read.map(copy),
+                    unmade: reading.unmade,
+                    proves: reading.proves,
                 }))
             }
             Verdict::Gone => Word::Gone,
@@ -210,6 +221,19 @@ impl Works {
         let body = request.body.unwrap_or_default().into();
         self.answer(&asking, body, LARGEST, patience).await
     }
+}
+
+/// Those that ask for the same together.
+fn shared(due: Vec<Arc<Followed>>) -> Vec<Vec<Arc<Followed>>> {
+    let mut by_target = BTreeMap::<_, Vec<_>>::new();
+    let mut each = Vec::new();
+    for one in due {
+        match one.target.clone() {
+            Some(target) => by_target.entry(target).or_default().push(one),
+            None => each.push(vec![one]),
+        }
+    }
+    by_target.into_values().chain(each).collect()
 }
 
 pub(super) fn answered(answer: &OwnAnswer) -> Answered<'_> {

@@ -10,12 +10,15 @@
 //! ```
 //!
 //! A start whose answer is lost is looked for in the upstream's list of tasks (seek), and followed once it is found.
+//! Where the resource itself is what is asked for, a lost answer is looked for there (`look_back`).
+//!
 //! What a poll does not say only delays. A task that the upstream does not know any more is in doubt.
 
 mod begin;
 mod follow;
 mod form;
 mod heard;
+mod look_back;
 mod member;
 mod round;
 mod rounds;

@@ -1,6 +1,6 @@
 //! When the tasks of a round are asked for: together by their list, or each by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Round {
             })
             .collect();
         if !due.is_empty() {
-            return Turn::Alone(due);
+            return Turn::Alone(self.with_sharers(due));
         }
         let list = self.list_at(now);
         if list.is_some_and(|at| at <= now)
@@ -89,6 +89,23 @@ impl Round {
         let alone = self.members.values().filter_map(|member| member.alone);
         let next = alone.chain(list).min();
         Turn::Rest(next.unwrap_or(now + LONGEST_REST))
+    }
+
+    /// These, and those who would ask for the same a little later: they share the answer.
+    fn with_sharers(&mut self, mut due: Vec<Arc<Followed>>) -> Vec<Arc<Followed>> {
+        let asked: BTreeSet<_> = due.iter().filter_map(|one| one.target.clone()).collect();
+        let open = self.members.values_mut();
+        let sharers = open.filter(|member| {
+            let target = member.followed.target.as_ref();
+            member.alone.is_some()
+                && !member.is_told
+                && target.is_some_and(|one| asked.contains(one))
+        });
+        due.extend(sharers.map(|member| {
+            member.alone = None;
+            member.followed.clone()
+        }));
+        due
     }
 
     /// When the list is asked for next: however many tasks come, no sooner after the last time than the dialect allows.
@@ -154,7 +171,7 @@ impl Round {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
 
@@ -174,10 +191,11 @@ mod tests {
     use crate::task::worker::native::member::{Times, Word};
 
     /// Profile and target of a call that the upstream's own task does.
-    const VCENTER: (&str, &str) = ("vcenter-8.0", "/api/vcenter/vm?action=clone");
+    pub(in super::super) const VCENTER: (&str, &str) =
+        ("vcenter-8.0", "/api/vcenter/vm?action=clone");
     const NSX_V: (&str, &str) = ("nsx-v", "/api/4.0/edges");
 
-    fn followed((profile, target): (&str, &str)) -> Followed {
+    pub(in super::super) fn followed((profile, target): (&str, &str)) -> Followed {
         let text =
             format!("[[upstream]]\naddress = \"http://127.0.0.1:1\"\nprofile = \"{profile}\"");
         let config = config::parse(&text, Path::new(".")).unwrap();
@@ -199,6 +217,8 @@ mod tests {
             id: sample(Millis(0)).id,
             form,
             handle: "t".into(),
+            target: None,
+            earlier: None,
             asking: Asking::new(upstream, &task, sent, caller).unwrap(),
         }
     }
@@ -245,6 +265,43 @@ mod tests {
             }
         }
         (lists, round.members.len())
+    }
+
+    /// A clone that is asked for at this target.
+    fn at_target(target: &str) -> Arc<Followed> {
+        Arc::new(Followed {
+            target: Some(target.into()),
+            ..followed(VCENTER)
+        })
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_for_the_same_are_told_by_one_answer() {
+        let (tell, _words) = mpsc::channel(1);
+        let asks = tokio::spawn(async {}).abort_handle();
+        let mut round = Round::new(0, false, Arc::default(), asks);
+        let now = Instant::now();
+        for (number, target) in (1..).zip(["/a", "/b", "/a", "/a"]) {
+            let at = now + Duration::from_millis(900) * u32::try_from(number).unwrap();
+            let times = Times {
+                now: at,
+                has_list: false,
+                spread: 1.0,
+            };
+            let member = Member::new(at_target(target), tell.clone(), times);
+            round.members.insert(sample(Millis(number)).id, member);
+        }
+        // The first is due a second after it came, when two others that ask for the same are not yet.
+        let due = now + Duration::from_millis(1900);
+        let Turn::Alone(asked) = round.turn(due, 0.5) else {
+            panic!("nothing is due");
+        };
+        let targets = asked.iter().map(|one| one.target.as_deref().unwrap());
+        assert_eq!(targets.collect::<Vec<_>>(), ["/a", "/a", "/a"]);
+        let Turn::Rest(until) = round.turn(due, 0.5) else {
+            panic!("they are asked for");
+        };
+        assert_eq!(until, now + Duration::from_millis(2800), "the other's time");
     }
 
     #[tokio::test]

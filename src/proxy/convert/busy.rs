@@ -1,0 +1,194 @@
+//! A call that changes what may be busy, on a route that refuses it then: a look, and 423 or 429 in the words of the API, or it
+//! is passed on as it came.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH,
+    IF_NONE_MATCH, RANGE, RETRY_AFTER,
+};
+use http::{HeaderMap, HeaderValue, Method};
+use pingora_proxy::Session;
+
+use super::key::IDEMPOTENCY_KEY;
+use super::looks::{Seen, Sight};
+use super::plan::Plan;
+use crate::answer;
+use crate::config::{Adapter, Before, Native};
+use crate::dialect::adapter::{
+    Answered, LARGEST, Origin, Request, before_request, is_busy, resource,
+};
+use crate::dialect::come_back;
+use crate::forward::{OwnAnswer, OwnCall, Upstream};
+use crate::observe::Who;
+use crate::proxy::judge;
+use crate::proxy::onward::hop;
+use crate::proxy::said::Stop;
+use crate::proxy::stage::Stage;
+use crate::task::Owner;
+
+/// Longest that a look may take. Without an answer the call is passed on: the upstream says in its own words how it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that an upstream can ask not to be looked at.
+const LONGEST: Duration = Duration::from_mins(5);
+/// Busy or locked.
+const LOCKED: u16 = 423;
+/// Too many requests.
+const TOO_MANY: u16 = 429;
+
+/// Refuses the call while what it changes is busy, by the adapter at `place`; else that counts as busy from here on, until the call
+/// is over.
+///
+/// # Errors
+/// The refusal.
+pub(super) async fn consider(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    (plan, place): (&Plan, usize),
+) -> Result<(), Stop> {
+    let Some((adapter, native, before)) = looked_at(upstream, place) else {
+        return Ok(());
+    };
+    let origin = Origin::new(adapter, &plan.target, b"");
+    let (Some(request), Some(resource)) =
+        (before_request(native, &origin), resource(native, &origin))
+    else {
+        return Ok(());
+    };
+    let shared = stage.shared.clone();
+    let here = [Owner(upstream.name().clone())];
+    let changing = &shared.tasks.changing;
+    if changing.holds(&here, &resource, "") {
+        return Err(refused(stage, upstream, (LOCKED, before.every)));
+    }
+    let owner = plan.person.owners.first().map(|owner| owner.0.clone());
+    let key = (
+        upstream.index(),
+        owner.unwrap_or_default(),
+        request.target.clone(),
+    );
+    let look = look(session, stage, upstream, (native, before, &origin), request);
+    let looks = &shared.tasks.looks;
+    let (sight, until) = looks.sight(key, || shared.now(), look).await;
+    if let Sight::Busy(status) = sight {
+        let left = until.since(shared.now());
+        return Err(refused(stage, upstream, (status, left)));
+    }
+    match changing.hold(&here, &resource, "") {
+        Some(held) => {
+            stage.change = Some(Box::new(held));
+            Ok(())
+        }
+        // Another was quicker.
+        None => Err(refused(stage, upstream, (LOCKED, before.every))),
+    }
+}
+
+fn looked_at(upstream: &Upstream, place: usize) -> Option<(&Adapter, &Native, &Before)> {
+    let adapter = upstream.config().adapters.get(place)?;
+    let native = adapter.native.as_ref()?;
+    Some((adapter, native, native.before.as_ref()?))
+}
+
+/// In the words of the API, and when to come back: not all at the same moment.
+fn refused(stage: &mut Stage, upstream: &Upstream, (status, left): (u16, Duration)) -> Stop {
+    stage.who = Some(Who::Gate);
+    let why = if status == TOO_MANY {
+        "the upstream takes no more requests at this moment; come back later"
+    } else {
+        "what is to be changed is busy, and nothing was sent to it; come back later"
+    };
+    let voice = judge::voice(stage, upstream.index());
+    let mut answer = answer::lost(status, why, voice.as_ref());
+    let seconds = left.as_secs() + 1;
+    let spread = stage.shared.tasks.spread(seconds.div_ceil(4));
+    answer
+        .headers
+        .push((RETRY_AFTER, (seconds + spread).into()));
+    Stop::Answer(answer)
+}
+
+/// Looks, with what the client shows, under the limits of such a call.
+async fn look(
+    session: &Session,
+    stage: &Stage,
+    upstream: &Upstream,
+    (native, before, origin): (&Native, &Before, &Origin<'_>),
+    request: Request,
+) -> Seen {
+    let answer = asked(session, stage, upstream, request).await;
+    let now = stage.shared.now();
+    let Some(answer) = answer else {
+        return (Sight::Unknown, now.after(before.fresh));
+    };
+    let answered = Answered {
+        status: answer.status,
+        headers: &answer.headers,
+        body: &answer.body,
+    };
+    let stated = come_back::retry_after(&answer.headers, SystemTime::now());
+    let rest = stated.unwrap_or(before.every).min(LONGEST);
+    match is_busy(native, origin, &answered) {
+        Some(true) => (Sight::Busy(LOCKED), now.after(before.every)),
+        _ if matches!(answer.status, LOCKED | TOO_MANY) => {
+            (Sight::Busy(answer.status), now.after(rest))
+        }
+        Some(false) => (Sight::Free, now.after(before.fresh)),
+        None => (Sight::Unknown, now.after(before.fresh)),
+    }
+}
+
+async fn asked(
+    session: &Session,
+    stage: &Stage,
+    upstream: &Upstream,
+    request: Request,
+) -> Option<OwnAnswer> {
+    let id = HeaderValue::from_static("-");
+    let id = stage.request_id.as_ref().unwrap_or(&id);
+    let head = session.req_header();
+    let kept = upstream
+        .rewriter()
+        .kept_request(head, hop(session, stage), id);
+    let headers = questions(kept.ok()?);
+    let table = upstream.table();
+    let asked = table.target(&Method::GET, &request.target, &headers).ok()?;
+    let mut call = asked.call(&Method::GET, &headers, None, stage.client);
+    call.caller = stage.met.caller;
+    let now = stage.shared.now();
+    // Full: the call itself meets the same limits, and is told so.
+    let mut claim = upstream.stack().claim(&call, now).ok()?;
+    claim.dispatch(now).ok()?;
+    let own = OwnCall {
+        method: Method::GET,
+        target: request.target,
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        body: Bytes::new(),
+    };
+    let upstream = stage.shared.hosts.all().get(upstream.index())?;
+    let sent = upstream.send(own, claim.socket_group(), PATIENCE, LARGEST);
+    sent.await.ok()
+}
+
+/// The fields to ask with: the same credentials, and nothing that speaks of the call's own body, or changes the answer.
+fn questions(mut headers: HeaderMap) -> HeaderMap {
+    for name in [
+        ACCEPT_ENCODING,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        IF_MATCH,
+        IF_NONE_MATCH,
+        RANGE,
+        IDEMPOTENCY_KEY,
+    ] {
+        headers.remove(name);
+    }
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
