@@ -7,6 +7,7 @@ mod vendors;
 
 mod backs;
 mod killed;
+mod kills;
 mod odd;
 mod other;
 mod polls;
