@@ -11,6 +11,7 @@ mod rig;
 mod bodies;
 mod clones;
 mod failing;
+mod fire;
 mod http2;
 mod leaving;
 mod nsx_v_face;
