@@ -47,6 +47,7 @@ fn the_documented_file_and_every_example_load() {
         "dna-center",
         "minimal",
         "nsx",
+        "own-tasks",
         "tasks",
         "tuned",
         "two-vcenters",

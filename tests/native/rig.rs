@@ -83,6 +83,10 @@ pub fn hurried(dialect: &str) -> String {
             include_str!("../../config/dialects/nsx-v.toml"),
             "name  = \"nsx-v\"",
         ),
+        "redfish" => (
+            include_str!("../../config/dialects/redfish.toml"),
+            "name  = \"redfish\"",
+        ),
         other => panic!("{other}"),
     };
     assert!(text.contains(name));
@@ -90,6 +94,7 @@ pub fn hurried(dialect: &str) -> String {
     let hurried = text
         .replace("\"5s..30s\"", "\"100ms..300ms\"")
         .replace("\"2s..15s\"", "\"100ms..300ms\"")
+        .replace("\"2s..30s\"", "\"100ms..300ms\"")
         .replacen(
             "started   =",
             "confirm   = { apart = \"100ms\" }\nstarted   =",
@@ -111,6 +116,7 @@ impl Rig {
         std::fs::write(folder.join(&file), hurried(dialect)).unwrap();
         let profile = match dialect {
             "vcenter" => "vcenter-8.0",
+            "redfish" => "generic",
             other => other,
         };
         let text = format!(

@@ -26,8 +26,8 @@ pub use face::{
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{
-    Request, batch_request, before_request, cancel_request, is_canceled, poll_request, rewritten,
-    set_headers,
+    Request, batch_request, before_request, cancel_deletes, cancel_request, is_canceled,
+    poll_request, rewritten, set_headers,
 };
 pub use seen::{Answered, Seen};
 pub use start::{Started, fits_body, is_busy, started};

@@ -118,6 +118,11 @@ impl Form {
         Origin::new(&self.adapter, &self.target, &self.body)
     }
 
+    /// Whether the upstream is asked for it; else it does as it does.
+    pub(in crate::task::worker) fn rewrites(&self) -> bool {
+        self.native.rewrite.is_some()
+    }
+
     /// How a start whose answer was lost is asked after.
     pub(in crate::task::worker) fn probe(&self) -> Option<&Probe> {
         self.native.probe.as_ref()

@@ -49,6 +49,18 @@ pub(super) struct End {
     pub(super) read: Option<OwnAnswer>,
 }
 
+impl End {
+    /// An end of which nothing was read.
+    pub(super) const fn of(became: Became) -> Self {
+        Self {
+            became,
+            error: None,
+            told: Told::Nothing,
+            read: None,
+        }
+    }
+}
+
 /// Its place in a round.
 #[derive(Debug)]
 pub(super) struct Member {
