@@ -124,6 +124,11 @@ impl Works {
         let seen = Seen::new(&answered(&answer));
         let reading = read(&one.form.native, &one.form.origin(), &seen, None);
         self.heard(key, one, &reading, (&seen, Some(&answer)));
+        if let Some(stated) = come_back::retry_after(&answer.headers, SystemTime::now()) {
+            let now = Instant::now();
+            self.rounds
+                .with(key, |round| round.rests(one.id, now, stated));
+        }
     }
 
     /// A poll told something of a task.
