@@ -133,6 +133,16 @@ fn keys_and_shadows_and_routes() {
 }
 
 #[test]
+fn a_route_whose_clients_wait_says_for_what() {
+    let route = "[[upstream.route]]\nname = \"a\"\nclass = \"blocking\"\nasync = \"wait\"\nmatch = { path = \"/a\" }\n";
+    let words = "\n    a: calls to /a are blocking, async wait (clients are given the end of what the upstream does behind its answer)\n";
+    let said = said(route);
+    assert!(said.contains(words), "{words:?} is not in\n{said}");
+    let shown = effective(&good(&format!("{MINIMAL}{route}")));
+    assert!(shown.to_string().contains("\"async\":\"wait\""), "{shown}");
+}
+
+#[test]
 fn the_gate_itself() {
     let said = said(
         "[listen]\nmax_connections = { https = 0 }\n[runtime]\ndrain = \"5s\"\n[state]\nurl = \"memory\"\n",

@@ -203,7 +203,7 @@ dialect_files = ["./vcenter.toml"]
 name = "clone"
 match = {{ method = "POST", path = "/api/vcenter/vm", query = {{ action = "clone" }} }}
 class = "blocking"
-deadline = "8s"
+deadline = "25s"
 probe = {{ get = "/api/vcenter/vm?names={{/name}}&folders={{/placement/folder}}", json = "/0/vm", every = "500ms" }}
 [[upstream]]
 name = "nsx"

@@ -94,7 +94,7 @@ impl Job {
     async fn own_probe(&self, record: &Record) -> Option<Probe> {
         let (asking, form) = self.following(record).await?;
         // What an upstream that is asynchronous by itself was sent, went up by that form whatever came of it.
-        let by_it = !form.rewrites() && asking.upstream.config().native;
+        let by_it = !form.begins_at_once() && asking.upstream.config().native;
         let went_by_it = by_it || record.mode == Mode::Native;
         form.probe().filter(|_| went_by_it).cloned()
     }

@@ -105,8 +105,8 @@ impl Job {
     /// before it answers all the same: its call has the seat until it says that it has begun a task.
     fn departure(&self, record: &Record, asking: &Asking) -> (Duration, Change) {
         let works = &self.works;
-        let asks = asking.form.as_ref().is_some_and(|form| form.rewrites());
-        let (longest, mode, seat) = if asks {
+        let form = asking.form.as_ref();
+        let (longest, mode, seat) = if form.is_some_and(|form| form.begins_at_once()) {
             let longest = asking.upstream.config().response_timeout;
             (longest, Mode::Native, SeatChange::Keep)
         } else {

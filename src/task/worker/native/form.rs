@@ -118,9 +118,10 @@ impl Form {
         Origin::new(&self.adapter, &self.target, &self.body)
     }
 
-    /// Whether the upstream is asked for it; else it does as it does.
-    pub(in crate::task::worker) fn rewrites(&self) -> bool {
-        self.native.rewrite.is_some()
+    /// Whether the answer that begins it comes at once: the upstream is asked for that, or what it changes is looked at. Else
+    /// it is the upstream's to say how long it works before it answers.
+    pub(in crate::task::worker) fn begins_at_once(&self) -> bool {
+        self.native.rewrite.is_some() || self.native.before.is_some()
     }
 
     /// How a start whose answer was lost is asked after.
