@@ -1,6 +1,12 @@
 //! The README says what the code says.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::path::Path;
+
+use support::client::Client;
+use support::script::scripted;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -45,4 +51,70 @@ fn its_two_commands_stand_in_it() {
     let first = "apt-get update && apt-get install -y cmake && cargo run --release -- demo";
     assert!(readme().contains(first));
     assert!(readme().lines().any(|line| line == "tests/run"));
+}
+
+/// What the small Cisco DNA Center answers: an intent is begun, and its end is told by the third question.
+fn dna_center() -> impl Fn(&str) -> &'static str {
+    let polls = std::sync::atomic::AtomicUsize::new(0);
+    move |request| match request.split(' ').nth(1).unwrap() {
+        "/dna/intent/api/v1/network-device" => {
+            "HTTP/1.1 202 Accepted\r\nContent-Length: 29\r\n\r\n{\"response\":{\"taskId\":\"t-1\"}}"
+        }
+        "/dna/intent/api/v1/task/t-1"
+            if polls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 =>
+        {
+            r#"{"response":{"progress":"Adding","isError":false}}"#
+        }
+        "/dna/intent/api/v1/task/t-1" => {
+            r#"{"response":{"progress":"Added","isError":false,"endTime":2}}"#
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn the_api_that_it_adds_by_a_file_is_done_by_tasks() {
+    let readme = readme();
+    let mut blocks = readme
+        .split("```toml\n")
+        .filter_map(|rest| rest.split("```").next());
+    let shown = blocks
+        .find(|block| block.starts_with("name  = \"dna-center\""))
+        .unwrap();
+    assert!(shown.lines().count() < 40, "in under 40 lines");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shown-in-readme.toml");
+    std::fs::write(&file, shown).unwrap();
+    let lines = format!(
+        "dialect_files = [\"{}\"]\n[[upstream.route]]\nname = \"intents\"\nclass = \"blocking\"\n\
+         match = {{ method = \"POST\", path = \"/dna/intent/api/v1/**\" }}\n",
+        file.display()
+    );
+    let gate = support::gate(&support::plain(scripted(dna_center()).await, &lines));
+    let ask = async |line: &str, fields: &str| {
+        let mut client = Client::connect(gate.http()[0]).await;
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: gate.example\r\nAuthorization: Bearer me\r\n{fields}"
+        );
+        client.send(head + "Content-Length: 2\r\n\r\n{}").await;
+        client.answer().await.unwrap()
+    };
+    let ticket = ask(
+        "POST /dna/intent/api/v1/network-device",
+        "Prefer: respond-async\r\n",
+    )
+    .await;
+    let task = ticket.header("location").unwrap();
+    let over = ask(&format!("GET {task}"), "Prefer: wait=25\r\n")
+        .await
+        .json();
+    assert_eq!(
+        (&over["state"], &over["mode"]),
+        (&"COMPLETED".into(), &"native".into()),
+        "{over}"
+    );
+    let result = ask(&format!("GET {task}/result"), "").await;
+    assert_eq!(
+        (result.status, &result.json()["response"]["progress"]),
+        (200, &"Added".into())
+    );
 }

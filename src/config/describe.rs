@@ -371,6 +371,10 @@ fn adapters(page: &mut Page, upstream: &Upstream) {
 fn say_route(route: &Route) -> String {
     let convert = match route.convert {
         Convert::Never => String::new(),
+        Convert::Wait => {
+            ", async wait (clients are given the end of what the upstream does behind its answer)"
+                .to_owned()
+        }
         convert => format!(", async {}", of(&CONVERT, &convert)),
     };
     let deadline = route.deadline.map_or_else(String::new, |deadline| {

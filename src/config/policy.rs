@@ -130,6 +130,8 @@ pub enum Convert {
     Never,
     /// When the client asks.
     Prefer,
+    /// When the client asks; and clients that do not ask are given the end of what the upstream does behind its answer.
+    Wait,
     /// Always.
     Always,
 }

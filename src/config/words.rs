@@ -29,9 +29,10 @@ pub(super) const MODE: [(&str, Option<Mode>); 3] = [
 ];
 
 /// `async`.
-pub(super) const CONVERT: [(&str, Convert); 3] = [
+pub(super) const CONVERT: [(&str, Convert); 4] = [
     ("never", Convert::Never),
     ("prefer", Convert::Prefer),
+    ("wait", Convert::Wait),
     ("always", Convert::Always),
 ];
 

@@ -14,6 +14,8 @@ use crate::call::{Dialect, SessionKind, Spoken};
 const API_SESSION: HeaderName = HeaderName::from_static("vmware-api-session-id");
 const XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrf-token");
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
+/// What Redfish (DSP0266) and `OpenStack` (Identity API v3) take in place of `Authorization`.
+const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// Cookies that hold a session of vCenter's REST.
 const API_COOKIES: [&str; 1] = ["vmware-api-session-id"];
@@ -158,8 +160,25 @@ impl fmt::Debug for Claim<'_> {
 #[must_use]
 pub fn read(dialect: Dialect, spoken: Spoken, headers: &HeaderMap) -> Credential<'_> {
     match session(dialect, spoken, headers) {
+        Credential::None if dialect == Dialect::Generic => generic(headers),
         Credential::None => claim(headers),
         found => found,
+    }
+}
+
+/// Of an API of which nothing is known: `Authorization`, or the token that stands in its place.
+fn generic(headers: &HeaderMap) -> Credential<'_> {
+    let fields = headers.get_all(AUTH_TOKEN).iter();
+    let values = fields.map(|field| match field.as_bytes().trim_ascii() {
+        b"" => Sent::No,
+        value => Sent::Once(value),
+    });
+    match (claim(headers), values.fold(Sent::No, also)) {
+        (claimed, Sent::No) => claimed,
+        (Credential::None, Sent::Once(token)) if token.len() <= MAX_TOKEN => {
+            Credential::Claim(Claim::new(Scheme::Bearer, token, None))
+        }
+        _ => Credential::Conflict,
     }
 }
 

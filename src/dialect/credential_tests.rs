@@ -294,3 +294,29 @@ fn the_proof_against_forgery_is_found() {
     assert_eq!(proof(Dialect::Avi, &fields), Some(&b"c"[..]));
     assert_eq!(proof(Dialect::Vcenter, &fields), None);
 }
+
+#[test]
+fn an_api_of_which_nothing_is_known_may_have_its_token_in_a_field_of_its_own() {
+    let token = ("x-auth-token", "t1");
+    let basic = ("authorization", "Basic YTpi");
+    let read = |dialect, fields: &[_]| {
+        let headers = headers(fields);
+        match super::read(dialect, Spoken::Plain, &headers) {
+            Credential::Claim(claim) => Some((claim.scheme(), claim.raw().to_vec())),
+            Credential::None => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let shown = Some((Scheme::Bearer, b"t1".to_vec()));
+    assert_eq!(read(Dialect::Generic, &[token]), shown);
+    assert_eq!(read(Dialect::Generic, &[token, token]), shown);
+    assert_eq!(read(Dialect::Generic, &[("x-auth-token", " ")]), None);
+    assert_eq!(read(Dialect::Skytap, &[token]), None);
+    let basic_alone = read(Dialect::Generic, &[basic]).unwrap();
+    assert_eq!(basic_alone.0, Scheme::Basic);
+    for unclear in [vec![token, basic], vec![token, ("x-auth-token", "t2")]] {
+        let headers = headers(&unclear);
+        let found = super::read(Dialect::Generic, Spoken::Plain, &headers);
+        assert_eq!(found, Credential::Conflict, "{unclear:?}");
+    }
+}

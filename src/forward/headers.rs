@@ -1,8 +1,8 @@
 //! What the gate changes in headers on the way up and on the way back.
 //!
 //! Up: `Host`, `Via` (RFC 9110 section 7.6.3), `Forwarded` (RFC 7239) and `X-Forwarded-*`,
-//! `X-Request-ID`, and `Referer` and `Origin` where they name the gate. Back: `Location` and the
-//! `Domain` of `Set-Cookie` where they name the upstream. Hop-by-hop fields are Pingora's part.
+//! `X-Request-ID`, and `Referer` and `Origin` where they name the gate. Back: `Location`, the fields in which an upstream names
+//! its own task, and the `Domain` of `Set-Cookie`, where they name the upstream. Hop-by-hop fields are Pingora's part.
 
 use std::net::IpAddr;
 
@@ -22,6 +22,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Fields whose URL a client follows: it has to lead through the gate again. The last two name a task of the upstream's own
+/// (Azure Resource Manager, and services made after its guidelines).
+static FOLLOWED: [HeaderName; 3] = [
+    LOCATION,
+    HeaderName::from_static("azure-asyncoperation"),
+    HeaderName::from_static("operation-location"),
+];
 
 /// What the gate knows of the hop before it.
 #[derive(Debug, Clone, Copy)]
@@ -147,12 +155,11 @@ impl Rewriter {
         if hop.authority.is_empty() {
             return Ok(());
         }
-        let location = head
-            .headers
-            .get(LOCATION)
-            .and_then(|value| self.renamed_location(value, hop));
-        if let Some(value) = location {
-            head.insert_header(LOCATION, value)?;
+        for name in &FOLLOWED {
+            let url = head.headers.get(name);
+            if let Some(url) = url.and_then(|value| self.renamed_url(value, hop)) {
+                head.insert_header(name, url)?;
+            }
         }
         if head.headers.contains_key(SET_COOKIE)
             && let Some(cookies) = self.renamed_cookies(&head.headers, hop)
@@ -165,7 +172,7 @@ impl Rewriter {
         Ok(())
     }
 
-    /// `Location` and cookies of an answer that is kept, as a client must have them that speaks to the gate at `authority`.
+    /// `Location` and the like and cookies of an answer that is kept, as a client must have them that speaks to the gate at `authority`.
     pub fn kept(&self, fields: &mut HeaderMap, tls: bool, authority: &[u8]) {
         let hop = Hop {
             peer: IpAddr::from([0, 0, 0, 0]),
@@ -175,9 +182,11 @@ impl Rewriter {
             http2: false,
             authority,
         };
-        let location = fields.get(LOCATION);
-        if let Some(value) = location.and_then(|value| self.renamed_location(value, hop)) {
-            fields.insert(LOCATION, value);
+        for name in &FOLLOWED {
+            let url = fields.get(name);
+            if let Some(url) = url.and_then(|value| self.renamed_url(value, hop)) {
+                fields.insert(name, url);
+            }
         }
         if let Some(cookies) = self.renamed_cookies(fields, hop) {
             fields.remove(SET_COOKIE);
@@ -188,7 +197,7 @@ impl Rewriter {
     }
 
     /// `https://upstream/x` as the client must ask for it; `None` where it names somebody else.
-    fn renamed_location(&self, value: &HeaderValue, hop: Hop<'_>) -> Option<HeaderValue> {
+    fn renamed_url(&self, value: &HeaderValue, hop: Hop<'_>) -> Option<HeaderValue> {
         let text = value.to_str().ok()?;
         let rest = strip_scheme(text)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

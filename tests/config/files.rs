@@ -48,6 +48,7 @@ fn the_documented_file_and_every_example_load() {
         "minimal",
         "nsx",
         "skytap",
+        "own-tasks",
         "tasks",
         "tuned",
         "two-vcenters",

@@ -226,7 +226,7 @@ const ROUTE: &[(&str, &str, &str)] = &[
     (
         "name = \"a\"\nclass = \"blocking\"\nasync = \"yes\"\nmatch = { path = \"/\" }",
         ".async",
-        "\"never\", \"prefer\", \"always\"",
+        "\"never\", \"prefer\", \"wait\", \"always\"",
     ),
     (
         "name = \"a\"\nclass = \"blocking\"\ndeadline = \"1d\"\nmatch = { path = \"/\" }",

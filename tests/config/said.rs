@@ -160,6 +160,16 @@ fn what_a_route_says_of_keys_and_of_fields_that_are_kept() {
 }
 
 #[test]
+fn a_route_whose_clients_wait_says_for_what() {
+    let route = "[[upstream.route]]\nname = \"a\"\nclass = \"blocking\"\nasync = \"wait\"\nmatch = { path = \"/a\" }\n";
+    let words = "\n    a: calls to /a are blocking, async wait (clients are given the end of what the upstream does behind its answer)\n";
+    let said = said(route);
+    assert!(said.contains(words), "{words:?} is not in\n{said}");
+    let shown = effective(&good(&format!("{MINIMAL}{route}")));
+    assert!(shown.to_string().contains("\"async\":\"wait\""), "{shown}");
+}
+
+#[test]
 fn the_gate_itself() {
     let said = said(
         "[listen]\nmax_connections = { https = 0 }\n[runtime]\ndrain = \"5s\"\n[state]\nurl = \"memory\"\n",

@@ -189,7 +189,7 @@ impl Talk {
                     &origin,
                     &answer.answered(),
                     Duration::from_millis(300),
-                    HOST,
+                    &[HOST],
                 );
                 if let Started::Handle(handle) = &started {
                     said.handle.clone_from(handle);

@@ -17,6 +17,11 @@ use crate::vendors::vcenter::VCenter;
 use crate::vendors::{Model, Pace};
 
 fn start(model: &Model<VCenter>, name: &str) -> Running {
+    start_with(model, name, "")
+}
+
+/// A gate with these lines of its upstream, plain and over TLS.
+pub fn start_with(model: &Model<VCenter>, name: &str, lines: &str) -> Running {
     let folder =
         std::env::temp_dir().join(format!("tidegate-facade-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -26,10 +31,10 @@ fn start(model: &Model<VCenter>, name: &str) -> Running {
         certificate.display(),
         key.display()
     );
-    gate(&text(model.address, "vcenter-8.0", "", "").replace("[listen]", &listen))
+    gate(&text(model.address, "vcenter-8.0", lines, "").replace("[listen]", &listen))
 }
 
-async fn connect(gate: &Running) -> SendRequest<Bytes> {
+pub async fn connect(gate: &Running) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(gate.https()[0]).await.unwrap();
     let stream = tls(stream, &["h2"]).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -38,7 +43,7 @@ async fn connect(gate: &Running) -> SendRequest<Bytes> {
 }
 
 /// Sends a clone in a stream of its own.
-async fn clone(
+pub async fn clone(
     sender: &SendRequest<Bytes>,
     session: &str,
     name: &str,
@@ -54,7 +59,7 @@ async fn clone(
     (answer, stream)
 }
 
-async fn answered(answer: ResponseFuture) -> (http::response::Parts, String) {
+pub async fn answered(answer: ResponseFuture) -> (http::response::Parts, String) {
     let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
     let (head, mut body) = answer.into_parts();
     let mut bytes = Vec::new();

@@ -12,6 +12,7 @@ mod avi_face;
 mod bodies;
 mod clones;
 mod failing;
+mod fire;
 mod http2;
 mod leaving;
 mod lists;

@@ -12,6 +12,7 @@ mod busy_lost;
 mod busy_turns;
 mod found;
 mod killed;
+mod kills;
 mod odd;
 mod other;
 mod polls;

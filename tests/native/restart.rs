@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use tidegate::task::{Outcome, Recovered, State, Status};
 
 use crate::rig::{Call, Kept, LONG, Rig, until};
+use crate::vendors::redfish::Redfish;
 use crate::vendors::vcenter::VCenter;
 use crate::vendors::{Fault, Kind, Pace, Twist, When};
 
@@ -99,5 +100,34 @@ async fn what_ended_while_no_gate_was_there_has_not_expired() {
     until("its time is up", || SystemTime::now() > deadline).await;
     let second = Rig::start(vc.address, "vcenter", "", &kept).await;
     assert_eq!(second.over(id).await.status.state(), State::Completed);
+    second.stop().await;
+}
+
+/// A service that is asynchronous by itself may do the work before it answers all the same.
+#[tokio::test]
+async fn a_call_of_a_dead_gate_that_may_block_holds_its_seat() {
+    let redfish = Redfish::start(Pace::ByHand).await;
+    redfish.native(false);
+    let kept = Kept::default();
+    let lines = "[upstream.limits.blocking_tasks]\ncounts = \"requests_in_flight\"\nlimit = 10\n\
+                 match = { class = [\"blocking\"] }\nwait = { line = 10, per_user = 10, at_most = \"60s\" }\n\
+                 [[upstream.route]]\nname = \"work\"\nclass = \"blocking\"\n\
+                 match = { method = \"POST\", path = \"/redfish/v1/**\" }\n";
+    let first = Rig::start(redfish.address, "redfish", lines, &kept).await;
+    let call = Call::new("POST", "/redfish/v1/Volumes", "work", "{}");
+    let id = first.submit(&call).await;
+    until("it blocks", || redfish.books.now("blocking") == 1).await;
+    assert_eq!(first.seated(), 1);
+    first.stop().await;
+
+    let second = Rig::start(redfish.address, "redfish", lines, &kept).await;
+    assert_eq!((second.found.in_doubt, second.found.seats), (1, 1));
+    assert_eq!(second.seated(), 1, "it is at work still");
+    let task = second.over(id).await;
+    assert_eq!(
+        (task.status.state(), task.outcome),
+        (State::Failed, Some(Outcome::Unknown))
+    );
+    assert_eq!(redfish.books.count(Kind::Blocking), 1);
     second.stop().await;
 }

@@ -87,6 +87,10 @@ pub fn hurried(dialect: &str) -> String {
             include_str!("../../config/dialects/skytap.toml"),
             "name  = \"skytap\"",
         ),
+        "redfish" => (
+            include_str!("../../config/dialects/redfish.toml"),
+            "name  = \"redfish\"",
+        ),
         other => panic!("{other}"),
     };
     assert!(text.contains(name));
@@ -101,6 +105,7 @@ pub fn hurried(dialect: &str) -> String {
     let hurried = text
         .replace("\"5s..30s\"", "\"100ms..300ms\"")
         .replace("\"2s..15s\"", "\"100ms..300ms\"")
+        .replace("\"2s..30s\"", "\"100ms..300ms\"")
         .replace("\nwithin  = \"10s\"", "\nwithin  = \"2s\"")
         .replace(
             "\nstarted = \"start_time\"",
@@ -112,7 +117,7 @@ pub fn hurried(dialect: &str) -> String {
             1,
         );
     assert!(!hurried.contains("s..30s\"") && hurried.contains("100ms..300ms"));
-    assert!(hurried.contains("within  = \"2s\""));
+    assert!(dialect == "redfish" || hurried.contains("within  = \"2s\""));
     hurried
 }
 
@@ -132,6 +137,7 @@ impl Rig {
         std::fs::write(folder.join(&file), hurried(dialect)).unwrap();
         let profile = match dialect {
             "vcenter" => "vcenter-8.0",
+            "redfish" => "generic",
             other => other,
         };
         let text = format!(

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test crate uses its part of it")]
 
 pub mod client;
+pub mod hurried;
 pub mod origin;
 pub mod pki;
 pub mod process;

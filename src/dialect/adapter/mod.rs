@@ -29,8 +29,8 @@ pub use list::{Wish, merged};
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{
-    Request, batch_request, before_request, cancel_request, is_canceled, poll_request, resource,
-    rewritten, set_headers,
+    Request, batch_request, before_request, cancel_deletes, cancel_request, is_canceled,
+    poll_request, resource, rewritten, set_headers,
 };
 pub use seen::{Answered, Seen};
 pub use start::{Started, fits_body, is_busy, started};

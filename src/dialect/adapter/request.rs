@@ -99,6 +99,13 @@ pub fn cancel_request(native: &Native, origin: &Origin<'_>, handle: &str) -> Opt
     })
 }
 
+/// Whether taking a task back deletes the very thing that is asked for: not to be found any more, it has been taken back.
+#[must_use]
+pub fn cancel_deletes(native: &Native) -> bool {
+    let cancel = native.cancel.as_ref();
+    cancel.is_some_and(|cancel| cancel.method == "DELETE" && cancel.target == native.poll.get)
+}
+
 /// Whether its answer says that it was heard. What became of the task, its polls say.
 #[must_use]
 pub fn is_canceled(native: &Native, status: u16) -> bool {

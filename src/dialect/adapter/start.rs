@@ -88,15 +88,15 @@ pub fn is_busy(native: &Native, origin: &Origin<'_>, answered: &Answered<'_>) ->
     })
 }
 
-/// What the answer to a start says. `took` is the time since the request was sent, `host` the upstream's own name: a task that is
-/// told of elsewhere is none that can be followed.
+/// What the answer to a start says. `took` is the time since the request was sent, `hosts` the names by which the upstream was
+/// asked: a task that is told of elsewhere is none that can be followed.
 #[must_use]
 pub fn started(
     native: &Native,
     origin: &Origin<'_>,
     answered: &Answered<'_>,
     took: Duration,
-    host: &str,
+    hosts: &[&str],
 ) -> Started {
     let seen = Seen::new(answered);
     let fits = |signature: &Signature| matches(signature, &seen, answered.body, took);
@@ -109,14 +109,14 @@ pub fn started(
     if !native.started.status.contains(&answered.status) {
         return Started::Answered;
     }
-    match handle(native, origin, &seen, host) {
+    match handle(native, origin, &seen, hosts) {
         Some(handle) => Started::Handle(handle),
         None if native.started.done_without.contains(&answered.status) => Started::Answered,
         None => Started::NoHandle,
     }
 }
 
-fn handle(native: &Native, origin: &Origin<'_>, seen: &Seen<'_>, host: &str) -> Option<String> {
+fn handle(native: &Native, origin: &Origin<'_>, seen: &Seen<'_>, hosts: &[&str]) -> Option<String> {
     let started = &native.started;
     if started.id.is_empty() {
         return fill::target(&native.poll.get, origin, "");
@@ -128,7 +128,8 @@ fn handle(native: &Native, origin: &Origin<'_>, seen: &Seen<'_>, host: &str) -> 
         return fits.then(|| named.to_owned());
     }
     let is_ours = authority(named).is_none_or(|authority| {
-        let mut ours = started.hosts.iter().map(String::as_str).chain([host]);
+        let declared = started.hosts.iter().map(String::as_str);
+        let mut ours = declared.chain(hosts.iter().copied());
         ours.any(|ours| bare(ours).eq_ignore_ascii_case(bare(authority)))
     });
     let target = from_root(named).split('#').next().unwrap_or_default();

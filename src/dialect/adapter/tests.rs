@@ -105,7 +105,7 @@ fn holds(
     let origin = Origin::new(adapter, target, body);
     let _: bool = fits_body(adapter, &origin);
     let _: Option<bool> = is_busy(native, &origin, &answered);
-    let handle = match started(native, &origin, &answered, Duration::ZERO, "a.example") {
+    let handle = match started(native, &origin, &answered, Duration::ZERO, &["a.example"]) {
         Started::Handle(handle) => handle,
         _ => "h".to_owned(),
     };

@@ -4,7 +4,7 @@
 use http::{HeaderMap, Method};
 
 use crate::classify::{Asked, How};
-use crate::config::Adapter;
+use crate::config::{Adapter, Convert};
 use crate::forward::Upstream;
 
 /// A call that asks for a task of the vendor's kind, which the gate stands in for.
@@ -15,17 +15,24 @@ pub(super) struct Faced {
     pub(super) target: String,
 }
 
-/// Place of the adapter whose form the upstream has for a call that did not ask for it.
+/// Place of the adapter by whose form a call that did not ask for it is to be done: one that the upstream has beside a blocking
+/// form, and of an upstream that is asynchronous by itself only where its route has clients wait. Who knows such an upstream
+/// follows its tasks, and gets them as they are.
 pub(super) fn offered(
     asked: &Asked<'_>,
     (method, headers): (&Method, &HeaderMap),
-    upstream: &Upstream,
+    (upstream, policy): (&Upstream, Convert),
 ) -> Option<usize> {
     if !upstream.config().native {
         return None;
     }
     let fitting = upstream.forms().find(asked, method, headers)?;
-    matches!(fitting.how, How::Offered | How::Gated).then_some(fitting.place)
+    let is_offered = match fitting.how {
+        How::Offered | How::Gated => true,
+        How::Inherent => policy == Convert::Wait,
+        How::AskedFor | How::Emulated => false,
+    };
+    is_offered.then_some(fitting.place)
 }
 
 /// Whether a call that does not block may ask for a task that the gate makes: only where the upstream's own are not used.
@@ -117,9 +124,21 @@ mod tests {
         assert_eq!(found.as_deref(), Some("/api/4.0/edges"));
         let (method, target) = (&Method::POST, "/api/4.0/edges");
         let asked = nsx.table().target(method, target, &none).unwrap();
-        assert_eq!(offered(&asked, (method, &none), &nsx), None);
+        let prefer = Convert::Prefer;
+        assert_eq!(offered(&asked, (method, &none), (&nsx, prefer)), None);
         let nsx = upstream("profile = \"nsx-v\"");
         let asked = nsx.table().target(method, target, &none).unwrap();
-        assert!(offered(&asked, (method, &none), &nsx).is_some());
+        assert!(offered(&asked, (method, &none), (&nsx, prefer)).is_some());
+    }
+
+    #[test]
+    fn what_is_asynchronous_by_itself_is_waited_for_only_where_the_route_says_so() {
+        let redfish = upstream("adapters = [\"redfish\"]");
+        let none = HeaderMap::new();
+        let (method, target) = (&Method::POST, "/redfish/v1/Systems/1/Actions/Reset");
+        let asked = redfish.table().target(method, target, &none).unwrap();
+        let found = |policy| offered(&asked, (method, &none), (&redfish, policy));
+        assert_eq!(found(Convert::Prefer), None);
+        assert_eq!(found(Convert::Wait), Some(0));
     }
 }

@@ -123,7 +123,7 @@ fn made(
     let prefer = Prefer::of(&head.headers);
     let tasks = &stage.shared.clone().tasks;
     let key = key_of(&head.headers, stage, route)?;
-    let offered = || form::offered(asked, (&head.method, &head.headers), upstream);
+    let offered = || form::offered(asked, (&head.method, &head.headers), (upstream, policy));
     let kind = match faced {
         Some(place) => Kind::Faced(place),
         None if policy == Convert::Always || prefer.respond_async => Kind::Task,

@@ -9,7 +9,7 @@ use crate::task;
 
 /// When the call becomes a task.
 ///
-/// Where it may have taken several routes, one that says never is heard, and always counts only where all say so: what
+/// Where it may have taken several routes, one that says never is heard, and always or wait count only where all say so: what
 /// nobody can read for sure is passed on as it came.
 ///
 /// A client that asks for the vendor's own task, where the gate stands in for that, gets one though its call would not block.
@@ -35,19 +35,16 @@ fn strictest(taken: &Routes, routes: &[Route]) -> Convert {
     if taken.is_empty() || taken.contains(u16::MAX) {
         return Convert::Never;
     }
-    let mut all_always = true;
+    let mut agreed = None;
     for number in taken.iter() {
-        match routes.get(usize::from(number)).map(|route| route.convert) {
+        let said = match routes.get(usize::from(number)).map(|route| route.convert) {
             None | Some(Convert::Never) => return Convert::Never,
-            Some(Convert::Prefer) => all_always = false,
-            Some(Convert::Always) => {}
-        }
+            Some(said) => said,
+        };
+        let is_alike = agreed.is_none_or(|before| before == said);
+        agreed = Some(if is_alike { said } else { Convert::Prefer });
     }
-    if all_always {
-        Convert::Always
-    } else {
-        Convert::Prefer
-    }
+    agreed.unwrap_or(Convert::Never)
 }
 
 /// The upstream is asked for a task of its own.
@@ -129,6 +126,7 @@ mod tests {
             route("never", "/never", "async = \"never\""),
             route("always", "/always", "async = \"always\""),
             route("usual", "/usual", "upstream_key = true"),
+            route("wait", "/wait", "async = \"wait\""),
         ]
         .concat();
         config::parse(&text, Path::new("."))
@@ -149,6 +147,7 @@ mod tests {
         assert_eq!(policy(&Method::POST, "/never"), Convert::Never);
         assert_eq!(policy(&Method::POST, "/always"), Convert::Always);
         assert_eq!(policy(&Method::PUT, "/usual"), Convert::Prefer);
+        assert_eq!(policy(&Method::PUT, "/wait"), Convert::Wait);
         assert_eq!(policy(&Method::POST, "/other"), Convert::Never);
     }
 
@@ -173,6 +172,11 @@ mod tests {
         taken.insert(1);
         assert_eq!(strictest(&taken, &upstream.routes), Convert::Always);
         taken.insert(2);
+        assert_eq!(strictest(&taken, &upstream.routes), Convert::Prefer);
+        taken = Routes::NONE;
+        taken.insert(3);
+        assert_eq!(strictest(&taken, &upstream.routes), Convert::Wait);
+        taken.insert(1);
         assert_eq!(strictest(&taken, &upstream.routes), Convert::Prefer);
         taken.insert(0);
         assert_eq!(strictest(&taken, &upstream.routes), Convert::Never);

@@ -98,11 +98,11 @@ impl Job {
 
     /// How the upstream's own form has it asked after.
     async fn own_probe(&self, record: &Record) -> Option<Probe> {
-        if record.mode != Mode::Native {
-            return None;
-        }
-        let (_, form) = self.following(record).await?;
-        form.probe().cloned()
+        let (asking, form) = self.following(record).await?;
+        // What an upstream that is asynchronous by itself was sent, went up by that form whatever came of it.
+        let by_it = !form.begins_at_once() && asking.upstream.config().native;
+        let went_by_it = by_it || record.mode == Mode::Native;
+        form.probe().filter(|_| went_by_it).cloned()
     }
 
     async fn question(&self, record: &Record, probe: Option<Probe>) -> Option<Question> {

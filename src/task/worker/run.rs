@@ -113,11 +113,13 @@ impl Job {
         self.carry(record, up, carrier, freight).await;
     }
 
-    /// How long its call may be at work, and what is noted of it before it goes up. What begins a task of the upstream's own
-    /// answers at once, and takes no seat of those that block.
+    /// How long its call may be at work, and what is noted of it before it goes up. What asks for a task of the upstream's own
+    /// is answered at once, and takes no seat of those that block. An upstream that is asynchronous by itself may do the work
+    /// before it answers all the same: its call has the seat until it says that it has begun a task.
     fn departure(&self, record: &Record, asking: &Asking) -> (Duration, Change) {
         let works = &self.works;
-        let (longest, mode, seat) = if asking.form.is_some() {
+        let form = asking.form.as_ref();
+        let (longest, mode, seat) = if form.is_some_and(|form| form.begins_at_once()) {
             let longest = asking.upstream.config().response_timeout;
             (longest, Mode::Native, SeatChange::Keep)
         } else {

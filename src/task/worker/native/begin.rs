@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HOST;
+
+use crate::config::HostHeader;
 use crate::dialect::adapter::{Answered, Started, started};
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
+use crate::task::port::SeatChange;
 use crate::task::record::{Mode, Record};
 use crate::task::state::Event;
 use crate::task::worker::job::Job;
@@ -26,9 +30,8 @@ impl Job {
             headers: &answer.headers,
             body: &answer.body,
         };
-        let host = &up.upstream.config().address.host;
         let took = up.went.elapsed();
-        let said = started(&form.native, &form.origin(), &answered, took, host);
+        let said = started(&form.native, &form.origin(), &answered, took, &hosts(&up));
         match said {
             Started::Answered => self.judge(record, up, answer).await,
             Started::Refused => self.refused(record, up, answer).await,
@@ -44,6 +47,7 @@ impl Job {
 
     async fn started(&self, up: Up, handle: &str) {
         let change = Change {
+            seat: SeatChange::Free,
             mode: Some(Mode::Native),
             upstream_task: Some(Arc::from(handle)),
             ..Change::default()
@@ -63,4 +67,15 @@ impl Job {
         self.works.release(Some(up.claim));
         self.send_back(Duration::ZERO, None).await;
     }
+}
+
+/// The names by which the upstream was asked: where it writes whole URLs, it does so with one of them.
+fn hosts(up: &Up) -> Vec<&str> {
+    let config = up.upstream.config();
+    let sent = match &config.host {
+        HostHeader::Upstream => None,
+        HostHeader::Name(name) => Some(name.as_str()),
+        HostHeader::Client => up.asked.get(HOST).and_then(|host| host.to_str().ok()),
+    };
+    sent.into_iter().chain([&*config.address.host]).collect()
 }

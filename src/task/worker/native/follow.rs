@@ -81,7 +81,7 @@ impl Job {
                         sleep(Duration::from_secs(1)).await;
                         return true;
                     };
-                    if self.hears(&record, &trail, word).await {
+                    if self.hears(&record, (&trail, &back), word).await {
                         return true;
                     }
                 }
@@ -136,7 +136,12 @@ impl Job {
     }
 
     /// Makes a step of what was heard. True where the task is over, or is not followed any more.
-    async fn hears(&mut self, record: &Arc<Record>, trail: &Trail, word: Word) -> bool {
+    async fn hears(
+        &mut self,
+        record: &Arc<Record>,
+        (trail, back): (&Trail, &take_back::Asking),
+        word: Word,
+    ) -> bool {
         match word {
             Word::Runs(beside) => {
                 let is_blocked = beside == Some(Beside::Blocked);
@@ -155,6 +160,10 @@ impl Job {
             }
             Word::Over(end) => {
                 self.ended(record, trail, *end).await;
+                true
+            }
+            Word::Gone if back.is_gone() => {
+                self.ended(record, trail, End::of(Became::Aborted)).await;
                 true
             }
             Word::Gone => {

@@ -148,6 +148,12 @@ impl Form {
         Some(asked??.target.into())
     }
 
+    /// Whether the answer that begins it comes at once: the upstream is asked for that, or what it changes is looked at. Else
+    /// it is the upstream's to say how long it works before it answers.
+    pub(in crate::task::worker) fn begins_at_once(&self) -> bool {
+        self.native.rewrite.is_some() || self.native.before.is_some()
+    }
+
     /// How a start whose answer was lost is asked after.
     pub(in crate::task::worker) fn probe(&self) -> Option<&Probe> {
         self.native.probe.as_ref()

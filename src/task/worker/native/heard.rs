@@ -124,6 +124,9 @@ impl Works {
             Some(request) => self.ask(first, request).await,
             None => None,
         };
+        let stated = answer
+            .as_ref()
+            .and_then(|answer| come_back::retry_after(&answer.headers, SystemTime::now()));
         let seen = answer.as_ref().map(|answer| Seen::new(&answered(answer)));
         let mut told = false;
         for one in some {
@@ -136,6 +139,11 @@ impl Works {
             let reading = read(native, &origin, seen, one.earlier.as_ref());
             told |= reading.verdict != Verdict::Unclear;
             self.heard(key, one, &reading, (seen, Some(answer)));
+            if let Some(stated) = stated {
+                let now = Instant::now();
+                self.rounds
+                    .with(key, |round| round.rests(one.id, now, stated));
+            }
         }
         self.polled(first, Poll::Single, told);
     }

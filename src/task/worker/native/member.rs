@@ -57,6 +57,20 @@ pub(super) struct End {
     pub(super) proves: bool,
 }
 
+impl End {
+    /// An end of which nothing was read.
+    pub(super) const fn of(became: Became) -> Self {
+        Self {
+            became,
+            error: None,
+            told: Told::Nothing,
+            read: None,
+            unmade: false,
+            proves: false,
+        }
+    }
+}
+
 /// Its place in a round.
 #[derive(Debug)]
 pub(super) struct Member {

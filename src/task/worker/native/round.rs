@@ -142,6 +142,15 @@ impl Round {
         Some(Turn::List { all, lead })
     }
 
+    /// The upstream said when this one is to be asked for again. Whatever it said, that is by the longest pause of its dialect.
+    pub(super) fn rests(&mut self, id: TaskId, now: Instant, come_back: Duration) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        let rest = come_back.min(member.followed.form.native.poll.most);
+        member.alone = member.alone.map(|at| at.max(now + rest));
+    }
+
     /// The list was told.
     pub(super) const fn told(&mut self) {
         self.failed = 0;
@@ -231,7 +240,7 @@ pub(super) mod tests {
     ) {
         let times = Times {
             now,
-            has_list: true,
+            has_list: round.has_list,
             spread: 0.5,
         };
         let member = Member::new(followed.clone(), tell.clone(), times);
@@ -317,6 +326,35 @@ pub(super) mod tests {
                 assert!(members > 1);
                 assert!((most * 2 / 3..=most).contains(&many), "{many} for {tasks}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_is_asked_for_when_the_upstream_wants_it_and_by_the_longest_pause_of_its_dialect()
+     {
+        let (followed, (tell, _words)) = (Arc::new(followed()), mpsc::channel(1));
+        let asks = tokio::spawn(async {}).abort_handle();
+        let mut round = Round::new(0, false, Arc::default(), asks);
+        let mut now = Instant::now();
+        joins(&mut round, 1, (&followed, &tell), now);
+        let id = *round.members.keys().next().unwrap();
+        let seconds = Duration::from_secs;
+        for (wanted, rests) in [(20, 20), (3600, 30), (0, 5)] {
+            now += seconds(60);
+            assert!(matches!(round.turn(now, 0.5), Turn::Alone(_)), "{wanted}");
+            let times = Times {
+                now,
+                has_list: false,
+                spread: 0.5,
+            };
+            round.members.get_mut(&id).unwrap().heard(None, times);
+            round.rests(id, now, seconds(wanted));
+            let next = match round.turn(now, 0.5) {
+                Turn::Rest(next) => next,
+                other => panic!("{other:?}"),
+            };
+            assert!(next >= now + seconds(rests), "{wanted}");
+            assert!(next <= now + seconds(rests.max(30)), "{wanted}");
         }
     }
 }

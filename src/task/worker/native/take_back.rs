@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::follow::Trail;
-use crate::dialect::adapter::{cancel_request, is_canceled};
+use crate::dialect::adapter::{cancel_deletes, cancel_request, is_canceled};
 use crate::task::desk::Change;
 use crate::task::state::Event;
 use crate::task::worker::job::Job;
@@ -22,12 +22,19 @@ pub(super) struct Asking {
     failed: u32,
     next: Option<Instant>,
     is_heard: bool,
+    /// It is deleted with that.
+    is_gone: bool,
 }
 
 impl Asking {
     /// When to ask next; none where that is not to be done.
     pub(super) const fn next(&self) -> Option<Instant> {
         self.next
+    }
+
+    /// The upstream said that it takes the task back, and what is asked for is gone with that.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// The task is to be taken back.
@@ -52,6 +59,7 @@ impl Job {
         match answer.map(|answer| answer.status) {
             Some(status) if is_canceled(native, status) => {
                 asking.is_heard = true;
+                asking.is_gone = cancel_deletes(native);
                 trail.membership.hurry();
             }
             // It is not there: polls tell what that means.
