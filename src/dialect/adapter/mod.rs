@@ -11,6 +11,9 @@
 
 mod face;
 mod fill;
+mod merge;
+#[cfg(test)]
+mod merge_tests;
 mod origin;
 mod reading;
 mod request;
@@ -23,6 +26,7 @@ pub use face::{
     Asks, Ours, Shown, asked, canceled, listed_ids, merged, name_of, shown,
     started as face_started, unknown,
 };
+pub use merge::{Action, EntryKey, Patch, Shows, goes_alone, merged_patch, shown_of};
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{

@@ -23,6 +23,7 @@ mod doubt;
 mod fields;
 mod ghosts;
 mod job;
+mod merge;
 mod native;
 mod parting;
 mod pause;

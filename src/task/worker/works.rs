@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::ghosts::Ghosts;
+use super::merge::Gathered;
 use super::native::{Own, Rounds};
 use super::pause::Spread;
 use crate::call::Caller;
@@ -61,6 +62,8 @@ pub(super) struct Works {
     /// The upstreams' own forms of calls.
     pub(super) own: Vec<Own>,
     pub(super) rounds: Rounds,
+    /// What is gathered to go up as one.
+    pub(super) gathered: Gathered,
     at_work: AtomicUsize,
     pub(super) unwritten: AtomicUsize,
     pub(super) complained: AtomicBool,
@@ -80,6 +83,7 @@ impl Works {
             leads: upstreams.iter().map(|_| Mutex::new(())).collect(),
             own: upstreams.iter().map(|one| Own::new(one.config())).collect(),
             rounds: Rounds::default(),
+            gathered: Gathered::default(),
             desk,
             upstreams,
             roster,
