@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::answer;
+use super::native::spots;
 use super::shape::AnswerShape;
 use super::spot::{Spot, spot};
 use super::template::Filled;
@@ -12,7 +13,7 @@ use crate::config::route::own_name;
 use crate::config::value::text;
 
 /// What a template of a face may say of a task.
-pub(super) const FACTS: [&str; 20] = [
+pub(super) const FACTS: [&str; 21] = [
     "id",
     "state",
     "status",
@@ -30,6 +31,7 @@ pub(super) const FACTS: [&str; 20] = [
     "result",
     "result_location",
     "result_status",
+    "status_code",
     "error",
     "error_kind",
     "error_message",
@@ -58,6 +60,8 @@ pub struct Face {
     pub states: Vec<String>,
     /// What is said of an end that the upstream said nothing of, in the order of [`STATES`]: JSON, empty where there is nothing.
     pub errors: Vec<String>,
+    /// Where the upstream's answer says what went wrong: the first place that is there is `${error_message}`.
+    pub message: Vec<Spot>,
     /// The answer that says "started".
     pub started: AnswerShape,
     /// Where a client asks for a task: a path with `{id}`.
@@ -131,6 +135,7 @@ fn face(r: &Reader<'_>, file: &str) -> Option<Face> {
     let prefix = r.get("prefix", prefix).unwrap_or_else(|| "gw-".to_owned());
     let states = states(&r.table("states"));
     let errors = errors(&r.table("errors"));
+    let message = r.get("message_from", spots).unwrap_or_default();
     let started = answer(&r.table("started"), 202, facts);
     let asked_for = r.table("status");
     let at = route(&asked_for, "get", "GET");
@@ -153,6 +158,7 @@ fn face(r: &Reader<'_>, file: &str) -> Option<Face> {
         prefix,
         states,
         errors,
+        message,
         started,
         at: at?,
         status: shown,

@@ -9,6 +9,9 @@ use super::seen::below;
 use super::told::{Made, made};
 use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, List, Spot, What};
 
+/// Most letters of what an upstream said went wrong.
+const LONGEST_SAID: usize = 1024;
+
 /// What a client asks of the gate's own tasks, by the vendor's paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asks {
@@ -52,6 +55,8 @@ pub struct Shown<'a> {
     pub error_kind: Option<&'a str>,
     /// What happened.
     pub error_message: Option<&'a str>,
+    /// The status that the gate would answer with, where the upstream said none.
+    pub error_status: Option<u16>,
 }
 
 /// The name of a task as clients of this face know it.
@@ -163,9 +168,13 @@ fn fact(face: &Face, adapter: &Adapter, task: &Shown<'_>, fill: &Fill) -> Option
         "result" => result(task).filter(|_| matches!(task.state, "COMPLETED" | "PARTIAL_SUCCESS")),
         "result_location" => text(task.result.and_then(|(_, location, _)| location)),
         "result_status" => task.result.map(|(status, _, _)| json!(status)),
+        "status_code" => {
+            let status = task.result.map(|(status, _, _)| status);
+            Some(json!(status.or(task.error_status).unwrap_or(0)))
+        }
         "error" => error(face, task),
         "error_kind" => text(task.error_kind),
-        "error_message" => text(task.error_message),
+        "error_message" => said(face, task).or_else(|| text(task.error_message)),
         _ => None,
     }
 }
@@ -192,9 +201,27 @@ fn result(task: &Shown<'_>) -> Option<Value> {
     parsed.or_else(|| std::str::from_utf8(body).ok().map(|text| json!(text)))
 }
 
+/// What the upstream itself said went wrong.
+fn said(face: &Face, task: &Shown<'_>) -> Option<Value> {
+    if face.message.is_empty() || !ended_badly(task) {
+        return None;
+    }
+    let answer = result(task)?;
+    let mut places = face.message.iter();
+    let said = places.find_map(|place| match place {
+        Spot::Json(steps) => below(&answer, steps)?.as_str(),
+        _ => None,
+    })?;
+    Some(json!(said.chars().take(LONGEST_SAID).collect::<String>()))
+}
+
+fn ended_badly(task: &Shown<'_>) -> bool {
+    matches!(task.state, "FAILED" | "ABORTED" | "EXPIRED")
+}
+
 /// The error of a task that ended badly: the upstream's own, where it is JSON, or what the face says of such an end.
 fn error(face: &Face, task: &Shown<'_>) -> Option<Value> {
-    if !matches!(task.state, "FAILED" | "ABORTED" | "EXPIRED") {
+    if !ended_badly(task) {
         return None;
     }
     let own = result(task).filter(Value::is_object);

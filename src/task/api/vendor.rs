@@ -108,6 +108,7 @@ fn shown<'a>(texts: &'a Texts, task: &'a Record, kept: Option<&'a port::Answer>)
         result: kept.map(|kept| (kept.status, location, &*kept.body)),
         error_kind: fault.map(|fault| fault.kind),
         error_message: fault.map(|fault| fault.detail.as_str()),
+        error_status: fault.map(|fault| fault.status),
     }
 }
 
