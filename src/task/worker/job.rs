@@ -37,7 +37,7 @@ pub(super) struct Job {
     /// How often in a row the store did not take that it goes up.
     pub(super) untaken: u32,
     /// It may be one that is gathered with others, which wait until it has said so.
-    pub(super) expected: Option<Expected>,
+    pub(super) expected: Option<Box<Expected>>,
 }
 
 /// What a task waits for in vain.
@@ -80,7 +80,7 @@ impl Job {
 
     /// The same, which others wait for.
     pub(super) fn expected(mut self) -> Self {
-        self.expected = self.works.expected(self.id);
+        self.expected = self.works.expected(self.id).map(Box::new);
         self
     }
 

@@ -236,6 +236,8 @@ impl Works {
         let mut headers = lead.headers.clone();
         // Its answer is read by whoever asked, whatever codings each takes.
         headers.remove(ACCEPT_ENCODING);
+        // A key stands for one request alone.
+        headers.remove("idempotency-key");
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let caller = self.roster.caller(key.upstream, requested);
         let sent = (lead.target.clone(), headers);

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep};
 use super::gathered::{Key, Way};
 use super::plan::Item;
 use super::queue::Asks;
-use crate::config::Merge;
 use crate::dialect::adapter::{Patch, goes_alone};
 use crate::forward::Upstream;
 use crate::task::id::TaskId;
@@ -20,6 +19,7 @@ use crate::task::worker::crew::Told;
 use crate::task::worker::job::{Job, late};
 use crate::task::worker::place::from_now;
 use crate::task::worker::recover::sent;
+use crate::task::worker::run::LONGEST_REST;
 use crate::task::worker::works::Works;
 
 /// How long after a queue broke its tasks begin another.
@@ -124,7 +124,12 @@ impl Job {
             return None;
         }
         let patch = Patch::read(&adapter, &parcel.target, &parcel.body)?;
-        let share = share(requested, &merge, &parcel.headers);
+        let of_route = works.route(record).map(|route| route.work.fingerprint);
+        let share = share(
+            requested,
+            &parcel,
+            [&merge.same, &of_route.unwrap_or_default()],
+        );
         let pin = said(&merge.period, &parcel.headers);
         Some(Gathering {
             key,
@@ -149,6 +154,11 @@ impl Job {
         let now = self.works.desk.now();
         let age = now.since(record.created);
         let (place, mut done) = self.works.gather((&key, &way), self.id, (item, age));
+        if let Some(rest) = record.not_before.map(|until| until.since(now)) {
+            // No longer than it was put off at most, whatever became of the clock.
+            let until = Instant::now() + rest.min(LONGEST_REST);
+            self.works.gathered.with(&key, |queue| queue.rests(until));
+        }
         self.expected = None;
         let start_by = record.requested.start_deadline;
         let start_by = start_by.map(|by| from_now(by.since(now)));
@@ -236,9 +246,11 @@ impl Job {
     }
 }
 
-/// Who may go up as one: those of one owner who agree in what their dialect names.
-fn share(task: &Requested, merge: &Merge, headers: &HeaderMap) -> String {
-    format!("{}\n{}", task.owner.0, said(&merge.same, headers))
+/// Who may go up as one: those of one owner who agree in their query, and in the fields that change what they mean.
+fn share(task: &Requested, parcel: &Parcel, names: [&Vec<String>; 2]) -> String {
+    let query = parcel.target.split_once('?').map_or("", |(_, query)| query);
+    let [of_dialect, of_route] = names.map(|names| said(names, &parcel.headers));
+    format!("{}\n{query}\n{of_dialect}\n{of_route}", task.owner.0)
 }
 
 /// What these fields say, so that none can be taken for another.
