@@ -174,3 +174,23 @@ async fn a_controller_that_takes_one_action_a_body_is_told_one() {
     assert_eq!(sent(&avi).len(), 2);
     drop(std::fs::remove_file(file));
 }
+
+#[tokio::test]
+async fn when_all_are_bad_each_fails_and_the_calls_are_spread_over_periods() {
+    let avi = avi().await;
+    avi.add_pool(POOL, json!({"uuid": POOL, "servers": "none can be had"}));
+    let lines = "[upstream.limits.request_rate]\nlimit = 100000\n";
+    let gate = before(&avi, "2s", lines);
+    let ids = hand_in(&gate, 160).await;
+    for id in &ids {
+        let told = over(&gate, id).await;
+        assert_eq!(
+            (&told["status"], &told["status_code"]),
+            (&json!("FAIL"), &json!(400)),
+            "{told}"
+        );
+    }
+    // A tree of halves: two for each leaf but one, and again what the first period did not come to.
+    let calls = sent(&avi).len();
+    assert!((319..640).contains(&calls), "{calls} calls");
+}

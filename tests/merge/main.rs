@@ -15,3 +15,4 @@ mod lost;
 mod one_by_one;
 mod order;
 mod periods;
+mod sessions;

@@ -32,19 +32,16 @@ fn merged(adapter: &Adapter, merge: &Merge, period: Duration) -> String {
     let how = if period.is_zero() {
         "are executed at once, in order, and their clients wait for the answer".to_owned()
     } else {
-        let same: String = merge
-            .same
-            .iter()
-            .map(|name| format!(" and {name}"))
-            .collect();
-        let pinned: String = merge
-            .period
-            .iter()
-            .map(|name| format!(", one {name} a period"))
-            .collect();
+        let same = [&["user".to_owned()][..], &merge.same]
+            .concat()
+            .join(" and ");
+        let pinned = match &*merge.period {
+            [] => String::new(),
+            pinned => format!(", one {} a period", pinned.join(" and ")),
+        };
         let period = say_duration(period);
         format!(
-            "are tasks of the gate's, gathered for {period} and sent up as one for each resource, user{same}{pinned}, at most {at_most} in one"
+            "are tasks of the gate's, gathered for {period} and sent up as one for each resource, {same}{pinned}, at most {at_most} in one"
         )
     };
     format!("{which} that ask{asks} and {add} or {delete} entries of {list} alone {how}")

@@ -185,12 +185,12 @@ pub fn shown_of<'p>(
         let mut all = Shows::Done;
         let mut own = Vec::new();
         for (key, action, entry) in &patch.changes {
-            let shows = later.get(key).copied().unwrap_or_else(|| {
-                let shows = shows(*action, entry, there.get(key).copied());
-                own.push((key, shows));
-                shows
+            let found = later.get(key).copied().unwrap_or_else(|| {
+                let found = shows(*action, entry, there.get(key).copied());
+                own.push((key, found));
+                found
             });
-            if shows == Shows::NotDone {
+            if found == Shows::NotDone {
                 all = Shows::NotDone;
             }
         }

@@ -7,6 +7,8 @@
 //!   client ◀─ told ◀─ over ◀─ Streak: often enough? ◀─ Reading: state, progress, error ◀─ read ◀──┘
 //! ```
 //!
+//! Requests that the gate itself makes one: `Patch::read` each, `merged_patch` of all, `shown_of` what the resource says of them.
+//!
 //! Pure functions over bytes: no I/O, no clock. Nothing that a server sends makes them panic, and what they look at is bounded.
 
 mod face;

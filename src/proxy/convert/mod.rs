@@ -11,6 +11,9 @@
 //! The façade: a client that blocks on what the upstream has a task for is given the answer of such a task. Whatever is in
 //! the way of that leaves the call as it is.
 //!
+//! What the gate gathers (`async_patch_merge_period`) is a task whatever its class, if its body is one that can be merged; it
+//! is read in first, so that any other goes up as it came.
+//!
 //! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
 
 mod accepted;

@@ -86,7 +86,7 @@ impl Crew {
             // Broken or not, it is over.
             drop(foreman.await);
         }
-        self.works.gathered.stop();
+        self.works.gathered.stop().await;
         self.works.rounds.stop();
         self.works.ghosts.lay_all();
     }

@@ -70,11 +70,16 @@ impl Gathered {
         self.all.lock().queues.get_mut(key).map(work)
     }
 
-    /// Drops everything.
-    pub(in crate::task::worker) fn stop(&self) {
+    /// Drops everything: once this is done, every unit is given back.
+    pub(in crate::task::worker) async fn stop(&self) {
         let gone = std::mem::take(&mut *self.all.lock());
         for queue in gone.queues.values() {
             queue.driver.abort();
+        }
+        for queue in gone.queues.values() {
+            while !queue.driver.is_finished() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -198,13 +203,13 @@ impl Works {
     fn open(self: &Arc<Self>, key: &Key, way: &Way) -> Queue {
         let number = self.gathered.numbers.fetch_add(1, Ordering::Relaxed);
         let wake = Arc::new(Notify::new());
-        let drives = drive(
+        let work = drive(
             self.clone(),
             key.clone(),
             (number, wake.clone()),
             way.clone(),
         );
-        let driver = tokio::spawn(drives).abort_handle();
+        let driver = tokio::spawn(work).abort_handle();
         Queue::new(number, (way.merge.clone(), way.period), wake, driver)
     }
 }

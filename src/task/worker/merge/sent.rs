@@ -103,49 +103,53 @@ impl Works {
         let mut gone: Vec<TaskId> = late.iter().map(|one| one.id).collect();
         let mut steps = JoinSet::new();
         for one in members {
-            let works = self.clone();
+            let seat = if one.id == up.lead {
+                SeatChange::Take { until }
+            } else {
+                SeatChange::Keep
+            };
             let change = Change {
-                seat: if one.id == up.lead {
-                    SeatChange::Take { until }
-                } else {
-                    SeatChange::Keep
-                },
+                seat,
                 mode: Some(Mode::Merged),
                 ..Change::default()
             };
-            steps.spawn(async move {
-                let step = works.step(one.id, Event::Dispatch, change).await;
-                (one, step)
-            });
+            let works = self.clone();
+            steps.spawn(async move { works.departs(one, change).await });
         }
-        let (mut up, mut is_kept) = (Vec::new(), true);
+        let (mut going, mut is_kept) = (Vec::new(), true);
         while let Some(step) = steps.join_next().await {
-            let Ok((mut one, step)) = step else {
-                is_kept = false;
-                continue;
-            };
-            let unmade = match step {
-                Ok(record) => {
-                    one.record = record;
-                    up.push(one);
-                    continue;
+            match step.unwrap_or(Departed::Not) {
+                Departed::Up(one) => going.push(*one),
+                Departed::UpAfterAll(one) => {
+                    is_kept = false;
+                    going.push(*one);
                 }
-                Err(unmade) => unmade,
-            };
-            let seen = self.desk.watch(one.id);
-            // The store may have taken it after all, and said that it had not.
-            if seen.is_some_and(|now| now.borrow().status.state() == State::Running) {
-                is_kept = false;
-                up.push(one);
-            } else if matches!(unmade, Unmade::Store) {
-                is_kept = false;
-            } else {
-                gone.push(one.id);
+                Departed::Not => is_kept = false,
+                Departed::Gone(id) => gone.push(id),
             }
         }
         self.gathered.with(key, |queue| queue.finish(&gone));
-        up.sort_unstable_by_key(|one| one.id);
-        (up, is_kept)
+        going.sort_unstable_by_key(|one| one.id);
+        (going, is_kept)
+    }
+
+    /// Commits of one that it goes up.
+    async fn departs(&self, mut one: Loaded, change: Change) -> Departed {
+        let unmade = match self.step(one.id, Event::Dispatch, change).await {
+            Ok(record) => {
+                one.record = record;
+                return Departed::Up(Box::new(one));
+            }
+            Err(unmade) => unmade,
+        };
+        let seen = self.desk.watch(one.id);
+        if seen.is_some_and(|now| now.borrow().status.state() == State::Running) {
+            return Departed::UpAfterAll(Box::new(one));
+        }
+        match unmade {
+            Unmade::Store => Departed::Not,
+            Unmade::Elsewhere => Departed::Gone(one.id),
+        }
     }
 
     /// Nothing of it was executed: all of them are as if they had never left.
@@ -184,4 +188,16 @@ impl Works {
         // One that breaks is taken up by its job.
         while steps.join_next().await.is_some() {}
     }
+}
+
+/// Whether the store took it that a request goes up.
+enum Departed {
+    /// It did.
+    Up(Box<Loaded>),
+    /// It did, and said that it had not.
+    UpAfterAll(Box<Loaded>),
+    /// It did not.
+    Not,
+    /// The task was taken back.
+    Gone(TaskId),
 }
