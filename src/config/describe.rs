@@ -363,7 +363,7 @@ fn adapters(page: &mut Page, upstream: &Upstream) {
         "  asynchronous forms of the API itself (the first that matches holds; {off})\n"
     ));
     for adapter in &upstream.adapters {
-        let said = adapter::say(adapter);
+        let said = adapter::say(adapter, upstream.merge_period);
         page.put(format_args!("    {}: {said}\n", adapter.name));
     }
 }

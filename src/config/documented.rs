@@ -10,7 +10,7 @@ const FILE: &str = include_str!("../../config/tidegate.toml");
 const DIALECT: &str = include_str!("../../config/dialect.toml");
 
 /// Tables whose keys are names the operator chooses.
-const FREE: [&str; 19] = [
+const FREE: [&str; 20] = [
     ".limits",
     ".match.query",
     ".match.header",
@@ -18,6 +18,7 @@ const FREE: [&str; 19] = [
     ".weights",
     ".set_header",
     "].body.each",
+    "].merge.key",
     ".json",
     ".statuses",
     ".words",

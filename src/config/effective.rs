@@ -125,6 +125,7 @@ fn upstream(upstream: &Upstream) -> Value {
             "soap": show_duration(upstream.speech.session_idle_soap),
         },
         "native": upstream.native,
+        "async_patch_merge_period": upstream.merge_period.map_or_else(|| "off".to_owned(), show_duration),
         "adapters": upstream.dialects,
         "dialect_files": upstream.dialect_files,
         // What these come to; no key of the file.

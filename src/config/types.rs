@@ -12,9 +12,9 @@ use ipnet::IpNet;
 pub use super::account::Account;
 pub use super::adapter::{
     Acceptor, Adapter, AnswerShape, Batch, Became, Before, Beside, BodyOf, Cancel, Confirm,
-    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Find, Form, Hole, List,
-    Native, Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says, Signature, Spot,
-    StartedBy, TakenBack, Template, Test, What,
+    Element, ErrorShape, Escape, FACE_STATES, Face, FaceRoute, Fill, Find, Form, Hole, KeyKind,
+    KeyPart, List, Merge, Native, Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says,
+    Signature, Spot, StartedBy, TakenBack, Template, Test, What,
 };
 pub use super::glob::{AgentPattern, Glob};
 pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};
@@ -286,6 +286,9 @@ pub struct Upstream {
     pub speech: Speech,
     /// Ride on the upstream's own async forms.
     pub native: bool,
+    /// How long the gate gathers requests that it makes one, from the first of them on; zero: not at all, each is executed
+    /// at once; `None`: the upstream's own form is used.
+    pub merge_period: Option<Duration>,
     /// These forms: the operator's own first, then those inside the program; the first that matches a call holds.
     pub adapters: Vec<Adapter>,
     /// Dialects inside the program that they are from.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::account;
-use super::adapter::adapters;
+use super::adapter::{adapters, merge_period};
 use super::files::{Pem, check_pem};
 use super::limits::{Scene, limits};
 use super::net::{address, fingerprint, host, host_header};
@@ -128,6 +128,7 @@ fn merged_upstream(
         clients: clients(r, lists),
         refusals: refusals(r, lists),
         native: r.get("native", flag).unwrap_or(true),
+        merge_period: merge_period(r, &taken.adapters),
         adapters: taken.adapters,
         dialects: taken.built_in,
         dialect_files: taken.files,

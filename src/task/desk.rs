@@ -23,7 +23,7 @@ use self::standing::Standing;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
-use super::id::TaskId;
+use super::id::{Namer, TaskId};
 use super::port::{Answer, Filter, Found, New, Purged, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
@@ -38,6 +38,7 @@ pub struct Desk {
     store: Arc<dyn TaskStore>,
     keys: Arc<Keys>,
     clock: Clock,
+    namer: Namer,
     bounds: Bounds,
     books: Arc<Books>,
     pace: Pace,
@@ -71,6 +72,7 @@ impl Desk {
             store,
             keys,
             clock,
+            namer: Namer::default(),
             bounds,
             books: Arc::default(),
             pace: Pace::default(),
@@ -150,7 +152,7 @@ impl Desk {
     /// A name for a task that is about to be handed in.
     #[must_use]
     pub fn new_id(&self) -> TaskId {
-        TaskId::new((self.clock)())
+        self.namer.next((self.clock)())
     }
 
     /// As [`Desk::submit`], for a request that names its task: `id` comes from [`Desk::new_id`]. `meanwhile` is kept until

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use ulid::Ulid;
 
+use crate::limit::Mutex;
+
 /// The name of a task (ULID specification, <https://github.com/ulid/spec>): 48 bits of milliseconds and 80 random
 /// ones, written as 26 letters. It is no permission: who asks for a task has to be its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +38,31 @@ impl TaskId {
     }
 }
 
+/// Names tasks in the order in which it is asked, also within a millisecond and when the clock steps back: who was answered before
+/// another came has the smaller name.
+#[derive(Debug, Default)]
+pub(super) struct Namer(Mutex<Option<TaskId>>);
+
+/// By at most how much a name lies behind the last one: room for a million within a millisecond, and 60 bits of chance.
+const STEP: u128 = (1 << 60) - 1;
+
+impl Namer {
+    /// The next one, at this time or a little later.
+    pub(super) fn next(&self, at: SystemTime) -> TaskId {
+        let fresh = TaskId::new(at);
+        let mut last = self.0.lock();
+        let next = match *last {
+            Some(last) if fresh <= last => {
+                let step = (fresh.0.0 & STEP) + 1;
+                TaskId(Ulid(last.0.0.saturating_add(step)))
+            }
+            _ => fresh,
+        };
+        *last = Some(next);
+        next
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -57,7 +84,24 @@ impl FromStr for TaskId {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn names_are_in_the_order_in_which_they_are_given_whatever_the_clock_does() {
+        let namer = Namer::default();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let mut last = namer.next(at);
+        for nth in 0..1000_u64 {
+            let back = Duration::from_millis(nth % 3);
+            let next = namer.next(at - back);
+            assert!(next > last, "{next} {last}");
+            last = next;
+        }
+        let later = namer.next(at + Duration::from_secs(1));
+        assert!(later > last);
+    }
 
     #[test]
     fn an_id_is_read_as_it_is_written_and_in_no_other_way() {

@@ -77,6 +77,8 @@ pub enum Mode {
     Queued,
     /// The upstream's own task does it.
     Native,
+    /// The gate made it one call with others, and holds that.
+    Merged,
 }
 
 /// How often a request may be executed.

@@ -198,6 +198,48 @@ fn each_kind_of_fault_is_said_at_its_key_and_line() {
             "is missing or empty",
         ),
         (
+            "merge = {}",
+            "adapter[0].merge.list",
+            8,
+            "is missing; write the list",
+        ),
+        (
+            "merge = { list = \"l\" }",
+            "adapter[0].merge.key",
+            8,
+            "is missing; write what tells entries apart",
+        ),
+        (
+            "merge = { list = \"l\", key = { \"a.b\" = \"ipv6\" } }",
+            "adapter[0].merge.key.\"a.b\"",
+            8,
+            "\"ipv4\", \"whole\" or \"text\" is wanted",
+        ),
+        (
+            "merge = { list = \"l\", key = { a = \"text?\" } }",
+            "adapter[0].merge.key",
+            8,
+            "no place that every entry has to have",
+        ),
+        (
+            "merge = { list = \"l\", key = { a = \"text\" }, at_most = 0 }",
+            "adapter[0].merge.at_most",
+            8,
+            "from 1 to 100000",
+        ),
+        (
+            "merge = { list = \"l\", key = { a = \"text\" }, same = [\"a b\"] }",
+            "adapter[0].merge.same[0]",
+            8,
+            "is no name of a header field",
+        ),
+        (
+            "merge = { list = \"l\", key = { a = \"text\" } }",
+            "adapter[0].merge",
+            8,
+            "needs a face and a parameter",
+        ),
+        (
             "never_rewrite = [1]",
             "adapter[0].never_rewrite[0]",
             8,

@@ -6,6 +6,7 @@ mod faults;
 mod files;
 mod limit_faults;
 mod many;
+mod merging;
 mod overlay;
 mod properties;
 mod said;

@@ -279,6 +279,7 @@ fn face(
         }),
         error_kind: None,
         error_message: find("error_message"),
+        error_status: None,
     };
     answer(&if word == "face-started" {
         face_started(face, adapter, &task)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::answer;
+use super::native::spots;
 use super::shape::AnswerShape;
 use super::spot::{Spot, parse, spot};
 use super::template::Filled;
@@ -59,6 +60,8 @@ pub struct Face {
     pub states: Vec<String>,
     /// What is said of an end that the upstream said nothing of, in the order of [`STATES`]: JSON, empty where there is nothing.
     pub errors: Vec<String>,
+    /// Where the upstream's answer says what went wrong: the first place that is there is `${error_message}`.
+    pub message: Vec<Spot>,
     /// The answer that says "started".
     pub started: AnswerShape,
     /// Where a client asks for a task: a path with `{id}`.
@@ -136,6 +139,7 @@ fn face(r: &Reader<'_>, file: &str) -> Option<Face> {
     let prefix = r.get("prefix", prefix).unwrap_or_else(|| "gw-".to_owned());
     let states = states(&r.table("states"));
     let errors = errors(&r.table("errors"));
+    let message = r.get("message_from", spots).unwrap_or_default();
     let started = answer(&r.table("started"), 202, facts);
     let asked_for = r.table("status");
     let at = route(&asked_for, "get", "GET");
@@ -158,6 +162,7 @@ fn face(r: &Reader<'_>, file: &str) -> Option<Face> {
         prefix,
         states,
         errors,
+        message,
         started,
         at: at?,
         status: shown,

@@ -41,7 +41,7 @@ fn holds(text: &str) -> Result<(), TestCaseError> {
     let (_, adapters) = file("x", text, (&Reader::top(&findings, &empty), &upstream));
     let (_, faults) = findings.into_parts();
     for adapter in &adapters {
-        prop_assert!(!say(adapter).is_empty() && shown(adapter).is_object());
+        prop_assert!(!say(adapter, None).is_empty() && shown(adapter).is_object());
     }
     for fault in faults {
         prop_assert!(!fault.to_string().contains(char::is_control), "{fault}");

@@ -12,6 +12,7 @@ mod face;
 mod find;
 #[cfg(test)]
 mod hurt;
+mod merge;
 mod native;
 mod one;
 mod say;
@@ -26,11 +27,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use face::{Face, List, Route as FaceRoute, STATES as FACE_STATES, TakenBack};
+pub use merge::{KeyKind, KeyPart, Merge};
 pub use shape::*;
 pub use spot::{Element, Spot};
 pub use target::{Hole, Piece, Pieces};
 pub use template::{Escape, Fill, Form, Part, Template, What};
 
+pub(super) use merge::merge_period;
 pub(super) use say::say;
 pub(super) use shown::shown;
 

@@ -374,7 +374,7 @@ fn cancel(r: &Reader<'_>, stars: usize) -> Option<Cancel> {
 }
 
 /// One place, or several, the first of which that is there holds.
-fn spots(node: &Node) -> Result<Vec<Spot>, String> {
+pub(super) fn spots(node: &Node) -> Result<Vec<Spot>, String> {
     match &node.value {
         Value::List(list) if list.len() <= MOST => list.iter().map(spot).collect(),
         _ => spot(node).map(|spot| vec![spot]),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::face::{Face, parameter};
 use super::laid;
+use super::merge::merge;
 use super::native::native;
 use super::shape::{Adapter, Batch, BodyOf};
 use super::shown::raw;
@@ -21,7 +22,8 @@ const SIGNED: [&str; 4] = ["SIGN", "Digest", "Signature", "AWS4-HMAC-SHA256"];
 /// Most adapters of a file.
 const MOST: usize = 256;
 /// Keys that mean nothing where the upstream has no such form.
-pub(super) const OF_NATIVE: [&str; 17] = [
+pub(super) const OF_NATIVE: [&str; 18] = [
+    "merge",
     "rewrite",
     "before",
     "started",
@@ -107,6 +109,7 @@ fn adapter(r: &Reader<'_>, name: &str, table: &Table, shared: &Shared<'_>) -> Op
     let schemes = r.list("never_rewrite", text);
     let words = words(&r.table("words"));
     let body = body(r);
+    let merge = if emulated { None } else { merge(r) };
     let native = if emulated {
         r.pass_over(&OF_NATIVE);
         None
@@ -126,10 +129,20 @@ fn adapter(r: &Reader<'_>, name: &str, table: &Table, shared: &Shared<'_>) -> Op
             "needs a face and a parameter: how a client asks for it, and what it is answered",
         );
     }
+    if merge.is_some()
+        && (face.is_none() || parameter.is_empty())
+        && r.sound(&["face", "parameter"])
+    {
+        r.fault(
+            "merge",
+            "needs a face and a parameter: how a client asks for it, and what it is answered",
+        );
+    }
     Some(Adapter {
         name: format!("{}/{name}", shared.file),
         matches,
         body,
+        merge,
         parameter,
         never_rewrite: schemes.unwrap_or_else(|| SIGNED.map(str::to_owned).into()),
         native: if emulated { None } else { Some(native?) },

@@ -1,11 +1,53 @@
 //! An adapter in plain words.
 
+use std::time::Duration;
+
+use super::merge::Merge;
 use super::shape::{Adapter, Find, Native, ResultShape};
 use crate::config::measure::say_duration;
 use crate::config::say_limit::calls;
 
 /// One line on an adapter, for people.
-pub(in crate::config) fn say(adapter: &Adapter) -> String {
+pub(in crate::config) fn say(adapter: &Adapter, merge_period: Option<Duration>) -> String {
+    let said = unmerged(adapter);
+    match (&adapter.merge, merge_period) {
+        (Some(merge), Some(period)) => format!(
+            "{}; all else of them: {said}",
+            merged(adapter, merge, period)
+        ),
+        _ => said,
+    }
+}
+
+/// What becomes of those that the gate makes one.
+fn merged(adapter: &Adapter, merge: &Merge, period: Duration) -> String {
+    let (which, asks) = (calls(&adapter.matches), asks(adapter));
+    let Merge {
+        list,
+        add,
+        delete,
+        at_most,
+        ..
+    } = merge;
+    let how = if period.is_zero() {
+        "are executed at once, in order, and their clients wait for the answer".to_owned()
+    } else {
+        let same = [&["user".to_owned()][..], &merge.same]
+            .concat()
+            .join(" and ");
+        let pinned = match &*merge.period {
+            [] => String::new(),
+            pinned => format!(", one {} a period", pinned.join(" and ")),
+        };
+        let period = say_duration(period);
+        format!(
+            "are tasks of the gate's, gathered for {period} and sent up as one for each resource, {same}{pinned}, at most {at_most} in one"
+        )
+    };
+    format!("{which} that ask{asks} and {add} or {delete} entries of {list} alone {how}")
+}
+
+fn unmerged(adapter: &Adapter) -> String {
     let which = calls(&adapter.matches);
     let asks = asks(adapter);
     let Some(native) = &adapter.native else {

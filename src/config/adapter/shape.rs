@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::face::Face;
+use super::merge::Merge;
 use super::spot::Spot;
 use super::target::{Hole, Pieces};
 use super::template::Template;
@@ -23,6 +24,8 @@ pub struct Adapter {
     pub never_rewrite: Vec<String>,
     /// What the body has to be; `None`: anything.
     pub body: Option<BodyOf>,
+    /// How many such requests are made one by the gate, where the upstream is told to (`async_patch_merge_period`).
+    pub merge: Option<Merge>,
     /// The upstream's own form; `None`: it has none that is known, the gate stands in for it by `face`.
     pub native: Option<Native>,
     /// How this form looks to a client, for the gate to stand in for it.

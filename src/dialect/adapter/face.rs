@@ -4,8 +4,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::LARGEST;
+use super::seen::below;
 use super::told::{Made, made};
-use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, What};
+use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, Spot, What};
+
+/// Most letters of what an upstream said went wrong.
+const LONGEST_SAID: usize = 1024;
 
 /// What a client asks of the gate's own tasks, by the vendor's paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +173,7 @@ fn fact(face: &Face, adapter: &Adapter, task: &Shown<'_>, fill: &Fill) -> Option
         }
         "error" => error(face, task),
         "error_kind" => text(task.error_kind),
-        "error_message" => text(task.error_message),
+        "error_message" => said(face, task).or_else(|| text(task.error_message)),
         _ => None,
     }
 }
@@ -196,9 +200,27 @@ fn result(task: &Shown<'_>) -> Option<Value> {
     parsed.or_else(|| std::str::from_utf8(body).ok().map(|text| json!(text)))
 }
 
+/// What the upstream itself said went wrong.
+fn said(face: &Face, task: &Shown<'_>) -> Option<Value> {
+    if face.message.is_empty() || !ended_badly(task) {
+        return None;
+    }
+    let answer = result(task)?;
+    let mut places = face.message.iter();
+    let said = places.find_map(|place| match place {
+        Spot::Json(steps) => below(&answer, steps)?.as_str(),
+        _ => None,
+    })?;
+    Some(json!(said.chars().take(LONGEST_SAID).collect::<String>()))
+}
+
+fn ended_badly(task: &Shown<'_>) -> bool {
+    matches!(task.state, "FAILED" | "ABORTED" | "EXPIRED")
+}
+
 /// The error of a task that ended badly: the upstream's own, where it is JSON, or what the face says of such an end.
 fn error(face: &Face, task: &Shown<'_>) -> Option<Value> {
-    if !matches!(task.state, "FAILED" | "ABORTED" | "EXPIRED") {
+    if !ended_badly(task) {
         return None;
     }
     let own = result(task).filter(Value::is_object);

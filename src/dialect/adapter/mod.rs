@@ -7,6 +7,8 @@
 //!   client ◀─ told ◀─ over ◀─ Streak: often enough? ◀─ Reading: state, progress, error ◀─ read ◀──┘
 //! ```
 //!
+//! Requests that the gate itself makes one: `Patch::read` each, `merged_patch` of all, `shown_of` what the resource says of them.
+//!
 //! Pure functions over bytes: no I/O, no clock. Nothing that a server sends makes them panic, and what they look at is bounded.
 
 mod earlier;
@@ -14,6 +16,9 @@ mod face;
 mod fill;
 mod find;
 mod list;
+mod merge;
+#[cfg(test)]
+mod merge_tests;
 mod origin;
 mod reading;
 mod request;
@@ -26,6 +31,7 @@ pub use earlier::Earlier;
 pub use face::{Asks, Shown, asked, canceled, name_of, shown, started as face_started, unknown};
 pub use find::{Sought, could_be, find_request};
 pub use list::{Wish, merged};
+pub use merge::{Action, EntryKey, Patch, Shows, goes_alone, merged_patch, shown_of};
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{

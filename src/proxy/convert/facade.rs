@@ -125,7 +125,7 @@ fn fits(upstream: &Upstream, plan: &Plan, body: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the client is gone.
-async fn answer(
+pub(super) async fn answer(
     session: &mut Session,
     stage: &mut Stage,
     upstream: &Upstream,

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method};
 
 use crate::classify::{Asked, How};
 use crate::config::{Adapter, Convert};
+use crate::dialect::adapter::goes_alone;
 use crate::forward::Upstream;
 
 /// A call that asks for a task of the vendor's kind, which the gate stands in for.
@@ -28,16 +29,64 @@ pub(super) fn offered(
     }
     let fitting = upstream.forms().find(asked, method, headers)?;
     let is_offered = match fitting.how {
-        How::Offered | How::Gated => true,
+        How::Offered | How::Gated => !merges(upstream, fitting.place),
         How::Inherent => policy == Convert::Wait,
         How::AskedFor | How::Emulated => false,
     };
     is_offered.then_some(fitting.place)
 }
 
-/// Whether a call that does not block may ask for a task that the gate makes: only where the upstream's own are not used.
+/// Whether calls of this adapter are gathered by the gate, and not by the upstream.
+fn merges(upstream: &Upstream, place: usize) -> bool {
+    let adapter = upstream.config().adapters.get(place);
+    upstream.config().merge_period.is_some()
+        && adapter.is_some_and(|adapter| adapter.merge.is_some())
+}
+
+/// A call that the gate makes one with others, if its body allows that.
+pub(super) struct Merging {
+    /// Place of its adapter in the upstream's list.
+    pub(super) place: usize,
+    /// What is asked for, in the blocking form: path and query.
+    pub(super) target: String,
+    /// The client asks for it by the vendor's own parameter.
+    pub(super) by_parameter: bool,
+}
+
+/// Whether a call asks for what the gate gathers: by its vendor's parameter, or by `prefers`.
+pub(super) fn merging(
+    asked: &Asked<'_>,
+    (method, headers): (&Method, &HeaderMap),
+    upstream: &Upstream,
+    prefers: bool,
+) -> Option<Merging> {
+    upstream.config().merge_period?;
+    let fitting = upstream.forms().find(asked, method, headers)?;
+    let place = fitting.place;
+    let is_sealed = || upstream.forms().is_sealed(place, headers);
+    if !merges(upstream, place) || goes_alone(headers) || is_sealed() {
+        return None;
+    }
+    let adapter = upstream.config().adapters.get(place)?;
+    let by_parameter = fitting.how == How::AskedFor;
+    let target = match (fitting.how, asked.query) {
+        (How::AskedFor, Some(query)) => without(adapter, asked.path, query),
+        (How::Offered, Some(query)) if prefers => format!("{}?{query}", asked.path),
+        (How::Offered, None) if prefers => asked.path.to_owned(),
+        _ => return None,
+    };
+    Some(Merging {
+        place,
+        target,
+        by_parameter,
+    })
+}
+
+/// Whether a call that does not block may ask for a task that the gate makes: only where the upstream's own are not used, or
+/// where the gate gathers what the upstream would.
 pub(in crate::proxy) fn may_stand_in(asked: &Asked<'_>, upstream: &Upstream) -> bool {
-    asked.query.is_some() && !upstream.config().native && !upstream.faces().is_empty()
+    let stands_in = asked.query.is_some() && !upstream.config().native;
+    (stands_in && !upstream.faces().is_empty()) || upstream.config().merge_period.is_some()
 }
 
 /// What a call asks for beside its vendor's task, where the gate makes that task.

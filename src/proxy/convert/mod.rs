@@ -12,6 +12,8 @@
 //! the way of that leaves the call as it is.
 //!
 //! Where what a call changes may be busy, its route says whether it is held as such a client is, or refused while it is (`busy`).
+//! What the gate gathers (`async_patch_merge_period`) is a task whatever its class, if its body is one that can be merged; it
+//! is read in first, so that any other goes up as it came.
 //!
 //! Nothing is kept of a request before its body is whole, and nothing is said of a task before it is kept.
 
@@ -42,9 +44,11 @@ pub(super) use self::looks::Looks;
 use self::plan::{Kind, Plan};
 use self::whole::Share;
 use super::arrive::refuse;
+use super::line;
 use super::person::Standing;
 use super::said::{Said, Stop};
 use super::stage::Stage;
+use crate::dialect::adapter::Patch;
 use crate::forward::Upstream;
 use crate::task::{Receipt, SubmitError};
 
@@ -62,6 +66,15 @@ pub(super) async fn consider(
     let Some(mut plan) = plan else {
         return Ok(());
     };
+    if let Some(place) = plan.merges
+        && !may_merge(session, stage, upstream, (&plan, place)).await?
+    {
+        let alone = plan::unmerged(session, stage, upstream, said).map_err(Stop::Answer)?;
+        match alone {
+            Some(alone) => plan = alone,
+            None => return Ok(()),
+        }
+    }
     if let Kind::Looked(place) = plan.kind {
         Box::pin(busy::consider(session, stage, upstream, (&plan, place))).await?;
         plan.kind = Kind::Held;
@@ -91,8 +104,31 @@ pub(super) async fn consider(
     stays(session, stage)?;
     let receipt = submit(session, stage, upstream, &plan, (body, share)).await;
     let receipt = receipt.map_err(|not_in| not_in.stop(stage))?;
-    let answer = accepted::answer(session, stage, upstream, (receipt, &plan)).await?;
+    let is_at_once = upstream
+        .config()
+        .merge_period
+        .is_some_and(|period| period.is_zero());
+    // Its vendor executes it at once, and answers as if it had not been asked for more.
+    let answer = if plan.merges.is_some() && matches!(plan.kind, Kind::Faced(_)) && is_at_once {
+        facade::answer(session, stage, upstream, receipt).await?
+    } else {
+        accepted::answer(session, stage, upstream, (receipt, &plan)).await?
+    };
     Err(Stop::Answer(answer))
+}
+
+/// Whether the body is one that can be made one with others. It is read in so that it can go up after all.
+async fn may_merge(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    (plan, place): (&Plan, usize),
+) -> Result<bool, Stop> {
+    let Some(body) = line::read_in(session, stage).await? else {
+        return Ok(false);
+    };
+    let adapter = upstream.config().adapters.get(place);
+    Ok(adapter.is_some_and(|adapter| Patch::read(adapter, &plan.target, &body).is_some()))
 }
 
 /// A gate that is about to stop takes no new tasks.

@@ -56,13 +56,14 @@ pub(super) fn key(
     owner: &Owner,
     body: &[u8],
 ) -> Option<Key> {
-    let named = route.map_or(&[][..], |route| &route.work.fingerprint);
+    let of_route = route.map_or(&[][..], |route| &route.work.fingerprint);
+    let named = [of_route, &plan.named].concat();
     let key = plan.key.as_ref()?;
     Some(Key {
         owner: owner.clone(),
         scope: plan.scope.clone(),
         key: key.as_str().into(),
-        fingerprint: fingerprint::of((&plan.method, &plan.scope), headers, named, body),
+        fingerprint: fingerprint::of((&plan.method, &plan.scope), headers, &named, body),
     })
 }
 

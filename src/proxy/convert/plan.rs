@@ -44,7 +44,11 @@ pub(super) enum Kind {
 /// What is to become of a blocking call.
 pub(super) struct Plan {
     pub(super) kind: Kind,
-    /// Place of its route in the upstream's list.
+    /// It goes up with others, by the adapter at this place, if its body allows that.
+    pub(super) merges: Option<usize>,
+    /// Fields that make it another request, beside those that its route names.
+    pub(super) named: Vec<String>,
+    /// Place of its route in the upstream's list; of none, where it has none.
     pub(super) route: usize,
     /// Method and target as they came.
     pub(super) method: String,
@@ -77,7 +81,66 @@ pub(super) fn of(
     said: &Said,
 ) -> Result<Option<Plan>, Answer> {
     let head = session.req_header();
-    let written = String::from_utf8_lossy(head.raw_path()).into_owned();
+    let asked = judge::asked(session, stage, upstream, said)?;
+    let prefers = Prefer::of(&head.headers).respond_async;
+    let merging = form::merging(&asked, (&head.method, &head.headers), upstream, prefers);
+    match merging.filter(|_| !policy::forbids(&asked, &upstream.config().routes)) {
+        Some(merging) => merged(session, stage, upstream, said, &merging),
+        None => unmerged(session, stage, upstream, said),
+    }
+}
+
+/// The plan for a call that the gate makes one with others, if its body allows that.
+fn merged(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    said: &Said,
+    merging: &form::Merging,
+) -> Result<Option<Plan>, Answer> {
+    let (head, target) = (session.req_header(), &merging.target);
+    let asked = upstream.table().target(&head.method, target, &head.headers);
+    let Ok(asked) = asked else {
+        return Ok(None);
+    };
+    let kind = if merging.by_parameter {
+        Kind::Faced(merging.place)
+    } else {
+        Kind::Task
+    };
+    let sketch = Sketch {
+        kind,
+        target,
+        route: policy::route(&asked, &upstream.config().routes),
+    };
+    let plan = planned(session, stage, upstream, (said, &asked), &sketch)?;
+    let adapter = upstream.config().adapters.get(merging.place);
+    let merge = adapter.and_then(|adapter| adapter.merge.as_ref());
+    let named = merge.map_or_else(Vec::new, |merge| [&merge.same[..], &merge.period].concat());
+    Ok(plan.map(|plan| Plan {
+        written: written(session),
+        merges: Some(merging.place),
+        named,
+        ..plan
+    }))
+}
+
+fn written(session: &Session) -> String {
+    String::from_utf8_lossy(session.req_header().raw_path()).into_owned()
+}
+
+/// As [`of`], for a call that goes up by itself.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn unmerged(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    said: &Said,
+) -> Result<Option<Plan>, Answer> {
+    let head = session.req_header();
+    let written = written(session);
     let asked = judge::asked(session, stage, upstream, said)?;
     let faced = form::faced(&asked, (&head.method, &head.headers), upstream);
     let Some(Faced { place, target }) = faced else {
@@ -115,18 +178,11 @@ fn made(
     let Some(route) = policy::route(asked, routes).filter(|_| policy != Convert::Never) else {
         return Ok(None);
     };
-    (stage.class, stage.spoken) = (asked.class, asked.spoken);
-    stage.form = judge::form_of(asked);
-    let Some((person, inquiry)) = person(session, stage, upstream, said, asked.query) else {
-        return Ok(None);
-    };
-    let prefer = Prefer::of(&head.headers);
-    let tasks = &stage.shared.clone().tasks;
-    let key = key_of(&head.headers, stage, route)?;
+    let prefers = Prefer::of(&head.headers).respond_async;
     let offered = || form::offered(asked, (&head.method, &head.headers), (upstream, policy));
     let kind = match faced {
         Some(place) => Kind::Faced(place),
-        None if policy == Convert::Always || prefer.respond_async => Kind::Task,
+        None if policy == Convert::Always || prefers => Kind::Task,
         None => match offered() {
             Some(place) if looks(upstream, place) && route.work.busy == Busy::Refuse => {
                 Kind::Looked(place)
@@ -135,10 +191,50 @@ fn made(
             None => Kind::Held,
         },
     };
+    let sketch = Sketch {
+        kind,
+        target,
+        route: Some(route),
+    };
+    planned(session, stage, upstream, (said, asked), &sketch)
+}
+
+/// What a plan is made from.
+struct Sketch<'a> {
+    kind: Kind,
+    target: &'a str,
+    route: Option<&'a Route>,
+}
+
+fn planned(
+    session: &Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    (said, asked): (&Said, &Asked<'_>),
+    sketch: &Sketch<'_>,
+) -> Result<Option<Plan>, Answer> {
+    let head = session.req_header();
+    let Sketch {
+        kind,
+        target,
+        route,
+    } = *sketch;
+    (stage.class, stage.spoken) = (asked.class, asked.spoken);
+    stage.form = judge::form_of(asked);
+    let Some((person, inquiry)) = person(session, stage, upstream, said, asked.query) else {
+        return Ok(None);
+    };
+    let prefer = Prefer::of(&head.headers);
+    let tasks = &stage.shared.clone().tasks;
+    let key = key_of(&head.headers, stage, route)?;
     let method = head.method.as_str();
     Ok(Some(Plan {
         kind,
-        route: place_of(route, routes),
+        merges: None,
+        named: Vec::new(),
+        route: route.map_or(usize::MAX, |route| {
+            place_of(route, &upstream.config().routes)
+        }),
         method: method.to_owned(),
         written: target.to_owned(),
         target: target.to_owned(),
@@ -152,7 +248,7 @@ fn made(
             .filter(|_| !matches!(kind, Kind::Behind(_)))
             .filter(|url| crate::task::is_allowed(url, &tasks.webhooks)),
         start_within: start_within(&head.headers, stage, kind)?,
-        wants_json: route.work.json,
+        wants_json: route.is_some_and(|route| route.work.json),
         person,
         inquiry,
         key,
@@ -181,12 +277,16 @@ fn operation(said: &Said) -> Option<Operation> {
 }
 
 /// Its key, where keys are the gate's to read.
-fn key_of(headers: &HeaderMap, stage: &mut Stage, route: &Route) -> Result<Option<String>, Answer> {
+fn key_of(
+    headers: &HeaderMap,
+    stage: &mut Stage,
+    route: Option<&Route>,
+) -> Result<Option<String>, Answer> {
     if !stage.shared.tasks.honours_keys {
         return Ok(None);
     }
     let key = key::of(headers).map_err(|_| refused::no_key(stage))?;
-    if key.is_none() && route.work.needs_key {
+    if key.is_none() && route.is_some_and(|route| route.work.needs_key) {
         return Err(refused::without_key(stage));
     }
     Ok(key)

@@ -30,6 +30,18 @@ pub(super) fn of(asked: &Asked<'_>, method: &Method, (routes, faced): (&[Route],
     strictest(&asked.routes, routes)
 }
 
+/// Whether a route of the call forbids that it becomes a task, in any reading.
+pub(super) fn forbids(asked: &Asked<'_>, routes: &[Route]) -> bool {
+    let mut taken = asked
+        .routes
+        .iter()
+        .map(|number| routes.get(usize::from(number)));
+    taken.any(|route| {
+        // Of other classes no route says anything.
+        route.is_none_or(|route| route.class == Class::Blocking && route.convert == Convert::Never)
+    })
+}
+
 fn strictest(taken: &Routes, routes: &[Route]) -> Convert {
     // Routes that are too many to tell apart hold every number.
     if taken.is_empty() || taken.contains(u16::MAX) {

@@ -281,6 +281,7 @@ const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Queued => "queued",
         Mode::Native => "native",
+        Mode::Merged => "merged",
     }
 }
 

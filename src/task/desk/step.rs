@@ -124,6 +124,8 @@ impl Desk {
                 State::Running if self.is_cancelable(&task) => match task.mode {
                     Mode::Native => (Event::CancelSent, Change::default()),
                     Mode::Queued => (Event::Fail, let_go(reason)),
+                    // Its call is that of others too.
+                    Mode::Merged => return Err(CancelError::NotCancelable),
                 },
                 State::Running => return Err(CancelError::NotCancelable),
                 State::Aborted => return Ok(task),

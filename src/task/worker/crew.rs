@@ -86,6 +86,7 @@ impl Crew {
             // Broken or not, it is over.
             drop(foreman.await);
         }
+        self.works.gathered.stop().await;
         self.works.rounds.stop();
         self.works.ghosts.lay_all();
     }
@@ -121,7 +122,7 @@ impl Foreman {
         let job = Job::new(self.works.clone(), id, since, self.hears.clone());
         let job = match breaks {
             MOST_BREAKS.. => self.jobs.spawn(job.give_up()),
-            0 => self.jobs.spawn(job.work()),
+            0 => self.jobs.spawn(job.expected().work()),
             _ => self.jobs.spawn(job.take_over()),
         };
         self.names.insert(job.id(), (id, breaks));

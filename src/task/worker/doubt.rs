@@ -14,6 +14,7 @@ use super::place::from_now;
 use super::probe::{self, Sight};
 use super::recover::sent;
 use super::verdict::{AfterLoss, after_loss};
+use super::works::Works;
 use crate::config::{self, Probe};
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
@@ -42,6 +43,16 @@ enum Found {
     NoWord,
 }
 
+impl Works {
+    /// The route that made a task of a call, if it is still there.
+    pub(super) fn route(&self, record: &Record) -> Option<config::Route> {
+        let upstream = self.upstream(&record.requested.upstream)?;
+        let mut routes = upstream.config().routes.iter();
+        let route = routes.find(|route| *route.name == *record.requested.route);
+        route.cloned()
+    }
+}
+
 impl Job {
     /// The answer to the task is lost.
     pub(super) async fn lost(&mut self, record: &Arc<Record>) -> bool {
@@ -54,6 +65,12 @@ impl Job {
 
     /// Finds out what became of a task whose answer is lost.
     pub(super) async fn in_doubt(&mut self, record: &Arc<Record>) -> bool {
+        if record.mode == Mode::Merged
+            && let Some(gathering) = Box::pin(self.gathering(record)).await
+        {
+            return self.doubted(record, gathering).await;
+        }
+        self.expected = None;
         if Box::pin(self.is_found(record)).await {
             return true;
         }
@@ -90,10 +107,7 @@ impl Job {
     }
 
     pub(super) fn route(&self, record: &Record) -> Option<config::Route> {
-        let upstream = self.works.upstream(&record.requested.upstream)?;
-        let mut routes = upstream.config().routes.iter();
-        let route = routes.find(|route| *route.name == *record.requested.route);
-        route.cloned()
+        self.works.route(record)
     }
 
     /// How the upstream's own form has it asked after.
@@ -196,11 +210,7 @@ impl Job {
         let change = Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::NotApplied),
-            error: Some(Fault {
-                kind: "not-applied",
-                status: 502,
-                detail: "the answer was lost, and the operation was not applied: it may be submitted again".to_owned(),
-            }),
+            error: Some(not_applied()),
             ..Change::default()
         };
         self.works.settle(self.id, Event::Fail, change, None).await;
@@ -211,17 +221,38 @@ impl Job {
         let answer = self.doubtful.take();
         let is_held = self.works.ghosts.has(self.id);
         let change = Change {
-            seat: if is_held { SeatChange::Keep } else { SeatChange::Free },
+            seat: if is_held {
+                SeatChange::Keep
+            } else {
+                SeatChange::Free
+            },
             outcome: Some(Outcome::Unknown),
-            error: Some(Fault {
-                kind: "outcome-unknown",
-                status: 502,
-                detail: "The gate lost the answer; the operation may have been applied. Check the target before submitting again.".to_owned(),
-            }),
-            result: answer.as_ref().map(|answer| fields::head(answer, Source::Answer)),
+            error: Some(unknown()),
+            result: answer
+                .as_ref()
+                .map(|answer| fields::head(answer, Source::Answer)),
             answer,
             ..Change::default()
         };
         self.works.settle(self.id, Event::Fail, change, None).await;
+    }
+}
+
+/// The call did nothing, which is proven.
+pub(super) fn not_applied() -> Fault {
+    Fault {
+        kind: "not-applied",
+        status: 502,
+        detail: "the answer was lost, and the operation was not applied: it may be submitted again"
+            .to_owned(),
+    }
+}
+
+/// Nobody will know what the call did.
+pub(super) fn unknown() -> Fault {
+    Fault {
+        kind: "outcome-unknown",
+        status: 502,
+        detail: "The gate lost the answer; the operation may have been applied. Check the target before submitting again.".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::asking::Asking;
 use super::crew::Told;
 use super::gate::Turn;
+use super::merge::Expected;
 use super::pause::back_off;
 use super::place::{Standing, from_now};
 use super::run::LONGEST_REST;
@@ -32,7 +33,7 @@ pub(super) struct Job {
     pub(super) works: Arc<Works>,
     pub(super) id: TaskId,
     pub(super) since: Moment,
-    told: watch::Receiver<Told>,
+    pub(super) told: watch::Receiver<Told>,
     /// The upstream's answer, where it left the task in doubt.
     pub(super) doubtful: Option<Answer>,
     /// How often in a row the store did not take that it goes up.
@@ -41,6 +42,8 @@ pub(super) struct Job {
     pub(super) before: Option<Arc<BTreeSet<String>>>,
     /// Its place among those who change the same resource, where that is looked at before.
     pub(super) turn: Option<Box<Turn>>,
+    /// It may be one that is gathered with others, which wait until it has said so.
+    pub(super) expected: Option<Box<Expected>>,
 }
 
 /// What a task waits for in vain.
@@ -81,7 +84,14 @@ impl Job {
             untaken: 0,
             before: None,
             turn: None,
+            expected: None,
         }
+    }
+
+    /// The same, which others wait for.
+    pub(super) fn expected(mut self) -> Self {
+        self.expected = self.works.expected(self.id).map(Box::new);
+        self
     }
 
     /// Works on the task until it is over, or nothing is begun any more.
@@ -96,6 +106,7 @@ impl Job {
                 Status::Queued | Status::WaitingRetry => self.queued(&record, &mut seen).await,
                 Status::Reconciling => Box::pin(self.in_doubt(&record)).await,
                 Status::Polling | Status::Blocked | Status::Canceling => {
+                    self.expected = None;
                     Box::pin(self.follow(&record, &mut seen)).await
                 }
                 // A process that is dead sent it up, or a job that broke.
@@ -164,6 +175,9 @@ impl Job {
         record: &Arc<Record>,
         seen: &mut watch::Receiver<Arc<Record>>,
     ) -> bool {
+        if let Some(gathering) = Box::pin(self.gathering(record)).await {
+            return Box::pin(self.gathered(record, seen, gathering)).await;
+        }
         match self.waited(record, seen).await {
             Waited::Ready(ready) => {
                 // Boxed, here and below: what few tasks do at a time is not to make all that wait larger.
@@ -172,18 +186,7 @@ impl Job {
             }
             Waited::Over => !self.is_told(),
             Waited::Late => {
-                let change = Change {
-                    outcome: Some(Outcome::NotApplied),
-                    error: Some(Fault {
-                        kind: "expired",
-                        status: 504,
-                        detail: "its turn did not come in time; nothing was sent to the upstream"
-                            .to_owned(),
-                    }),
-                    ..Change::default()
-                };
-                let expired = self.works.settle(self.id, Event::Expire, change, None);
-                Box::pin(expired).await;
+                Box::pin(self.expires()).await;
                 true
             }
             Waited::Never(fault) => {
@@ -193,7 +196,24 @@ impl Job {
         }
     }
 
-    fn is_told(&self) -> bool {
+    /// It is too late for the task to begin.
+    pub(super) async fn expires(&self) {
+        let change = Change {
+            outcome: Some(Outcome::NotApplied),
+            error: Some(Fault {
+                kind: "expired",
+                status: 504,
+                detail: "its turn did not come in time; nothing was sent to the upstream"
+                    .to_owned(),
+            }),
+            ..Change::default()
+        };
+        self.works
+            .settle(self.id, Event::Expire, change, None)
+            .await;
+    }
+
+    pub(super) fn is_told(&self) -> bool {
         *self.told.borrow() != Told::Work
     }
 
@@ -297,31 +317,7 @@ impl Job {
 
     /// Its request. A store that fails for a while is waited for.
     pub(super) async fn parcel(&self) -> Result<Parcel, Fault> {
-        let mut lasting = 0;
-        for failed in 1.. {
-            let read = {
-                let _turn = self.works.reading.acquire().await;
-                self.works.desk.request(self.id).await
-            };
-            match read {
-                Ok(Some(request)) => {
-                    return Parcel::decode(request).ok_or_else(|| unreadable("it is damaged"));
-                }
-                Ok(None) => return Err(unreadable("it is gone")),
-                Err(error) => {
-                    lasting += u32::from(error.lasting);
-                    self.works.store_fails(self.id, &error);
-                    if lasting >= MOST_READS {
-                        return Err(unreadable(
-                            "the gate cannot open it any more; its log says why",
-                        ));
-                    }
-                    let pause = back_off(failed, self.works.spread.next());
-                    sleep(if error.lasting { pause / 10 } else { pause }).await;
-                }
-            }
-        }
-        Err(unreadable("it could not be read"))
+        self.works.parcel(self.id).await
     }
 
     /// Sends the task back to its line: it was not executed. Its units are given back at once, and how long it held them
@@ -340,7 +336,38 @@ impl Job {
     }
 }
 
-async fn late(start_by: Option<Instant>) {
+impl Works {
+    /// The request of a task. A store that fails for a while is waited for.
+    pub(super) async fn parcel(&self, id: TaskId) -> Result<Parcel, Fault> {
+        let mut lasting = 0;
+        for failed in 1.. {
+            let read = {
+                let _turn = self.reading.acquire().await;
+                self.desk.request(id).await
+            };
+            match read {
+                Ok(Some(request)) => {
+                    return Parcel::decode(request).ok_or_else(|| unreadable("it is damaged"));
+                }
+                Ok(None) => return Err(unreadable("it is gone")),
+                Err(error) => {
+                    lasting += u32::from(error.lasting);
+                    self.store_fails(id, &error);
+                    if lasting >= MOST_READS {
+                        return Err(unreadable(
+                            "the gate cannot open it any more; its log says why",
+                        ));
+                    }
+                    let pause = back_off(failed, self.spread.next());
+                    sleep(if error.lasting { pause / 10 } else { pause }).await;
+                }
+            }
+        }
+        Err(unreadable("it could not be read"))
+    }
+}
+
+pub(super) async fn late(start_by: Option<Instant>) {
     match start_by {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

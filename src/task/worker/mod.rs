@@ -9,6 +9,7 @@
 //!             │            not executed ──────▶ WAITING_RETRY: back to its place
 //!             │            in doubt ──────────▶ RECONCILING, its seats held (ghosts)
 //!             │            begun ─────────────▶ POLLING, with the upstream's own name for it: see native
+//!             │ merge    gathered with others for the same resource, which go up as one call once a period
 //!             └ doubt    sent again where that does no harm, else asked after by a probe that only reads
 //!
 //!   start ─▶ recover: every task of the store that is not over comes back to the desk, and every call that a dead gate
@@ -25,6 +26,7 @@ mod fields;
 mod gate;
 mod ghosts;
 mod job;
+mod merge;
 mod native;
 mod parting;
 mod pause;

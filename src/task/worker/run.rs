@@ -15,6 +15,7 @@ use super::job::{Job, Ready};
 use super::native::Form;
 use super::pause::back_off;
 use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
+use super::works::Works;
 use crate::admit::{Claim, Pushback, Why};
 use crate::call::Spoken;
 use crate::dialect::{come_back, effect};
@@ -25,10 +26,10 @@ use crate::task::record::{Fault, Mode, Outcome, Record, Source};
 use crate::task::state::{Event, State};
 
 /// Largest body of an answer that is kept, bytes, where no limit says less.
-const LARGEST: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST: usize = 64 * 1024 * 1024;
 /// The endpoint takes no call, or ends those that it has. A 502 or 504 is said by what stands before it, of a call that may
 /// go on behind.
-const UNAVAILABLE: u16 = 503;
+pub(super) const UNAVAILABLE: u16 = 503;
 /// A call that is answered sooner is not noted as in flight: that would cost a commit more.
 const SOON: Duration = Duration::from_secs(1);
 /// How long a store may take to note it.
@@ -360,7 +361,7 @@ impl Job {
     /// The upstream refused the task by itself: its limit shrinks, and the task goes back to its line.
     pub(super) async fn refused(&self, record: &Arc<Record>, up: Up, answer: OwnAnswer) {
         let nth = nth_refusal(record);
-        let come_back = self.shrink(&up, &answer);
+        let come_back = self.works.shrink((&up.claim, &up.upstream), &answer);
         if nth > MOST_REFUSED {
             let fault = refusal(answer.status, None);
             self.over(
@@ -380,9 +381,15 @@ impl Job {
         let rest = come_back.unwrap_or_else(|| back_off(nth, self.works.spread.next()));
         self.send_back(rest.min(LONGEST_REST), Some(up.claim)).await;
     }
+}
 
+impl Works {
     /// Lets the limit shrink that the upstream refused for, as for calls; in how long it wants to be asked again.
-    fn shrink(&self, up: &Up, answer: &OwnAnswer) -> Option<Duration> {
+    pub(super) fn shrink(
+        &self,
+        (claim, upstream): (&Claim, &Upstream),
+        answer: &OwnAnswer,
+    ) -> Option<Duration> {
         let exhausted = come_back::exhausted(&answer.headers);
         let stated = come_back::retry_after(&answer.headers, SystemTime::now());
         let come_back = stated.or_else(|| exhausted.and_then(|one| one.until));
@@ -398,8 +405,8 @@ impl Job {
             come_back: come_back.map(|come_back| come_back.min(LONGEST_SHUT)),
             policy: exhausted.map(|one| one.policy),
         };
-        if up.upstream.config().learn
-            && let Some(limit) = up.claim.pushed_back(&said, (self.works.clock)())
+        if upstream.config().learn
+            && let Some(limit) = claim.pushed_back(&said, (self.clock)())
         {
             tracing::debug!(%limit, status = answer.status, "the upstream refuses by itself: this limit shrinks");
         }
@@ -408,7 +415,7 @@ impl Job {
 }
 
 /// Which refusal of the task the next one is; the first is 1.
-fn nth_refusal(record: &Record) -> u32 {
+pub(super) fn nth_refusal(record: &Record) -> u32 {
     let moves = record.history.iter();
     let refusals = moves.filter(|moved| moved.event == Event::Refused).count();
     u32::try_from(refusals)

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::gate::Lines;
 use super::ghosts::Ghosts;
+use super::merge::Gathered;
 use super::native::{Own, Rounds, Seekers, Shown};
 use super::pause::Spread;
 use crate::call::{Caller, Spoken};
@@ -73,6 +74,8 @@ pub(super) struct Works {
     pub(super) shown: Vec<Shown>,
     /// Who changes which resource next, where that is looked at before.
     pub(super) lines: Lines,
+    /// What is gathered to go up as one.
+    pub(super) gathered: Gathered,
     at_work: AtomicUsize,
     pub(super) unwritten: AtomicUsize,
     pub(super) complained: AtomicBool,
@@ -95,6 +98,7 @@ impl Works {
             seekers: Seekers::default(),
             shown: upstreams.iter().map(|_| Shown::default()).collect(),
             lines: Lines::default(),
+            gathered: Gathered::default(),
             desk,
             upstreams,
             roster,

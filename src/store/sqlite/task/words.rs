@@ -28,7 +28,7 @@ macro_rules! words {
     };
 }
 
-words! { of_mode mode Mode { Queued = "queued", Native = "native", } }
+words! { of_mode mode Mode { Queued = "queued", Native = "native", Merged = "merged", } }
 words! { of_replay replay Replay { AtMostOnce = "at-most-once", AtLeastOnce = "at-least-once", } }
 words! { of_outcome outcome Outcome { Known = "known", Unknown = "unknown", NotApplied = "not-applied", } }
 words! { of_source source Source { Answer = "answer", Probe = "probe", } }

@@ -98,8 +98,25 @@ impl Own {
             return None;
         }
         let form = self.form(upstream, task, parcel)?;
+        // Where the gate gathers such calls, the upstream does not.
+        if form.adapter.merge.is_some() && upstream.config().merge_period.is_some() {
+            return None;
+        }
         let fits = fits_body(&form.adapter, &form.origin());
         (fits && !self.is_formless(form.place)).then(|| form.waiting())
+    }
+
+    /// Place and adapter of a call that the gate makes one with others of its kind, if its body allows that.
+    pub(in crate::task::worker) fn merging(
+        &self,
+        upstream: &Upstream,
+        task: &Requested,
+        parcel: &Parcel,
+    ) -> Option<(usize, Arc<Adapter>)> {
+        upstream.config().merge_period?;
+        let form = self.form(upstream, task, parcel)?;
+        let merges = form.adapter.merge.is_some();
+        merges.then_some((form.place, form.adapter))
     }
 
     /// The upstream said that it does not have this form.

@@ -1,0 +1,324 @@
+//! What is gathered for one resource, and when its period is over. Time is an argument.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::plan::{Item, plan};
+use crate::config::Merge;
+use crate::dialect::adapter::{EntryKey, Patch};
+use crate::task::id::TaskId;
+
+/// How often a resource is looked at for what was lost.
+const ASKED_EVERY: Duration = Duration::from_secs(2);
+
+/// Told, with nothing, when the queue is done with a task: its record says what became of it.
+pub(super) type Done = oneshot::Sender<()>;
+
+/// A task that waits to go up with others.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) item: Item,
+    /// It is on its way: its job may not leave.
+    is_taken: bool,
+    done: Done,
+}
+
+/// A task whose call was lost: nobody may change the same entries before it is known what became of it.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) keys: Arc<[EntryKey]>,
+    /// What it asked for, and where that is to be told; none until its job has come.
+    pub(super) asks: Option<Asks>,
+}
+
+#[derive(Debug)]
+pub(super) struct Asks {
+    pub(super) patch: Arc<Patch>,
+    pub(super) share: Arc<str>,
+    /// From when on it can be at work no more.
+    pub(super) over: Instant,
+    /// Until when the upstream may say nothing of use.
+    pub(super) speechless: Instant,
+    /// It showed others of its group, and not this one.
+    is_mixed: bool,
+    done: Done,
+}
+
+impl Asks {
+    pub(super) fn new(
+        (patch, share): (Arc<Patch>, Arc<str>),
+        (over, speechless): (Instant, Instant),
+        done: Done,
+    ) -> Self {
+        Self {
+            patch,
+            share,
+            over,
+            speechless,
+            is_mixed: false,
+            done,
+        }
+    }
+}
+
+/// The requests for one resource.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) wake: Arc<Notify>,
+    pub(super) driver: AbortHandle,
+    /// No other queue of the same resource has it.
+    pub(super) number: u64,
+    merge: Arc<Merge>,
+    period: Duration,
+    members: BTreeMap<TaskId, Member>,
+    doubts: BTreeMap<TaskId, Doubt>,
+    /// When the period is over that has begun.
+    due: Option<Instant>,
+    /// The last that belongs to a period that is over.
+    cutoff: Option<TaskId>,
+    /// The upstream wants to be left alone until then.
+    rest: Option<Instant>,
+    /// When it is next asked what became of what was lost.
+    ask: Option<Instant>,
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing, until then, or until something happens.
+    Rest(Option<Instant>),
+    /// These calls, one after the other.
+    Merge(Vec<Vec<TaskId>>),
+    /// The upstream is asked what became of these.
+    Ask(Vec<TaskId>),
+}
+
+impl Queue {
+    pub(super) fn new(
+        number: u64,
+        (merge, period): (Arc<Merge>, Duration),
+        wake: Arc<Notify>,
+        driver: AbortHandle,
+    ) -> Self {
+        Self {
+            wake,
+            driver,
+            number,
+            merge,
+            period,
+            members: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            due: None,
+            cutoff: None,
+            rest: None,
+            ask: None,
+        }
+    }
+
+    /// A task joins that was accepted so long ago.
+    pub(super) fn join(
+        &mut self,
+        id: TaskId,
+        item: Item,
+        done: Done,
+        (now, age): (Instant, Duration),
+    ) {
+        self.due
+            .get_or_insert(now + self.period.saturating_sub(age));
+        let member = Member {
+            item,
+            is_taken: false,
+            done,
+        };
+        self.members.insert(id, member);
+        self.wake.notify_one();
+    }
+
+    /// A task leaves. False where it is on its way, or done with.
+    pub(super) fn leave(&mut self, id: TaskId) -> bool {
+        let may = self.members.get(&id).is_some_and(|one| !one.is_taken);
+        if may {
+            self.members.remove(&id);
+            self.wake.notify_one();
+        }
+        may
+    }
+
+    /// A task whose call was lost is to be asked after.
+    pub(super) fn doubt(&mut self, id: TaskId, asks: Asks, now: Instant) {
+        let keys = asks.patch.keys().cloned().collect();
+        let asks = Some(asks);
+        self.doubts.insert(id, Doubt { keys, asks });
+        self.ask = Some(now);
+        self.wake.notify_one();
+    }
+
+    /// Nobody asks after it any more.
+    pub(super) fn give_up(&mut self, id: TaskId) {
+        self.doubts.remove(&id);
+        self.wake.notify_one();
+    }
+
+    /// Whether there is nothing left to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.members.is_empty() && self.doubts.is_empty()
+    }
+
+    /// What is to be done now. Of `expected`, tasks for this resource that are known of and have not come yet, none is
+    /// overtaken.
+    pub(super) fn turn(&mut self, now: Instant, expected: &BTreeSet<TaskId>) -> Turn {
+        let has_come = |(_, one): &(&TaskId, &Doubt)| one.asks.is_some();
+        let asked = self.doubts.iter().filter(has_come);
+        let asked: Vec<TaskId> = asked.map(|(id, _)| *id).collect();
+        if self.ask.is_none_or(|at| at <= now) {
+            self.ask = Some(now + ASKED_EVERY);
+            if !asked.is_empty() {
+                return Turn::Ask(asked);
+            }
+        }
+        let ask = self.ask.filter(|_| !self.doubts.is_empty());
+        if let Some(wait) = self.wait(now) {
+            let next = [wait, ask].into_iter().flatten().min();
+            return Turn::Rest(next);
+        }
+        let last = self.members.last_key_value().map(|(id, _)| *id);
+        let Some(cutoff) = self.cutoff.or(last) else {
+            return Turn::Rest(ask);
+        };
+        self.cutoff = Some(cutoff);
+        if expected.first().is_some_and(|first| *first <= cutoff) {
+            return Turn::Rest(ask);
+        }
+        self.cutoff = None;
+        let items = self
+            .members
+            .range(..=cutoff)
+            .map(|(id, one)| (*id, &one.item));
+        let blocked = self.doubts.values().flat_map(|one| one.keys.iter());
+        let calls = plan(&self.merge, items, blocked);
+        if calls.is_empty() {
+            return Turn::Rest(ask);
+        }
+        self.rest = None;
+        self.due = Some(now + self.period);
+        Turn::Merge(calls)
+    }
+
+    /// Until when nothing goes up; `Some(None)`: until something comes.
+    #[expect(
+        clippy::option_option,
+        reason = "whether to wait, and whether that has an end"
+    )]
+    fn wait(&mut self, now: Instant) -> Option<Option<Instant>> {
+        if self.members.is_empty() {
+            (self.due, self.cutoff) = (None, None);
+            return Some(None);
+        }
+        let from = self.due.max(self.rest);
+        from.filter(|at| *at > now).map(Some)
+    }
+
+    /// Takes those of a call that are still there: they are on their way.
+    pub(super) fn take(&mut self, call: &[TaskId]) -> Vec<TaskId> {
+        let there = call.iter().copied().filter(|id| {
+            let member = self.members.get_mut(id);
+            member.is_some_and(|one| {
+                one.is_taken = true;
+                true
+            })
+        });
+        there.collect()
+    }
+
+    /// The queue is done with these.
+    pub(super) fn finish(&mut self, ids: &[TaskId]) {
+        for id in ids {
+            if let Some(member) = self.members.remove(id) {
+                // A job that is gone need not hear it.
+                let _: Result<(), ()> = member.done.send(());
+            }
+            if let Some(asks) = self.doubts.remove(id).and_then(|doubt| doubt.asks) {
+                let _: Result<(), ()> = asks.done.send(());
+            }
+        }
+    }
+
+    /// These wait again, and go up as soon as they may, from `from` on.
+    pub(super) fn release(&mut self, ids: &[TaskId], from: Instant) {
+        for id in ids {
+            if let Some(member) = self.members.get_mut(id) {
+                member.is_taken = false;
+            }
+        }
+        if !self.members.is_empty() {
+            self.due = Some(from);
+        }
+    }
+
+    /// The upstream is left alone until then.
+    pub(super) fn rests(&mut self, until: Instant) {
+        self.rest = self.rest.max(Some(until));
+    }
+
+    /// The call of these was lost: from here on nobody changes what they change, until their jobs have come and it is known
+    /// what became of them.
+    pub(super) fn lose(&mut self, ids: &[TaskId]) {
+        for id in ids {
+            if let Some(member) = self.members.remove(id) {
+                let keys = member.item.keys;
+                self.doubts.insert(*id, Doubt { keys, asks: None });
+                let _: Result<(), ()> = member.done.send(());
+            }
+        }
+    }
+
+    /// Drops those whose jobs have not come, and will not: `is_open` says which are still on the desk.
+    pub(super) fn prune(&mut self, is_open: impl Fn(TaskId) -> bool) {
+        self.doubts
+            .retain(|id, one| one.asks.is_some() || is_open(*id));
+    }
+
+    /// The tasks in doubt that may be asked after together.
+    pub(super) fn doubts_of(&self, ids: &[TaskId]) -> BTreeMap<Arc<str>, Vec<Asked>> {
+        let mut groups: BTreeMap<Arc<str>, Vec<Asked>> = BTreeMap::new();
+        for id in ids {
+            let doubt = self.doubts.get(id).and_then(|one| one.asks.as_ref());
+            if let Some(asks) = doubt {
+                let group = groups.entry(asks.share.clone()).or_default();
+                group.push(Asked {
+                    id: *id,
+                    patch: asks.patch.clone(),
+                    over: asks.over,
+                    speechless: asks.speechless,
+                    is_mixed: asks.is_mixed,
+                });
+            }
+        }
+        groups
+    }
+
+    /// The upstream said something of use of these, for now: it may be silent until then. And whether it showed some of them.
+    pub(super) fn heard(&mut self, ids: &[TaskId], (speechless, is_mixed): (Instant, bool)) {
+        for id in ids {
+            if let Some(asks) = self.doubts.get_mut(id).and_then(|one| one.asks.as_mut()) {
+                asks.speechless = speechless;
+                asks.is_mixed |= is_mixed;
+            }
+        }
+    }
+}
+
+/// A task in doubt, to be asked after.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) id: TaskId,
+    pub(super) patch: Arc<Patch>,
+    pub(super) over: Instant,
+    pub(super) speechless: Instant,
+    pub(super) is_mixed: bool,
+}
