@@ -22,6 +22,7 @@ mod crew;
 mod doubt;
 mod fields;
 mod ghosts;
+mod hearing;
 mod job;
 mod native;
 mod parting;
