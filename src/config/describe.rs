@@ -4,13 +4,10 @@ use std::fmt::{Display, Write};
 
 use super::adapter;
 use super::measure::{say_duration, say_size};
-use super::say_limit::{calls, say};
-use super::say_waiting;
-use super::types::{
-    AccessLog, Busy, Config, Convert, HostHeader, Interim, Listen, Priority, Route, Store,
-    Upstream, UpstreamKey, Verify,
-};
-use super::words::{CONVERT, INTERIM, LOG_FORMAT, LOG_LEVEL, of};
+use super::say_limit::say;
+use super::types::{AccessLog, Config, HostHeader, Interim, Listen, Store, Upstream, Verify};
+use super::words::{INTERIM, LOG_FORMAT, LOG_LEVEL, of};
+use super::{say_route, say_waiting};
 
 /// The configuration in plain words, for people; ends in a line feed. Shows no secret.
 #[must_use]
@@ -346,7 +343,11 @@ fn routes(page: &mut Page, upstream: &Upstream) {
         page.put(format_args!("  routes (the first that matches wins)\n"));
     }
     for route in &upstream.routes {
-        page.put(format_args!("    {}: {}\n", route.name, say_route(route)));
+        page.put(format_args!(
+            "    {}: {}\n",
+            route.name,
+            say_route::say(route)
+        ));
     }
 }
 
@@ -366,42 +367,6 @@ fn adapters(page: &mut Page, upstream: &Upstream) {
         let said = adapter::say(adapter, upstream.merge_period);
         page.put(format_args!("    {}: {said}\n", adapter.name));
     }
-}
-
-fn say_route(route: &Route) -> String {
-    let convert = match route.convert {
-        Convert::Never => String::new(),
-        Convert::Wait => {
-            ", async wait (clients are given the end of what the upstream does behind its answer)"
-                .to_owned()
-        }
-        convert => format!(", async {}", of(&CONVERT, &convert)),
-    };
-    let deadline = route.deadline.map_or_else(String::new, |deadline| {
-        format!(", at most {}", say_duration(deadline))
-    });
-    let busy = match route.work.busy {
-        Busy::Hold => "",
-        Busy::Refuse => ", refused while what they change is busy",
-    };
-    let priority = match route.priority {
-        Priority::Interactive => "",
-        Priority::Batch => ", in a line behind all that is not batch",
-    };
-    let key = match route.work.upstream_key {
-        UpstreamKey::No => "",
-        UpstreamKey::Forward => ", the client's Idempotency-Key goes up",
-        UpstreamKey::Derive => ", the client's Idempotency-Key goes up, or the gate's own",
-    };
-    let kept = match &*route.work.keep_headers {
-        [] => String::new(),
-        fields => format!(", {} kept with the answer", fields.join(", ")),
-    };
-    format!(
-        "{} are {}{convert}{deadline}{busy}{priority}{key}{kept}",
-        calls(&route.matches),
-        route.class
-    )
 }
 
 /// The address of an upstream as it is written.

@@ -62,6 +62,7 @@ mod refused;
 mod route;
 /// One limit in plain words.
 mod say_limit;
+mod say_route;
 /// What waits, in plain words.
 mod say_waiting;
 /// Keys that sign messages about tasks.

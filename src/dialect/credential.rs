@@ -15,7 +15,7 @@ const API_SESSION: HeaderName = HeaderName::from_static("vmware-api-session-id")
 const XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrf-token");
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
 /// What Redfish (DSP0266) and `OpenStack` (Identity API v3) take in place of `Authorization`.
-const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+pub(super) const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// Cookies that hold a session of vCenter's REST.
 const API_COOKIES: [&str; 1] = ["vmware-api-session-id"];

@@ -19,6 +19,8 @@ pub mod come_back;
 pub mod credential;
 /// What an answer says of the operation that was asked for.
 pub mod effect;
+/// How each API names what went wrong.
+pub mod error_type;
 /// What a login asks for and what its answer says.
 pub mod login;
 /// That there is no answer, in the words of the API that was spoken.
@@ -27,6 +29,8 @@ pub mod lost;
 pub mod own;
 /// A refusal in the words of the API that was spoken.
 pub mod refusal;
+/// Whether an upstream accepts credentials.
+pub mod regard;
 /// JSON-RPC calls, `POST /api`.
 pub mod rpc;
 /// SOAP calls, `POST /sdk`.

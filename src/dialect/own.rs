@@ -12,13 +12,10 @@ use super::credential::{AVI_COOKIES, NSX_COOKIES};
 use super::{Secret, soap};
 use crate::call::{Dialect, Operation, Spoken};
 
-const API_SESSION: HeaderName = HeaderName::from_static("vmware-api-session-id");
+pub(super) const API_SESSION: HeaderName = HeaderName::from_static("vmware-api-session-id");
 const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
-const XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrf-token");
-const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
-
-/// Session expired, in Avi's own status.
-const AVI_EXPIRED: u16 = 419;
+pub(super) const XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrf-token");
+pub(super) const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
 
 const VAPI_ERROR: HeaderName = HeaderName::from_static("vapi-error");
 
@@ -148,56 +145,6 @@ pub fn whose(session: &Session<'_>) -> Option<Request> {
         ),
         (Dialect::Nsx, _) => nsx(Method::GET, "/api/v1/aaa/user-info", session),
         _ => None,
-    }
-}
-
-/// A cheap page of this API that nobody reads without credentials; `None` where none is documented.
-#[must_use]
-pub const fn page(dialect: Dialect) -> Option<&'static str> {
-    match dialect {
-        Dialect::Nsx => Some("/api/v1/aaa/user-info"),
-        Dialect::NsxV => Some("/api/4.0/edges/jobs?status=active"),
-        Dialect::Skytap => Some("/v2/configurations?scope=me&count=1"),
-        Dialect::Vcenter | Dialect::Avi | Dialect::Generic => None,
-    }
-}
-
-/// The request that reads `target` with the credentials among the fields of `shown`, and nothing else of them.
-#[must_use]
-pub fn read_as(target: &str, shown: &HeaderMap) -> Request {
-    let mut request = request(Method::GET, "");
-    request.target = Cow::Owned(target.to_owned());
-    for name in [AUTHORIZATION, COOKIE, API_SESSION, XSRF_TOKEN, CSRF_TOKEN] {
-        for value in shown.get_all(&name) {
-            let mut value = value.clone();
-            value.set_sensitive(true);
-            request.headers.append(&name, value);
-        }
-    }
-    request
-}
-
-/// What the status of an answer says of the credentials that were shown for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Regard {
-    /// They are accepted.
-    Accepted,
-    /// They are not, any more.
-    Refused,
-    /// Who shows them may not do this; or, with NSX and others, they are not accepted.
-    Doubted,
-    /// Nothing.
-    Silent,
-}
-
-/// Reads a status.
-#[must_use]
-pub const fn regard(status: u16) -> Regard {
-    match status {
-        200..=299 => Regard::Accepted,
-        401 | AVI_EXPIRED => Regard::Refused,
-        403 => Regard::Doubted,
-        _ => Regard::Silent,
     }
 }
 

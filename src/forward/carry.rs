@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, Method};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::{HeaderMap, HeaderName, Method};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::l4::stream::Stream;
@@ -32,6 +32,7 @@ use super::send::OwnAnswer;
 use super::upstream::Upstream;
 use super::wire::Wire;
 use crate::admit::SocketGroup;
+use crate::call::field;
 
 /// How long an answer is looked for once the request could not be written to its end.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -179,11 +180,11 @@ fn head(upstream: &Upstream, freight: &Freight) -> Result<RequestHeader, Box<Err
     let fields = Some(headers.len() + 2);
     let mut head = RequestHeader::build(method.clone(), target.as_bytes(), fields)?;
     // The length is said anew, and the rest speaks of a connection that is long gone.
-    let not_sent = [CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING];
+    let is_sent = |name: &HeaderName| !field::is_made_anew(name) && *name != EXPECT;
     if !headers.contains_key(HOST) {
         head.insert_header(HOST, upstream.rewriter().own_host())?;
     }
-    for (name, value) in headers.iter().filter(|(name, _)| !not_sent.contains(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| is_sent(name)) {
         head.append_header(name.clone(), value.clone())?;
     }
     let says_length = [Method::POST, Method::PUT, Method::PATCH].contains(method);

@@ -11,7 +11,8 @@ use super::stage::Stage;
 use super::verify::Key;
 use crate::call::{Class, Dialect, SessionKey, SessionKind, Spoken};
 use crate::dialect::credential::{self, Credential};
-use crate::dialect::own::{self, Regard, RpcError};
+use crate::dialect::own::{self, RpcError};
+use crate::dialect::regard::{self, Regard};
 use crate::dialect::{Secret, login};
 use crate::forward::OwnAnswer;
 use crate::session::{self, InUse, New, User};
@@ -68,7 +69,7 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             close(people, stage, &key);
         }
         forget_proof(people, stage);
-    } else if own::regard(status.as_u16()) == Regard::Doubted {
+    } else if regard::regard(status.as_u16()) == Regard::Doubted {
         if let Some(shown) = &stage.met.proof {
             people.proofs().doubt(&shown.key);
         }

@@ -13,7 +13,7 @@ use crate::admit::SessionUnits;
 use crate::call::{Class, Dialect, SessionKey, SessionKind, Spoken, UserId};
 use crate::config;
 use crate::dialect::refusal::Statuses;
-use crate::dialect::{Secret, own, user};
+use crate::dialect::{Secret, own, regard, user};
 use crate::limit::Moment;
 use crate::session::{self, Keys, Ledger, MOST_PROOFS, Now, Proofs, User};
 
@@ -58,7 +58,7 @@ impl Page {
                 names: false,
             });
         }
-        own::page(config.speech.dialect).map(|target| Self {
+        regard::page(config.speech.dialect).map(|target| Self {
             target: target.to_owned(),
             names: true,
         })

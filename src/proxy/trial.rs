@@ -11,7 +11,8 @@ use super::shared::Shared;
 use super::verify::{Key, Verdict};
 use crate::call::{Class, SessionKey, SessionKind, Spoken};
 use crate::dialect::credential::{self, Claim, Credential, Scheme};
-use crate::dialect::own::{self, Regard};
+use crate::dialect::own;
+use crate::dialect::regard::{self, Regard};
 use crate::session::User;
 
 /// Longest time to read the page.
@@ -56,7 +57,7 @@ impl Trial {
             upstream: look.home.upstream.index,
             key,
             user: None,
-            request: own::read_as(&page.target, look.headers),
+            request: regard::read_as(&page.target, look.headers),
             address: look.client,
         })
     }
@@ -66,7 +67,7 @@ impl Trial {
         let of = (Class::Rest, SessionKind::Rest);
         let request = self.request.clone();
         let answer = shared.send_own(self.upstream, request, of, PATIENCE).await;
-        let regard = answer.map_or(Regard::Silent, |answer| own::regard(answer.status));
+        let regard = answer.map_or(Regard::Silent, |answer| regard::regard(answer.status));
         let proofs = shared.people.proofs();
         match (regard, self.key) {
             (Regard::Accepted, Key::Credentials(key)) => {
@@ -101,7 +102,7 @@ impl Shared {
             return;
         };
         let (proofs, now) = (self.people.proofs(), self.now());
-        match own::regard(status) {
+        match regard::regard(status) {
             Regard::Accepted if proves(home.dialect, Class::Blocking) => {
                 let is_old = proofs.find(&key, now).is_none_or(|proven| proven.is_old);
                 if let Some(user) = named(home, &claim, &key).filter(|_| is_old) {

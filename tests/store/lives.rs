@@ -30,14 +30,13 @@ async fn seats_are_taken_and_given_back(bench: Bench) {
     bench.make(take).await;
     let bench = bench.reopened().await;
     assert_eq!(bench.unfinished().await, [kept(&second, Some(60))]);
-    // It may be held though the task is over: then it is neither forgotten nor purged before its time.
+    // It may be held though the task is over: then it is not purged before its time.
     let mut third = after(&second, &[Event::Lost, Event::Fail]);
     third.version = second.version + 1;
     third.expires = Some(at(10));
     bench.make(to(&second, third.clone())).await;
     let bench = bench.reopened().await;
     assert_eq!(bench.unfinished().await, [kept(&third, Some(60))]);
-    assert!(!bench.tasks.forget(id(1), at(99)).await.unwrap());
     let none = Purged::default();
     assert_eq!(bench.tasks.purge(at(11), at(99), 10).await.unwrap(), none);
     bench.tasks.free_seat(id(1)).await.unwrap();

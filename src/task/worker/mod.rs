@@ -25,6 +25,7 @@ mod doubt;
 mod fields;
 mod gate;
 mod ghosts;
+mod hearing;
 mod job;
 mod merge;
 mod native;

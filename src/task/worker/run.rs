@@ -1,16 +1,16 @@
 //! A task goes up: committed before its first byte does, and its end committed with its answer.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::asking::Asking;
 use super::commit::Unmade;
 use super::fields;
+use super::hearing::Heard;
 use super::job::{Job, Ready};
 use super::native::Form;
 use super::pause::back_off;
@@ -18,7 +18,7 @@ use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use super::works::Works;
 use crate::admit::{Claim, Pushback, Why};
 use crate::call::Spoken;
-use crate::dialect::{come_back, effect};
+use crate::dialect::{come_back, error_type};
 use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream, UpstreamFault};
 use crate::task::desk::Change;
 use crate::task::port::{Answer, SeatChange};
@@ -30,10 +30,6 @@ pub(super) const LARGEST: usize = 64 * 1024 * 1024;
 /// The endpoint takes no call, or ends those that it has. A 502 or 504 is said by what stands before it, of a call that may
 /// go on behind.
 pub(super) const UNAVAILABLE: u16 = 503;
-/// A call that is answered sooner is not noted as in flight: that would cost a commit more.
-const SOON: Duration = Duration::from_secs(1);
-/// How long a store may take to note it.
-const NOTED: Duration = Duration::from_secs(5);
 /// Longest time after which an upstream is asked again.
 pub(super) const LONGEST_REST: Duration = Duration::from_hours(1);
 /// Longest time that a rate is shut by a word of the upstream, as for calls.
@@ -183,84 +179,6 @@ impl Job {
         }
     }
 
-    /// Waits for the answer; past its deadline the task is over, though its call is not.
-    async fn answered(
-        &self,
-        hard: Instant,
-        run_for: Duration,
-        exchange: impl Future<Output = Carried>,
-    ) -> Heard {
-        let desk = &self.works.desk;
-        let deadline = Instant::now() + run_for;
-        let mut exchange = pin!(exchange);
-        if let Ok(carried) = timeout(SOON.min(run_for), &mut exchange).await {
-            return Heard::InTime(carried);
-        }
-        {
-            let noted = timeout(NOTED, desk.advance(self.id, Event::Sent, Change::default()));
-            let mut noted = pin!(noted);
-            tokio::select! {
-                carried = &mut exchange => {
-                    // One step after the other: what ends the task follows on this one.
-                    drop(noted.await);
-                    return Heard::InTime(carried);
-                }
-                _ = &mut noted => {}
-            }
-        }
-        let let_go = {
-            tokio::select! {
-                biased;
-                carried = timeout_at(deadline, &mut exchange) => match carried {
-                    Ok(carried) => return Heard::InTime(carried),
-                    Err(_) => false,
-                },
-                () = self.is_over() => true,
-            }
-        };
-        if let_go {
-            return Heard::Late(timeout_at(hard, exchange).await.ok());
-        }
-        let change = Change {
-            outcome: Some(Outcome::Unknown),
-            error: Some(Fault {
-                kind: "expired",
-                status: 504,
-                detail: "the upstream did not answer in time; it may still be at work".to_owned(),
-            }),
-            ..Change::default()
-        };
-        let expired = self.works.settle(self.id, Event::Expire, change, None);
-        let (came, ()) = tokio::join!(timeout_at(hard, exchange), expired);
-        Heard::Late(came.ok())
-    }
-
-    /// Waits until the task is over, which its client may bring about.
-    async fn is_over(&self) {
-        if let Some(mut seen) = self.works.desk.watch(self.id) {
-            let over = seen.wait_for(|record| record.status.state().is_done());
-            // An error means that it has left the desk.
-            drop(over.await);
-        }
-    }
-
-    /// The task was over before its call: only the seat is still to be given back.
-    async fn came_late(&self, up: Up, came: Option<Carried>) {
-        match came {
-            Some(Carried::Lost(_)) => {
-                self.haunt(up);
-                return;
-            }
-            Some(_) => self.works.release(Some(up.claim)),
-            // It can be at work no more.
-            None => drop(up.claim),
-        }
-        // Else a call of it that was lost before may still be at work, and frees the seat when it can be no more.
-        if self.last_seat() == SeatChange::Free {
-            self.works.free_seat(self.id).await;
-        }
-    }
-
     async fn read(&mut self, record: &Arc<Record>, mut up: Up, answer: OwnAnswer) {
         let now = (self.works.clock)();
         up.claim.answer_began(answer.status, 0, now);
@@ -323,7 +241,7 @@ impl Job {
 
     async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
         let error_type = (event == Event::Fail)
-            .then(|| effect::error_type(up.spoken, &answer.body))
+            .then(|| error_type::error_type(up.spoken, &answer.body))
             .flatten();
         let answer = up.kept(answer);
         let change = Change {
@@ -421,11 +339,4 @@ pub(super) fn nth_refusal(record: &Record) -> u32 {
     u32::try_from(refusals)
         .unwrap_or(u32::MAX)
         .saturating_add(1)
-}
-
-/// What came of waiting for an answer.
-enum Heard {
-    InTime(Carried),
-    /// The task had expired; nothing where its call never ended.
-    Late(Option<Carried>),
 }

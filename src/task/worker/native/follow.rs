@@ -14,7 +14,7 @@ use super::take_back;
 use crate::call::Spoken;
 use crate::config::{Became, Beside};
 use crate::dialect::adapter::{Earlier, Failure, Made, Request, Told, poll_request};
-use crate::dialect::effect;
+use crate::dialect::error_type;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::port::Answer;
@@ -208,7 +208,7 @@ impl Job {
         let said = end.error.as_ref().and_then(|error| error.kind.clone());
         let error_type = (end.became == Became::Failed).then(|| {
             let body = answer.as_ref().map_or(&[][..], |answer| &answer.body);
-            said.or_else(|| effect::error_type(Spoken::Plain, body))
+            said.or_else(|| error_type::error_type(Spoken::Plain, body))
         });
         let (event, error) = match end.became {
             Became::Running | Became::Completed => (Event::Complete, None),
