@@ -326,7 +326,7 @@ async fn lists(full: &Arc<Sqlite>) {
     let mine = Filter {
         owner,
         upstream,
-        state: None,
+        ..Filter::default()
     };
     let rare = Filter {
         state,

@@ -7,9 +7,10 @@ use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, Verify,
+    AccessLog, Config, Convert, HostHeader, Interim, Listen, Priority, Route, Store, Tasks,
+    Upstream, Verify,
 };
-use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
+use super::words::{CONVERT, INTERIM, LOG_FORMAT, LOG_LEVEL, of};
 
 /// The configuration in plain words, for people; ends in a line feed. Shows no secret.
 #[must_use]
@@ -228,9 +229,20 @@ fn tasks(page: &mut Page, config: &Config) {
             prefixes => format!("to URLs below {}, signed", prefixes.join(", ")),
         },
     );
+    interim(page, tasks);
     if config.headers.idempotency_key {
         page.line("Idempotency-Key", "honoured on blocking calls");
     }
+}
+
+fn interim(page: &mut Page, tasks: &Tasks) {
+    if tasks.interim == Interim::Off {
+        return;
+    }
+    let word = of(&INTERIM, &tasks.interim);
+    let every = say_duration(tasks.interim_every);
+    let said = format_args!("{word} every {every}, over HTTP/1.1");
+    page.line("while a client waits", said);
 }
 
 fn about_upstream(page: &mut Page, upstream: &Upstream) {

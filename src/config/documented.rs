@@ -10,7 +10,7 @@ const FILE: &str = include_str!("../../config/tidegate.toml");
 const DIALECT: &str = include_str!("../../config/dialect.toml");
 
 /// Tables whose keys are names the operator chooses.
-const FREE: [&str; 17] = [
+const FREE: [&str; 19] = [
     ".limits",
     ".match.query",
     ".match.header",
@@ -28,6 +28,8 @@ const FREE: [&str; 17] = [
     ".cancel.refused.header",
     ".result.header",
     ".error.header",
+    ".list.only",
+    ".list.without",
 ];
 
 #[test]

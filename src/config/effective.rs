@@ -9,7 +9,9 @@ use super::types::{
     AccessLog, Admin, Certificate, Client, Config, Counts, Glob, HostHeader, Limit, Listen, Log,
     Match, Mode, RefusalSignature, Route, Secret, State, Store, Tasks, Upstream, Verify,
 };
-use super::words::{ADAPTIVE, CONVERT, COUNTS, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of};
+use super::words::{
+    ADAPTIVE, CONVERT, COUNTS, INTERIM, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of,
+};
 use super::work::{REPLAY, Work};
 use crate::call::Class;
 
@@ -74,6 +76,8 @@ fn tasks(tasks: &Tasks) -> Value {
         "reconcile": show_duration(tasks.reconcile),
         "poll_min": show_duration(tasks.poll_min),
         "webhooks": tasks.webhooks,
+        "interim": of(&INTERIM, &tasks.interim),
+        "interim_every": show_duration(tasks.interim_every),
     }));
     secret(&mut table, "webhook_secret", tasks.webhook_secret.as_ref());
     Value::Object(table)

@@ -15,7 +15,7 @@ use super::types::{
 };
 use super::user::user;
 use super::value::{duration, flag, share, size, text, whole, word};
-use super::words::{LOG_FORMAT, LOG_LEVEL};
+use super::words::{INTERIM, LOG_FORMAT, LOG_LEVEL};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -85,6 +85,8 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         poll_min: time("poll_min", 1, HOUR),
         webhooks: r.list("webhooks", webhook).unwrap_or_default(),
         webhook_secret: r.get_hidden("webhook_secret", signing_secret(r.base())),
+        interim: r.get("interim", word(&INTERIM)).unwrap_or_default(),
+        interim_every: time("interim_every", 15, HOUR),
     };
     if !tasks.webhooks.is_empty() && !r.has("webhook_secret") && r.sound(&["webhooks"]) {
         r.fault("webhook_secret", "is missing: receivers tell webhooks of the gate by their signature alone; write \"file:/etc/tidegate/webhook.key\", or leave tasks.webhooks empty");

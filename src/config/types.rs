@@ -145,6 +145,22 @@ pub struct Tasks {
     pub webhooks: Vec<String>,
     /// Key that signs webhooks.
     pub webhook_secret: Option<Secret>,
+    /// What a client hears while it waits for the answer of a task that it does not know of.
+    pub interim: Interim,
+    /// How often.
+    pub interim_every: Duration,
+}
+
+/// A sign of life before an answer, for clients of HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interim {
+    /// None.
+    #[default]
+    Off,
+    /// `102 Processing` (RFC 2518 section 10.1).
+    Processing,
+    /// `103 Early Hints` (RFC 8297), with a link to the task.
+    EarlyHints,
 }
 
 /// `[headers]`.

@@ -1,6 +1,6 @@
 //! The words of the file that stand for one of a few things, for reading and for showing.
 
-use super::types::{Adaptive, Convert, Counts, Key, LogFormat, LogLevel, Mode, Priority};
+use super::types::{Adaptive, Convert, Counts, Interim, Key, LogFormat, LogLevel, Mode, Priority};
 use crate::call::Class;
 
 /// `counts`.
@@ -44,6 +44,13 @@ pub(super) const PRIORITY: [(&str, Priority); 2] = [
 /// `adaptive`.
 pub(super) const ADAPTIVE: [(&str, Adaptive); 2] =
     [("off", Adaptive::Off), ("gradient", Adaptive::Gradient)];
+
+/// `tasks.interim`.
+pub(super) const INTERIM: [(&str, Interim); 3] = [
+    ("off", Interim::Off),
+    ("processing", Interim::Processing),
+    ("early-hints", Interim::EarlyHints),
+];
 
 /// `log.format`.
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =

@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 32] = [
+const CONTRACT: [(&str, &str, &[&str]); 35] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
@@ -70,7 +70,11 @@ const CONTRACT: [(&str, &str, &[&str]); 32] = [
     ("task_dispatches_total", "counter", &["upstream", "outcome"]),
     ("task_reconciled_total", "counter", &["upstream", "outcome"]),
     ("task_polls_answered_total", "counter", &["upstream"]),
-    ("task_upstream_polls_total", "counter", &["upstream", "form"]),
+    (
+        "task_upstream_polls_total",
+        "counter",
+        &["upstream", "form"],
+    ),
     ("task_poll_errors_total", "counter", &["upstream"]),
     ("webhook_deliveries_total", "counter", &["outcome"]),
     ("webhook_lag_seconds", "histogram", &[]),

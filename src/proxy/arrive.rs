@@ -79,8 +79,8 @@ async fn judged(
     stage: &mut Stage,
     upstream: &Upstream,
 ) -> std::result::Result<(), Stop> {
-    if let Some(asking) = faces::concerns(session, upstream) {
-        Box::pin(faces::serve(session, stage, upstream, asking)).await?;
+    if let Some(concern) = faces::concerns(session, upstream) {
+        Box::pin(faces::attend(session, stage, upstream, concern)).await?;
     }
     judge(session, stage, upstream).await
 }

@@ -4,7 +4,7 @@
 //!   early_request_filter      arrive::begin      who, when; over a connection limit?
 //!   request_filter            arrive::admit      where to, what class, claim of the stack   → refusal
 //!                             desk_door::serve   what is asked of tasks: the gate's own to answer
-//!                             faces::serve       the same by a vendor's own paths
+//!                             faces::attend      the same by a vendor's own paths
 //!                             convert::consider  a blocking call that becomes a task        → 202
 //!   upstream_peer             sent_back::readmit of a call that went back
 //!                             blackout::ready    is it there? else units given back, held, claimed anew
@@ -14,6 +14,7 @@
 //!   upstream_response_filter  sent_back::…       a refusal: limits shrink, the call goes back in line
 //!                             onward::response   end of the response, cap by Content-Length
 //!   response_filter           onward::answer     headers back
+//!   …_filter of heads, bodies faces::…           the gate's tasks beside the upstream's in its list
 //!   upstream_response_body…   body::response     cap while streaming
 //!   fail_to_proxy             fail::answer       what went wrong, in words
 //!   logging, or Stage::drop   stage::finish      one record; every unit given back
@@ -144,7 +145,9 @@ impl ProxyHttp for Gate {
         stage: &mut Box<Stage>,
     ) -> Result<()> {
         self.shared.probe(Hook::RequestBody);
-        body::request(body.as_ref(), end, stage)
+        body::request(body.as_ref(), end, stage)?;
+        faces::body_up(body, end, stage);
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -166,7 +169,22 @@ impl ProxyHttp for Gate {
         head: &mut ResponseHeader,
         stage: &mut Box<Stage>,
     ) -> Result<()> {
-        onward::answer(session, head, stage)
+        onward::answer(session, head, stage)?;
+        if stage.listing.is_some() {
+            Box::pin(faces::head_down(session, head, stage)).await?;
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        stage: &mut Box<Stage>,
+    ) -> Result<Option<Duration>> {
+        faces::body_down(body, end, stage);
+        Ok(None)
     }
 
     fn upstream_response_body_filter(

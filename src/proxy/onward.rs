@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 
 use super::arrive::authority;
 use super::body::{capped, complete};
+use super::faces;
 use super::judge;
 use super::outcome;
 use super::stage::Stage;
@@ -107,6 +108,7 @@ pub(super) fn request(
         // The gate reads the answer.
         head.remove_header(&ACCEPT_ENCODING);
     }
+    faces::asked_up(stage.listing.as_deref(), head)?;
     let lines = upstream.rewriter().request(head, hop(session, stage), id)?;
     if let Some(dial) = &stage.dial {
         dial.add_lines(lines);

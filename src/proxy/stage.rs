@@ -10,6 +10,7 @@ use pingora_proxy::Session;
 
 use super::caller::Met;
 use super::convert::Held;
+use super::faces::Listing;
 use super::orphan;
 use super::outcome::{self, LoginAnswer, Peeked};
 use super::said::{Said, Scan};
@@ -71,6 +72,8 @@ pub struct Stage {
     pub(super) claim: Option<Claim>,
     /// The idempotency key of a call that is held.
     pub(super) key: Option<Box<Held>>,
+    /// What a list of the upstream's tasks is to have beside.
+    pub(super) listing: Option<Box<Listing>>,
     pub(super) dial: Option<Arc<Dial>>,
     pub(super) attempts: u32,
     /// Time spent in lines, and waiting for an upstream that was down.
@@ -139,6 +142,7 @@ impl Stage {
             named: false,
             claim: None,
             key: None,
+            listing: None,
             dial: None,
             attempts: 0,
             waited: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::convert::Running;
 use super::convert::whole::Bodies;
 use super::verify::Verifier;
-use crate::config::Config;
+use crate::config::{Config, Interim};
 use crate::task::api::Api;
 
 /// What the proxy needs to make tasks of calls and to answer for them.
@@ -19,6 +19,8 @@ pub struct Tasks {
     pub(super) max_body: u64,
     /// Longest `Prefer: wait`.
     pub(super) wait_max: Duration,
+    /// What clients hear that wait for the answer of a task that they do not know of, and how often.
+    pub(super) interim: (Interim, Duration),
     /// Longest run, where a route says nothing.
     pub(super) max_blocking: Duration,
     /// URLs that may be told of the end of a task begin so.
@@ -48,6 +50,7 @@ impl Tasks {
             api,
             beside: format!("{parent}/").into(),
             wait_max: tasks.wait_max,
+            interim: (tasks.interim, tasks.interim_every),
             max_blocking: tasks.max_blocking,
             webhooks: tasks.webhooks.clone().into(),
             honours_keys: config.headers.idempotency_key,

@@ -124,6 +124,42 @@ fn each_kind_of_fault_is_said_at_its_key_and_line() {
             8,
             "from 400 to 599",
         ),
+        (
+            "find = { get = \"/t\", entries = \"json:$\" }",
+            "adapter[0].find.started",
+            8,
+            "or unseen = true is wanted",
+        ),
+        (
+            "find = { entries = \"json:$\", unseen = true }",
+            "adapter[0].find.get",
+            8,
+            "is missing",
+        ),
+        (
+            "find = { get = \"/t\", unseen = true }",
+            "adapter[0].find.entries",
+            8,
+            "is missing",
+        ),
+        (
+            "find = { get = \"/t\", entries = \"xml:l/j\", unseen = true }",
+            "adapter[0].find.id",
+            8,
+            "is missing; an XML list",
+        ),
+        (
+            "find = { post = \"/t\", entries = \"json:$\", started = \"s\", body = '${2}' }",
+            "adapter[0].find.body",
+            8,
+            "stands for nothing",
+        ),
+        (
+            "find = { get = \"/t\", entries = \"json:$\", started = \"s\", slack = \"2h\" }",
+            "adapter[0].find.slack",
+            8,
+            "out of range",
+        ),
         ("face = \"f\"", "adapter[0].face", 8, "is no [[face]]"),
         (
             "emulated = true",

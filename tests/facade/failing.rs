@@ -16,6 +16,10 @@ async fn an_answer_that_is_lost_is_told_as_lost() {
     for kind in [Kind::Start, Kind::Blocking] {
         model.faults.on(kind, When::Next(1), Fault::LostAnswer);
     }
+    // Nor can it be found in the list of jobs.
+    model
+        .faults
+        .on(Kind::BatchPoll, When::Always, Fault::answer(500));
     let answer = call(gate.http()[0], MONITORS, ADMIN, MONITOR).await;
     assert_eq!(answer.status, 502, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/xml"));
@@ -30,6 +34,21 @@ async fn an_answer_that_is_lost_is_told_as_lost() {
         (&task["state"], &task["outcome"]),
         (&"FAILED".into(), &"unknown".into())
     );
+    assert_eq!(begun(&model), 1, "it is not sent twice");
+}
+
+#[tokio::test]
+async fn one_whose_start_is_not_answered_is_found_and_answered_as_if_it_had_been() {
+    let model = NsxV::start(Pace::Lasts(Duration::from_millis(5))).await;
+    model.add("/api/4.0/edges/edge-4");
+    let gate = before_nsx_v(model.address, "");
+    model
+        .faults
+        .on(Kind::Start, When::Next(1), Fault::LostAnswer);
+    let answer = call(gate.http()[0], MONITORS, ADMIN, MONITOR).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert!(answer.header("location").unwrap().ends_with("/monitor-4"));
+    is_plain(&answer);
     assert_eq!(begun(&model), 1, "it is not sent twice");
 }
 

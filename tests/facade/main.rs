@@ -8,11 +8,15 @@ mod vendors;
 
 mod rig;
 
+mod avi_face;
 mod bodies;
 mod clones;
 mod failing;
 mod http2;
 mod leaving;
+mod lists;
 mod nsx_v_face;
+mod odd_lists;
 mod off;
+mod signs;
 mod vcenter_face;

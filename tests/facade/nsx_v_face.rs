@@ -53,7 +53,8 @@ async fn a_job_is_begun_polled_and_over_in_the_vendor_s_words() {
     until("it has begun", || begun(&model) == 1).await;
     let running = job(&gate, &id, ADMIN).await;
     assert_eq!(running.header("content-type"), Some("application/xml"));
-    let golden = format!("<edgeJob><jobId>{id}</jobId><status>RUNNING</status></edgeJob>");
+    let message = "<message>The upstream is at work on it; its answer is awaited.</message>";
+    let golden = format!("<edgeJob><jobId>{id}</jobId>{message}<status>RUNNING</status></edgeJob>");
     assert_eq!((running.status, body(&running)), (200, &*golden));
     model.works.finish_all();
     let over = until_over(&gate, &id).await;
@@ -120,8 +121,11 @@ async fn only_its_owner_sees_a_job_and_the_manager_s_own_are_its_affair() {
         body(&theirs)
     );
     let all = call(gate.http()[0], &format!("GET {JOBS}?status=all"), ADMIN, "").await;
-    assert_eq!(body(&all), "<edgeJobs></edgeJobs>");
+    assert!(body(&all).contains(&id), "{}", body(&all));
+    let others = call(gate.http()[0], &format!("GET {JOBS}?status=all"), OTHER, "").await;
+    assert_eq!(body(&others), "<edgeJobs></edgeJobs>");
     assert_eq!(model.books.count(Kind::Poll), 1);
+    assert_eq!(model.books.count(Kind::BatchPoll), 2);
     // Nobody at all: the manager says so.
     assert_eq!(job(&gate, &unknown, "").await.status, 401);
 }

@@ -43,6 +43,9 @@ async fn a_task_is_begun_polled_and_over_in_the_vendor_s_words() {
         "description": {"id": "tidegate.task", "default_message": "POST /api/vcenter/vm", "args": []},
         "service": "com.vmware.vcenter.VM", "operation": "register$task",
         "status": "RUNNING", "cancelable": false, "start_time": null,
+        "progress": {"total": 100, "completed": 0, "message": {
+            "id": "tidegate.progress", "args": [],
+            "default_message": "The upstream is at work on it; its answer is awaited."}},
     });
     assert_eq!(running, golden);
     let refused = cancel(&gate, &id, &session).await;
@@ -57,6 +60,7 @@ async fn a_task_is_begun_polled_and_over_in_the_vendor_s_words() {
     );
     let over = task(&gate, &id, &session).await.json();
     assert_eq!(over["status"], "SUCCEEDED");
+    assert_eq!(over["progress"]["completed"], 100);
     assert!(
         over["result"].as_str().unwrap().starts_with("vm-"),
         "{over}"
@@ -86,10 +90,13 @@ async fn one_in_line_is_taken_back_and_nobody_else_sees_it() {
     }
     until("all seats are taken", || begun(&model) == 10).await;
     let last = begin(&gate, &session, "last").await;
+    let waits = task(&gate, &last, &session).await.json();
     assert_eq!(
-        task(&gate, &last, &session).await.json()["status"],
-        "PENDING"
+        (&waits["status"], &waits["cancelable"]),
+        (&"PENDING".into(), &true.into())
     );
+    let says = &waits["progress"]["message"]["default_message"];
+    assert_eq!(says, "Waits for its turn: number 1 in line.");
     let other = call(gate.http()[0], "POST /api/session", OTHER, "")
         .await
         .json();

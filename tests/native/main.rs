@@ -15,3 +15,4 @@ mod restart;
 mod rig;
 mod runs;
 mod shown;
+mod table;

@@ -145,6 +145,7 @@ async fn lists_come_in_pages_and_by_filter(bench: Bench) {
             owner: of.map(owner),
             upstream: at.map(Arc::from),
             state,
+            ..Filter::default()
         };
         let wanted: Vec<TaskId> = (1..=16)
             .rev()

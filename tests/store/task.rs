@@ -69,6 +69,7 @@ pub fn full(number: u64) -> Record {
     record.requested.replay = Replay::AtLeastOnce;
     record.requested.start_deadline = Some(at(1));
     record.requested.callback = Some(Arc::from("https://cmdb.example/hooks"));
+    record.requested.request_id = Some(Arc::from(odd));
     record.mode = Mode::Native;
     record.dispatched = true;
     record.attempts = 3;

@@ -19,6 +19,7 @@ on_every_store! {
     a_step_is_made_once_and_by_nobody_who_is_late
     long_and_odd_bodies_come_back
     a_request_is_forgotten
+    other_names_find_their_tasks
     everybody_sees_what_they_were_told
     it_can_be_written_to
 }
@@ -167,6 +168,53 @@ async fn a_hundred_with_one_key_are_one_task(bench: Bench) {
     assert_eq!(first.len(), 1);
     assert_eq!(Vec::from_iter(same), first);
     assert_eq!(bench.listed(&Filter::default()).await, first);
+}
+
+async fn other_names_find_their_tasks(bench: Bench) {
+    for (number, name) in [(1, Some("build-7")), (2, None), (5, Some("build-7"))] {
+        let mut record = fresh(number);
+        record.requested.request_id = name.map(Arc::from);
+        bench.submit(&record).await;
+        let mut next = after(&record, &[Event::Dispatch]);
+        next.upstream_task = Some(Arc::from(format!("up-{number}")));
+        bench.make(to(&record, next)).await;
+    }
+    let of = |name: &str| Filter {
+        request_id: Some(Arc::from(name)),
+        ..Filter::default()
+    };
+    let bench = bench.reopened().await;
+    let requested = fresh(1).requested;
+    assert_eq!(bench.listed(&of("build-7")).await, [id(5), id(1)]);
+    assert_eq!(bench.listed(&of("build-8")).await, []);
+    let own = Filter {
+        owner: Some(requested.owner.clone()),
+        upstream: Some(requested.upstream.clone()),
+        state: Some(tidegate::task::State::Running),
+        ..of("build-7")
+    };
+    assert_eq!(bench.listed(&own).await, [id(5), id(1)]);
+    let other = Filter {
+        owner: Some(owner("user:nobody")),
+        ..own.clone()
+    };
+    assert_eq!(bench.listed(&other).await, []);
+    let over = Filter {
+        state: Some(tidegate::task::State::Completed),
+        ..own
+    };
+    assert_eq!(bench.listed(&over).await, []);
+    for (upstream, name, whose) in [
+        (&*requested.upstream, "up-5", Some(id(5))),
+        (&*requested.upstream, "up-4", None),
+        ("elsewhere", "up-5", None),
+    ] {
+        assert_eq!(
+            bench.tasks.task_of(upstream, name).await.unwrap(),
+            whose,
+            "{name}"
+        );
+    }
 }
 
 async fn a_released_key_is_free(bench: Bench) {

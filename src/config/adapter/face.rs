@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::answer::answer;
 use super::shape::AnswerShape;
-use super::spot::{Spot, spot};
+use super::spot::{Spot, parse, spot};
 use super::template::Filled;
 use crate::config::node::Node;
 use crate::config::reader::Reader;
@@ -12,7 +12,7 @@ use crate::config::route::own_name;
 use crate::config::value::text;
 
 /// What a template of a face may say of a task.
-pub(super) const FACTS: [&str; 20] = [
+pub(super) const FACTS: [&str; 21] = [
     "id",
     "state",
     "status",
@@ -30,6 +30,7 @@ pub(super) const FACTS: [&str; 20] = [
     "result",
     "result_location",
     "result_status",
+    "status_code",
     "error",
     "error_kind",
     "error_message",
@@ -96,6 +97,10 @@ pub struct List {
     pub into: Spot,
     /// What the upstream would answer that has none.
     pub empty: String,
+    /// Lists of a request that say which are meant, and where a task says the same: its own has to be among them.
+    pub only: Vec<(Vec<String>, Vec<String>)>,
+    /// Flags of a request that something is not to be told, and where a task tells it.
+    pub without: Vec<(Vec<String>, Vec<String>)>,
 }
 
 /// How a client takes a task back.
@@ -186,8 +191,12 @@ fn errors(r: &Reader<'_>) -> Vec<String> {
 fn list(r: &Reader<'_>) -> Option<List> {
     let l = r.table("list");
     let at = either(&l, ("get", "GET"), ("post", "POST"));
+    let only = places(&l.table("only"));
+    let without = places(&l.table("without"));
     let list = at.and_then(|at| {
         Some(List {
+            only,
+            without,
             at,
             ids: l.get("ids", spot),
             active: l.get("active", parameter),
@@ -198,11 +207,35 @@ fn list(r: &Reader<'_>) -> Option<List> {
     for key in ["ids", "active", "into", "empty"] {
         l.get(key, |_| Ok(()));
     }
+    let says_of_body = l.has("ids") || l.has("only") || l.has("without");
+    if says_of_body && l.has("get") && l.sound(&["get", "post"]) {
+        l.fault(
+            "ids",
+            "and only and without speak of a request's body, which a GET has not",
+        );
+    }
     l.finish();
     if r.has("list") && list.is_none() && l.sound(&["get", "post", "into"]) {
         l.fault("into", "is missing, or get and post are; a list says where it is asked for and where tasks stand in it");
     }
     list
+}
+
+/// Places in a request's JSON body, each with one in a task as it is shown.
+fn places(r: &Reader<'_>) -> Vec<(Vec<String>, Vec<String>)> {
+    let steps = |text: &str| match parse(text)? {
+        Spot::Json(steps) if !steps.is_empty() => Ok(steps),
+        _ => Err("is no place in JSON; one as \"filter_spec.services\" is wanted".to_owned()),
+    };
+    let mut places = Vec::new();
+    for (of_request, node) in r.entries() {
+        let of_task = text(node).and_then(|text| steps(&text));
+        match (steps(of_request), of_task) {
+            (Ok(of_request), Ok(of_task)) => places.push((of_request, of_task)),
+            (Err(problem), _) | (_, Err(problem)) => r.entry_fault(of_request, node, &problem),
+        }
+    }
+    places
 }
 
 fn cancel(r: &Reader<'_>) -> Option<TakenBack> {

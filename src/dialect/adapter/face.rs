@@ -4,10 +4,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::LARGEST;
-use super::fill::xml;
-use super::seen::below;
 use super::told::{Made, made};
-use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, List, Spot, What};
+use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, What};
 
 /// What a client asks of the gate's own tasks, by the vendor's paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +46,8 @@ pub struct Shown<'a> {
     pub cancelable: bool,
     /// What the upstream answered: status, `Location`, body.
     pub result: Option<(u16, Option<&'a str>, &'a [u8])>,
+    /// Status that stands for the failure, where the upstream answered none.
+    pub error_status: Option<u16>,
     /// Kind of the failure.
     pub error_kind: Option<&'a str>,
     /// What happened.
@@ -163,6 +163,10 @@ fn fact(face: &Face, adapter: &Adapter, task: &Shown<'_>, fill: &Fill) -> Option
         "result" => result(task).filter(|_| matches!(task.state, "COMPLETED" | "PARTIAL_SUCCESS")),
         "result_location" => text(task.result.and_then(|(_, location, _)| location)),
         "result_status" => task.result.map(|(status, _, _)| json!(status)),
+        "status_code" => {
+            let answered = task.result.map(|(status, _, _)| status);
+            Some(json!(answered.or(task.error_status).unwrap_or(0)))
+        }
         "error" => error(face, task),
         "error_kind" => text(task.error_kind),
         "error_message" => text(task.error_message),
@@ -199,93 +203,4 @@ fn error(face: &Face, task: &Shown<'_>) -> Option<Value> {
     }
     let own = result(task).filter(Value::is_object);
     own.or_else(|| serde_json::from_str(by_state(&face.errors, task.state)?).ok())
-}
-
-/// Which of the tasks that a list asks for are the gate's, and the body that asks the upstream for the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ours {
-    /// Names of the gate's own.
-    pub ids: Vec<String>,
-    /// The body with the upstream's alone; `None` when none of them is the upstream's.
-    pub rest: Option<Vec<u8>>,
-}
-
-/// Splits what a list asks for by name; `None` where it names none.
-#[must_use]
-pub fn listed_ids(face: &Face, body: &[u8]) -> Option<Ours> {
-    let Some(Spot::Json(steps)) = face.list.as_ref()?.ids.as_ref() else {
-        return None;
-    };
-    let mut request: Value = serde_json::from_slice(body.get(..LARGEST.min(body.len()))?).ok()?;
-    let place = steps
-        .iter()
-        .try_fold(&mut request, |value, step| value.get_mut(step))?;
-    let named = place.as_array_mut()?;
-    let mut ids = Vec::new();
-    named.retain(
-        |one| match one.as_str().filter(|id| id.starts_with(&face.prefix)) {
-            Some(id) => {
-                ids.push(id.to_owned());
-                false
-            }
-            None => true,
-        },
-    );
-    let is_empty = named.is_empty();
-    let rest = (!is_empty).then(|| request.to_string().into_bytes());
-    Some(Ours { ids, rest })
-}
-
-/// The upstream's list, or an empty one, with the gate's own tasks in it, each as [`shown`] has it. `None` where the upstream's
-/// answer is no such list: then it goes down as it is.
-#[must_use]
-pub fn merged(list: &List, upstream: Option<&[u8]>, tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
-    let body = upstream.unwrap_or(list.empty.as_bytes());
-    match &list.into {
-        Spot::Json(steps) => into_json(body, steps, tasks),
-        Spot::Xml(path) => into_xml(body, &path.first()?.name, tasks),
-        Spot::Header(_) | Spot::LastSegment => None,
-    }
-}
-
-fn into_json(body: &[u8], steps: &[String], tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
-    let mut all: Value = serde_json::from_slice(body).ok()?;
-    below(&all, steps)?;
-    let place = steps
-        .iter()
-        .try_fold(&mut all, |value, step| value.get_mut(step))?;
-    for (id, shown) in tasks {
-        let shown: Value = serde_json::from_slice(shown).ok()?;
-        match place {
-            Value::Object(map) => drop(map.insert((*id).to_owned(), shown)),
-            Value::Array(list) => list.push(shown),
-            _ => return None,
-        }
-    }
-    Some(all.to_string().into_bytes())
-}
-
-/// Puts elements before the end of the root, which has this name.
-fn into_xml(body: &[u8], root: &str, tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?;
-    super::tree::Tree::read(body).filter(|tree| tree.name == root)?;
-    let (before, after) = if let Some(at) = text.rfind("</") {
-        let (before, after) = text.split_at_checked(at)?;
-        (before.to_owned(), after.to_owned())
-    } else {
-        // An empty root, as `<edgeJobs/>`.
-        let (before, _) = text.rsplit_once("/>")?;
-        (format!("{before}>"), format!("</{}>", xml(root)))
-    };
-    let mut all = before.into_bytes();
-    for (_, shown) in tasks {
-        let shown = std::str::from_utf8(shown).ok()?;
-        let declaration = shown.find("?>").filter(|_| shown.starts_with("<?xml"));
-        let element = declaration
-            .and_then(|at| shown.get(at + 2..))
-            .unwrap_or(shown);
-        all.extend_from_slice(element.trim().as_bytes());
-    }
-    all.extend_from_slice(after.as_bytes());
-    Some(all)
 }

@@ -12,6 +12,7 @@
 mod face;
 mod fill;
 mod find;
+mod list;
 mod origin;
 mod reading;
 mod request;
@@ -20,11 +21,9 @@ mod start;
 mod told;
 mod tree;
 
-pub use face::{
-    Asks, Ours, Shown, asked, canceled, listed_ids, merged, name_of, shown,
-    started as face_started, unknown,
-};
+pub use face::{Asks, Shown, asked, canceled, name_of, shown, started as face_started, unknown};
 pub use find::{Sought, could_be, find_request};
+pub use list::{Wish, merged};
 pub use origin::Origin;
 pub use reading::{Entries, Failure, Reading, Streak, Verdict, batch_read, is_whole, read};
 pub use request::{

@@ -300,67 +300,6 @@ fn clients_reach_the_gates_own_tasks_by_the_vendors_paths_and_no_others() {
 }
 
 #[test]
-fn the_gates_own_tasks_are_listed_among_the_upstreams() {
-    let adapter = one("vcenter/vm-clone");
-    let face = adapter.face.as_ref().unwrap();
-    let list = face.list.as_ref().unwrap();
-    let ours = [("gw-1", br#"{"status":"PENDING"}"#.to_vec())];
-    let text = |made: Option<Vec<u8>>| made.map(|made| String::from_utf8(made).unwrap());
-    let both = text(merged(
-        list,
-        Some(br#"{"52f9":{"status":"RUNNING"}}"#),
-        &ours,
-    ));
-    assert_eq!(
-        both.as_deref(),
-        Some(r#"{"52f9":{"status":"RUNNING"},"gw-1":{"status":"PENDING"}}"#)
-    );
-    assert_eq!(
-        text(merged(list, None, &ours)).as_deref(),
-        Some(r#"{"gw-1":{"status":"PENDING"}}"#)
-    );
-    assert_eq!(merged(list, Some(b"nonsense"), &ours), None);
-    let split = listed_ids(face, br#"{"filter_spec":{"tasks":["gw-1","52f9"]}}"#).unwrap();
-    assert_eq!(split.ids, ["gw-1"]);
-    assert_eq!(
-        text(split.rest).as_deref(),
-        Some(r#"{"filter_spec":{"tasks":["52f9"]}}"#)
-    );
-    assert_eq!(
-        listed_ids(face, br#"{"filter_spec":{"tasks":["gw-1"]}}"#)
-            .unwrap()
-            .rest,
-        None
-    );
-    assert_eq!(
-        listed_ids(face, br#"{"filter_spec":{"services":["x"]}}"#),
-        None
-    );
-
-    let jobs = one("nsx-v/edge-put");
-    let list = jobs.face.as_ref().unwrap().list.as_ref().unwrap();
-    let ours = [(
-        "gw-1",
-        b"<?xml version=\"1.0\"?>\n<edgeJob><jobId>gw-1</jobId></edgeJob>".to_vec(),
-    )];
-    let job = "<edgeJob><jobId>gw-1</jobId></edgeJob>";
-    for (upstream, want) in [
-        (
-            Some("<edgeJobs><edgeJob/></edgeJobs>"),
-            format!("<edgeJobs><edgeJob/>{job}</edgeJobs>"),
-        ),
-        (Some("<edgeJobs/>"), format!("<edgeJobs>{job}</edgeJobs>")),
-        (None, format!("<edgeJobs>{job}</edgeJobs>")),
-    ] {
-        assert_eq!(
-            text(merged(list, upstream.map(str::as_bytes), &ours)),
-            Some(want)
-        );
-    }
-    assert_eq!(merged(list, Some(b"<other/>"), &ours), None);
-}
-
-#[test]
 fn taking_back_is_answered_in_the_vendors_words() {
     let adapter = one("vcenter/vm-clone");
     let face = adapter.face.as_ref().unwrap();

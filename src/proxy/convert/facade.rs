@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::plan::{Kind, Plan};
 use super::whole::Share;
-use super::{held, refused, submit, whole};
+use super::{held, interim, refused, submit, whole};
 use crate::answer::{self, Answer};
 use crate::dialect::adapter::{Origin, fits_body};
 use crate::forward::Upstream;
@@ -135,7 +135,7 @@ async fn answer(
     let headers = &session.req_header().headers;
     let patience = patience::of_client(headers, &upstream.config().clients);
     let ended = ended(shared.clone(), receipt.clone(), patience);
-    let ended = line::watched(session, stage, ended).await?;
+    let ended = interim::watched(session, stage, &receipt.task, ended).await?;
     stage.phase = Phase::Finished;
     let task = ended.unwrap_or(receipt.task);
     if !receipt.replayed {

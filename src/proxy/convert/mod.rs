@@ -18,6 +18,7 @@ mod facade;
 mod fingerprint;
 mod form;
 mod held;
+mod interim;
 mod key;
 mod parcel;
 mod plan;

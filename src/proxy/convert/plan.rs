@@ -109,7 +109,7 @@ fn made(
 ) -> Result<Option<Plan>, Answer> {
     let head = session.req_header();
     let routes = &upstream.config().routes;
-    let policy = policy::of(asked, &head.method, routes);
+    let policy = policy::of(asked, &head.method, (routes, faced.is_some()));
     let Some(route) = policy::route(asked, routes).filter(|_| policy != Convert::Never) else {
         return Ok(None);
     };

@@ -11,8 +11,17 @@ use crate::task;
 ///
 /// Where it may have taken several routes, one that says never is heard, and always counts only where all say so: what
 /// nobody can read for sure is passed on as it came.
-pub(super) fn of(asked: &Asked<'_>, method: &Method, routes: &[Route]) -> Convert {
-    if asked.class != Class::Blocking || matches!(*method, Method::GET | Method::HEAD) {
+///
+/// A client that asks for the vendor's own task, where the gate stands in for that, gets one though its call would not block.
+pub(super) fn of(asked: &Asked<'_>, method: &Method, (routes, faced): (&[Route], bool)) -> Convert {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Convert::Never;
+    }
+    // Routes of calls that do not block say nothing of it.
+    if faced && asked.class != Class::Blocking {
+        return Convert::Prefer;
+    }
+    if asked.class != Class::Blocking {
         return Convert::Never;
     }
     if is_native(asked.query) {
@@ -117,7 +126,7 @@ mod tests {
         let upstream = upstream();
         let table = Table::new(upstream.speech.dialect, &upstream.routes);
         let asked = table.target(method, target, &HeaderMap::new()).unwrap();
-        of(&asked, method, &upstream.routes)
+        of(&asked, method, (&upstream.routes, false))
     }
 
     #[test]

@@ -54,8 +54,12 @@ impl Teller {
     }
 
     /// One more than is wanted, where there are more.
-    async fn own(&self, wanted: &Wanted, viewer: &Viewer) -> Result<Vec<Arc<Record>>, StoreError> {
-        let most = wanted.most + 1;
+    pub(super) async fn own(
+        &self,
+        wanted: &Wanted,
+        viewer: &Viewer,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        let most = wanted.most.saturating_add(1);
         let mut tasks = Vec::new();
         for owner in &viewer.owners {
             let filter = Filter {
@@ -105,15 +109,20 @@ pub(super) fn page(
 }
 
 impl Wanted {
-    pub(super) fn of(query: &str) -> Result<Self, String> {
-        let mut wanted = Self {
+    /// The newest of all.
+    pub(super) const fn newest(most: usize) -> Self {
+        Self {
             state: None,
             upstream: None,
             owner: None,
             request_id: None,
-            most: PAGE,
+            most,
             before: None,
-        };
+        }
+    }
+
+    pub(super) fn of(query: &str) -> Result<Self, String> {
+        let mut wanted = Self::newest(PAGE);
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decoded(value);

@@ -84,10 +84,15 @@ impl Job {
         let given_up = lost(record).unwrap_or(longest).min(longest);
         let aliases = Aliases::new(&upstream.speech.domains);
         let user = record.requested.user.as_deref();
+        let user = user.and_then(|user| normal(user, &aliases));
+        // Without these none could be told to be it.
+        if (find.unseen && self.before.is_none()) || (find.user.is_some() && user.is_none()) {
+            return None;
+        }
         let seeker = Seeker {
             upstream: asking.upstream.name().clone(),
             sought: Sought {
-                user: user.and_then(|user| normal(user, &aliases)),
+                user,
                 aliases,
                 up: (sent.into(), given_up.into()),
                 before: self.before.clone(),

@@ -4,14 +4,20 @@
 //! ```text
 //!   path of a face, a name with its prefix? ─▶ who asks ─▶ the task, if it is theirs ─▶ the vendor's document
 //!     no: judged as any other call              nobody: the upstream says so        no: the vendor's 404
+//!   a list ─▶ who asks ─▶ for the gate's alone? told · else up as any call (list), the gate's put into its answer (merge)
 //! ```
+
+mod list;
+mod merge;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use memchr::memmem;
 use pingora_proxy::Session;
 
+pub(super) use self::list::Listing;
+pub(super) use self::merge::{asked_up, body_down, body_up, head_down};
 use super::desk_door::{in_doubt, in_origin_form, viewer};
 use super::person::Standing;
 use super::said::Stop;
@@ -25,6 +31,18 @@ use crate::observe::{Phase, Who};
 use crate::task::api::Says;
 use crate::task::{AdvanceError, CancelError, Found, Record, Viewer};
 
+/// What is asked of the gate's tasks, by a path of the upstream's.
+pub(super) enum Concern {
+    /// One of them.
+    One(Asking),
+    /// Which there are, the upstream's own too.
+    All {
+        face: Arc<Face>,
+        /// Those alone that are not over.
+        active: bool,
+    },
+}
+
 /// What is asked of a task of the gate's, and by which face.
 pub(super) struct Asking {
     face: Arc<Face>,
@@ -34,28 +52,57 @@ pub(super) struct Asking {
 }
 
 /// Whether a request is for a task of the gate's, by a path of its upstream's.
-pub(super) fn concerns(session: &Session, upstream: &Upstream) -> Option<Asking> {
+pub(super) fn concerns(session: &Session, upstream: &Upstream) -> Option<Concern> {
     let head = session.req_header();
     let target = in_origin_form(head.raw_path());
+    // A list of which the head alone is wanted differs as the list does.
+    let method = match head.method {
+        Method::HEAD => "GET",
+        ref method => method.as_str(),
+    };
     upstream.faces().iter().find_map(|face| {
-        memmem::find(target, face.prefix.as_bytes())?;
+        let names_one = memmem::find(target, face.prefix.as_bytes()).is_some();
+        if !names_one && face.list.is_none() {
+            return None;
+        }
         let target = std::str::from_utf8(target).ok()?;
-        let (id, cancels) = match asked(face, head.method.as_str(), target)? {
-            Asks::Status(id) => (id, false),
+        let (id, cancels) = match asked(face, method, target)? {
+            Asks::Status(id) if head.method != Method::HEAD => (id, false),
             Asks::Cancel(id) => (id, true),
-            // The upstream's own, which the gate's are not among.
-            Asks::List { .. } => return None,
+            Asks::List { active } => {
+                let face = face.clone();
+                return Some(Concern::All { face, active });
+            }
+            Asks::Status(_) => return None,
         };
         let face = face.clone();
-        Some(Asking { face, id, cancels })
+        Some(Concern::One(Asking { face, id, cancels }))
     })
+}
+
+/// Answers it, or lets it go up with a note of what its answer is to have beside.
+///
+/// # Errors
+/// The answer.
+pub(super) async fn attend(
+    session: &mut Session,
+    stage: &mut Stage,
+    upstream: &Upstream,
+    concern: Concern,
+) -> Result<(), Stop> {
+    match concern {
+        Concern::One(asking) => serve(session, stage, upstream, asking).await,
+        Concern::All { face, active } => {
+            list::consider(session, stage, upstream, (face, active)).await
+        }
+    }
 }
 
 /// Answers it. Of somebody whom the upstream does not know, the upstream says so.
 ///
 /// # Errors
 /// The answer.
-pub(super) async fn serve(
+async fn serve(
     session: &Session,
     stage: &mut Stage,
     upstream: &Upstream,
@@ -124,6 +171,7 @@ async fn told(
     let shared = stage.shared.clone();
     let api = &shared.tasks.api;
     if !asking.cancels {
+        api.polled(&task.requested.upstream);
         let fares = (&**task, Says::Fares);
         return api.as_its_vendor(&asking.face, adapter, fares).await;
     }
