@@ -5,7 +5,9 @@ use std::fmt::{Display, Write};
 use super::adapter;
 use super::measure::{say_duration, say_size};
 use super::say_limit::say;
-use super::types::{AccessLog, Config, HostHeader, Interim, Listen, Store, Upstream, Verify};
+use super::types::{
+    AccessLog, Config, HostHeader, Interim, Listen, Store, Tasks, Upstream, Verify,
+};
 use super::words::{INTERIM, LOG_FORMAT, LOG_LEVEL, of};
 use super::{say_route, say_waiting};
 
@@ -240,22 +242,23 @@ fn tasks(page: &mut Page, config: &Config) {
             prefixes => format!("to URLs below {}, signed", prefixes.join(", ")),
         },
     );
-    if tasks.interim != Interim::Off {
-        let (word, every) = (
-            of(&INTERIM, &tasks.interim),
-            say_duration(tasks.interim_every),
-        );
-        page.line(
-            "while a client waits",
-            format_args!("{word} every {every}, over HTTP/1.1"),
-        );
-    }
+    interim(page, tasks);
     if config.headers.idempotency_key {
         page.line(
             "Idempotency-Key",
             "honoured on blocking calls; goes up where a route has an upstream_key, and nowhere else",
         );
     }
+}
+
+fn interim(page: &mut Page, tasks: &Tasks) {
+    if tasks.interim == Interim::Off {
+        return;
+    }
+    let word = of(&INTERIM, &tasks.interim);
+    let every = say_duration(tasks.interim_every);
+    let said = format_args!("{word} every {every}, over HTTP/1.1");
+    page.line("while a client waits", said);
 }
 
 fn about_upstream(page: &mut Page, upstream: &Upstream) {

@@ -277,6 +277,7 @@ fn face(
                 find("result").unwrap_or_default().as_bytes(),
             )
         }),
+        error_status: None,
         error_kind: None,
         error_message: find("error_message"),
         error_status: None,

@@ -115,3 +115,43 @@ async fn a_stream_that_is_reset_leaves_its_task_and_no_other() {
     client.send(taken).await;
     assert_eq!(client.answer().await.unwrap().status, 400);
 }
+
+#[tokio::test]
+async fn a_list_tells_of_both_over_http_2_too() {
+    let model = VCenter::start(Pace::ByHand).await;
+    let gate = start(&model, "list");
+    let session = log_in(&gate).await;
+    let line = "POST /api/vcenter/vm?action=register&vmw-task=true";
+    let body = r#"{"datastore":"datastore-12","name":"web-1"}"#;
+    let ours = call(gate.http()[0], line, &session, body).await.json();
+    let line = format!("POST {CLONE}&vmw-task=true");
+    let theirs = call(gate.http()[0], &line, &session, &clone_of("web-2"))
+        .await
+        .json();
+    until("both have begun", || begun(&model) == 2).await;
+    let sender = connect(&gate).await;
+    let (field, value) = session.trim().split_once(": ").unwrap();
+    let target = "https://localhost/api/cis/tasks?action=list";
+    for tasks in [format!("{ours},{theirs}"), ours.to_string()] {
+        let request = http::Request::post(target)
+            .header(field, value)
+            .body(())
+            .unwrap();
+        let mut sender = sender.clone().ready().await.unwrap();
+        let (answer, mut stream) = sender.send_request(request, false).unwrap();
+        let body = format!("{{\"filter_spec\":{{\"tasks\":[{tasks}]}}}}");
+        // In pieces, as clients may send it.
+        let (first, last) = body.split_at(20);
+        stream.send_data(first.to_owned().into(), false).unwrap();
+        stream.send_data(last.to_owned().into(), true).unwrap();
+        let (head, said) = answered(answer).await;
+        assert_eq!(head.status, 200, "{said}");
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let names: Vec<&String> = said.as_object().unwrap().keys().collect();
+        let want = if tasks.contains(',') { 2 } else { 1 };
+        assert_eq!(names.len(), want, "{said}");
+        assert_eq!(said[ours.as_str().unwrap()]["status"], "RUNNING");
+    }
+    assert_eq!(model.books.count(crate::vendors::Kind::BatchPoll), 1);
+    model.works.finish_all();
+}

@@ -17,6 +17,7 @@ mod http2;
 mod leaving;
 mod lists;
 mod nsx_v_face;
+mod odd_lists;
 mod off;
 mod signs;
 mod skytap;

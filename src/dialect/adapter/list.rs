@@ -181,3 +181,119 @@ fn into_xml(body: &[u8], root: &str, tasks: &[(&str, Vec<u8>)]) -> Option<Vec<u8
     all.extend_from_slice(after.as_bytes());
     Some(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Adapter, parse};
+
+    fn one(name: &str) -> Adapter {
+        let text =
+            "[[upstream]]\naddress = \"https://a.example\"\nadapters = [\"vcenter\", \"nsx-v\"]";
+        let config = parse(text, Path::new(".")).unwrap();
+        let mut all = config.upstreams[0].adapters.iter();
+        all.find(|one| one.name == name).unwrap().clone()
+    }
+
+    #[test]
+    fn the_gates_own_tasks_are_listed_among_the_upstreams() {
+        let adapter = one("vcenter/vm-clone");
+        let face = adapter.face.as_ref().unwrap();
+        let list = face.list.as_ref().unwrap();
+        let ours = [("gw-1", br#"{"status":"PENDING"}"#.to_vec())];
+        let text = |made: Option<Vec<u8>>| made.map(|made| String::from_utf8(made).unwrap());
+        let both = text(merged(
+            list,
+            Some(br#"{"52f9":{"status":"RUNNING"}}"#),
+            &ours,
+        ));
+        assert_eq!(
+            both.as_deref(),
+            Some(r#"{"52f9":{"status":"RUNNING"},"gw-1":{"status":"PENDING"}}"#)
+        );
+        assert_eq!(
+            text(merged(list, None, &ours)).as_deref(),
+            Some(r#"{"gw-1":{"status":"PENDING"}}"#)
+        );
+        assert_eq!(merged(list, Some(b"nonsense"), &ours), None);
+        let wish = |body: &str| Wish::of(face, list, body.as_bytes());
+        let split = wish(r#"{"filter_spec":{"tasks":["gw-1","52f9"]}}"#);
+        assert_eq!(split.ids.as_deref(), Some(&["gw-1".to_owned()][..]));
+        assert_eq!(
+            text(split.rest).as_deref(),
+            Some(r#"{"filter_spec":{"tasks":["52f9"]}}"#)
+        );
+        let ours_alone = wish(r#"{"filter_spec":{"tasks":["gw-1"]}}"#);
+        assert!(!ours_alone.asks_upstream && ours_alone.rest.is_none());
+        for theirs in [r#"{"filter_spec":{"tasks":["52f9"]}}"#, "nonsense"] {
+            let theirs = wish(theirs);
+            assert_eq!((theirs.ids, theirs.rest), (Some(Vec::new()), None));
+            assert!(theirs.asks_upstream);
+        }
+        for all in [
+            r#"{"filter_spec":{"services":["x"]}}"#,
+            r#"{"filter_spec":{"tasks":[],"services":["x"]}}"#,
+        ] {
+            let all = wish(all);
+            assert_eq!((all.ids, all.rest, all.asks_upstream), (None, None, true));
+        }
+
+        let jobs = one("nsx-v/edge-put");
+        let list = jobs.face.as_ref().unwrap().list.as_ref().unwrap();
+        let ours = [(
+            "gw-1",
+            b"<?xml version=\"1.0\"?>\n<edgeJob><jobId>gw-1</jobId></edgeJob>".to_vec(),
+        )];
+        let job = "<edgeJob><jobId>gw-1</jobId></edgeJob>";
+        for (upstream, want) in [
+            (
+                Some("<edgeJobs><edgeJob/></edgeJobs>"),
+                format!("<edgeJobs><edgeJob/>{job}</edgeJobs>"),
+            ),
+            (Some("<edgeJobs/>"), format!("<edgeJobs>{job}</edgeJobs>")),
+            (None, format!("<edgeJobs>{job}</edgeJobs>")),
+        ] {
+            assert_eq!(
+                text(merged(list, upstream.map(str::as_bytes), &ours)),
+                Some(want)
+            );
+        }
+        assert_eq!(merged(list, Some(b"<other/>"), &ours), None);
+    }
+
+    #[test]
+    fn a_list_tells_what_it_is_asked_for() {
+        let adapter = one("vcenter/vm-clone");
+        let face = adapter.face.as_ref().unwrap();
+        let list = face.list.as_ref().unwrap();
+        let task = br#"{"service":"s","operation":"o","status":"PENDING","result":"vm-1"}"#;
+        for (spec, want) in [
+            (r#""services":["s"]"#, true),
+            (r#""services":["t"]"#, false),
+            (
+                r#""services":["s","t"],"status":["RUNNING","PENDING"]"#,
+                true,
+            ),
+            (r#""services":["s"],"operations":["x"]"#, false),
+            (r#""services":["s"],"operations":[]"#, true),
+            (
+                r#""services":["s"],"targets":[{"type":"a","id":"b"}]"#,
+                false,
+            ),
+            (r#""services":["s"],"users":["anna"]"#, false),
+        ] {
+            let body = format!("{{\"filter_spec\":{{{spec}}}}}");
+            let wish = Wish::of(face, list, body.as_bytes());
+            assert_eq!(wish.told(task.to_vec()).is_some(), want, "{spec}");
+            assert!(!wish.is_brief());
+        }
+        let brief = br#"{"filter_spec":{"services":["s"]},"result_spec":{"exclude_result":true}}"#;
+        let brief = Wish::of(face, list, brief);
+        assert!(brief.is_brief());
+        let told = String::from_utf8(brief.told(task.to_vec()).unwrap()).unwrap();
+        assert!(!told.contains("vm-1") && told.contains("PENDING"), "{told}");
+        assert_eq!(Wish::all().told(b"<a/>".to_vec()), Some(b"<a/>".to_vec()));
+    }
+}

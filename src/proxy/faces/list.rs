@@ -133,14 +133,12 @@ pub(super) fn borrowed(ours: &[(String, Vec<u8>)]) -> Vec<(&str, Vec<u8>)> {
 impl Listing {
     /// Whether the asker has any tasks at all.
     async fn may_have_any(&self, stage: &Stage) -> bool {
-        match &self.wish.ids {
-            Some(ids) => !ids.is_empty(),
-            None => {
-                let api = &stage.shared.tasks.api;
-                let any = api.of_viewer(&self.viewer, (self.active, 1)).await;
-                any.is_ok_and(|any| !any.is_empty())
-            }
+        if let Some(ids) = &self.wish.ids {
+            return !ids.is_empty();
         }
+        let api = &stage.shared.tasks.api;
+        let any = api.of_viewer(&self.viewer, (self.active, 1)).await;
+        any.is_ok_and(|any| !any.is_empty())
     }
 
     /// The gate's own that are meant, each as the vendor shows it; none where the store does not say.
@@ -176,26 +174,22 @@ impl Listing {
     }
 
     async fn tasks(&self, stage: &Stage, upstream: &Upstream) -> Option<Vec<Arc<Record>>> {
-        let shared = &stage.shared;
-        let mut tasks = match &self.wish.ids {
-            Some(ids) => {
-                let mut found = Vec::new();
-                for id in ids.iter().take(MOST) {
-                    found.extend(self.named(stage, id).await?);
-                }
-                found
+        let mut tasks = if let Some(ids) = &self.wish.ids {
+            let mut found = Vec::new();
+            for id in ids.iter().take(MOST) {
+                found.extend(self.named(stage, id).await?);
             }
-            None => {
-                let asked = (self.active, MOST);
-                let all = shared.tasks.api.of_viewer(&self.viewer, asked).await;
-                let mut all = all
-                    .inspect_err(|error| tracing::warn!(%error, "tasks cannot be listed"))
-                    .ok()?;
-                all.retain(|task| is_faced(upstream, &self.face, task));
-                all.truncate(MOST);
-                all
-            }
+            found
+        } else {
+            let api = &stage.shared.tasks.api;
+            let all = api.of_viewer(&self.viewer, (self.active, MOST)).await;
+            let mut all = all
+                .inspect_err(|error| tracing::warn!(%error, "tasks cannot be listed"))
+                .ok()?;
+            all.retain(|task| is_faced(upstream, &self.face, task));
+            all
         };
+        tasks.truncate(MOST);
         tasks.retain(|task| !self.active || !task.status.state().is_done());
         Some(tasks)
     }

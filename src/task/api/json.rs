@@ -111,8 +111,8 @@ struct Request<'a> {
     target: String,
     #[serde(serialize_with = "as_text")]
     body_sha256: Hex<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
+    #[serde(rename = "request_id", skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 /// How far the upstream's own task is.
@@ -205,7 +205,7 @@ fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
             method: &requested.method,
             target: redacted(requested.target.as_bytes()),
             body_sha256: Hex(&requested.body_sha256),
-            request_id: requested.request_id.as_deref(),
+            name: requested.request_id.as_deref(),
         },
         queue: aside.queue.map(|queue| Line {
             pool: &requested.pool,

@@ -46,7 +46,7 @@ impl Api {
         let live = self.teller.desk.live(task.id);
         let texts = Texts::of(face, task, self.doing(task, live.as_deref()));
         let mut shown = shown(&texts, task, answer.as_ref());
-        shown.percent = percent(task, live.as_deref());
+        shown.percent = Some(percent(task, live.as_deref()));
         shown.cancelable = self.teller.desk.is_cancelable(task);
         let made = match says {
             Says::Started => Some(adapter::face_started(face, of, &shown)),
@@ -147,13 +147,13 @@ impl Texts {
 }
 
 /// How much of it is done, as far as anybody says: nothing before the upstream does, all once it is done.
-fn percent(task: &Record, live: Option<&Live>) -> Option<u8> {
+fn percent(task: &Record, live: Option<&Live>) -> u8 {
     let told = live.and_then(|live| live.percent);
     let is_done = matches!(
         task.status.state(),
         State::Completed | State::PartialSuccess
     );
-    Some(if is_done { 100 } else { told.unwrap_or(0) })
+    if is_done { 100 } else { told.unwrap_or(0) }
 }
 
 fn shown<'a>(texts: &'a Texts, task: &'a Record, kept: Option<&'a port::Answer>) -> Shown<'a> {

@@ -162,8 +162,8 @@ impl Job {
             if !is_start {
                 return exchange.await;
             }
-            let carried = timeout_at(hard, exchange).await;
-            carried.unwrap_or(Carried::Lost(UpstreamFault::ResponseTimeout))
+            let in_time = timeout_at(hard, exchange).await;
+            in_time.unwrap_or(Carried::Lost(UpstreamFault::ResponseTimeout))
         };
         let run_for = record.requested.run_for;
         match self.answered(up.hard, run_for, exchange).await {

@@ -332,7 +332,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_task_is_asked_for_when_the_upstream_wants_it_and_by_the_longest_pause_of_its_dialect()
      {
-        let (followed, (tell, _words)) = (Arc::new(followed()), mpsc::channel(1));
+        let (followed, (tell, _words)) = (Arc::new(followed(VCENTER)), mpsc::channel(1));
         let asks = tokio::spawn(async {}).abort_handle();
         let mut round = Round::new(0, false, Arc::default(), asks);
         let mut now = Instant::now();
