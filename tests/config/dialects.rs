@@ -451,7 +451,7 @@ fn what_is_kept_back_and_what_is_refused_is_said() {
     for part in [
         "one at a time for environment {1}; kept back while GET /configurations/{1} says that it is busy, asked every 10 s",
         "sent again when it was taken and not made, where again does no harm",
-        "mine: PUT /configurations/* are blocking, async prefer, refused while what they change is busy",
+        "mine: calls with method PUT to /configurations/* are blocking, async prefer, refused while what they change is busy",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -76,6 +76,7 @@ pub fn full(number: u64) -> Record {
     record.not_before = Some(at(2));
     record.deadline = Some(at(3));
     record.upstream_task = Some(Arc::from(odd));
+    record.earlier = Some(Arc::from(odd));
     record.outcome = Some(Outcome::Unknown);
     record.error = Some(Fault {
         kind: "outcome-unknown",
