@@ -1,9 +1,11 @@
 //! Each example of the Avi guide on patches of pools: to the controller itself, and through the gate, with the same end.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidegate::app::Running;
 
-use crate::rig::{call, tasks};
+use crate::rig::{ASYNC, blocking, call, is_plain, over, result, tasks};
 use crate::support::client::Answer;
 use crate::support::{gate, plain};
 use crate::vendors::avi::{Avi, Merging};
@@ -34,10 +36,15 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With these routes of the operator's.
+    async fn with(routes: &str) -> Self {
         let model = Avi::start().await;
         let pool = json!({"name": "p", "servers": [v4("1.1.1.9")], "default_server_port": 80});
         model.add_pool("pool_uuid", pool);
-        let text = plain(model.address, "");
+        let text = plain(model.address, routes);
         let gate = gate(&text.replace("profile = \"generic\"", "profile = \"avi\""));
         let body = r#"{"username":"admin","password":"pw"}"#;
         let json = "Content-Type: application/json\r\n";
@@ -205,4 +212,49 @@ async fn without_a_merge_period_an_asynchronous_patch_is_answered_200() {
     let answer = site.patch("?async_mode=true", ADD).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["servers"].as_array().unwrap().len(), 3);
+}
+
+/// An operator who lets patches of pools be blocking calls: they are merged by the controller behind their clients' backs.
+#[tokio::test]
+async fn a_patch_that_blocks_is_done_by_the_controller_s_own_merge() {
+    let site = Site::with(&blocking("PATCH", "/api/pool/*", "prefer")).await;
+    site.model
+        .merging(Merging::Every(Duration::from_millis(100)));
+    let answer = site.patch("", ADD).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["servers"].as_array().unwrap().len(), 3);
+    is_plain(&answer);
+    let asked = [format!("PATCH {POOL}?async_mode=true")];
+    assert_eq!(site.model.books.targets(Kind::Start), asked);
+    // What no merge takes goes up as it came.
+    let set = site.patch("", SET).await;
+    assert_eq!(
+        (set.status, set.json()["default_server_port"].clone()),
+        (200, 8080.into())
+    );
+    assert_eq!(
+        site.model.books.targets(Kind::Edit),
+        [format!("PATCH {POOL}")]
+    );
+}
+
+#[tokio::test]
+async fn a_patch_that_is_asked_for_as_a_task_follows_the_controller_s_merge() {
+    let site = Site::with(&blocking("PATCH", "/api/pool/*", "prefer")).await;
+    site.model
+        .merging(Merging::Every(Duration::from_millis(100)));
+    let line = format!("PATCH {POOL}");
+    let fields = format!("{}{ASYNC}", site.me);
+    let ticket = call(site.gate.http()[0], &line, &fields, ADD).await;
+    assert_eq!(ticket.status, 202, "{ticket:?}");
+    let task = ticket.header("location").unwrap();
+    let shown = over(&site.gate, task, &site.me).await;
+    assert_eq!(
+        (&shown["state"], &shown["mode"]),
+        (&"COMPLETED".into(), &"native".into()),
+        "{shown}"
+    );
+    let end = result(&site.gate, task, &site.me).await;
+    assert_eq!(end.json()["servers"].as_array().unwrap().len(), 3);
+    assert_eq!(site.model.books.effects("pool pool_uuid"), 1);
 }

@@ -39,9 +39,9 @@
 //! | NSX-T | async/blocks | queued | systems::nsx_t::nsx_t_work_that_blocks_is_done_as_a_task_and_its_429_only_delays |
 //! | NSX-T | async/async | – | it has no asynchronous form |
 //! | NSX-T | passes | queued | systems::nsx_t::nsx_t_passes_as_it_is |
-//! | Avi | blocks/async | – | a patch that blocks is made at once; merges are to come |
+//! | Avi | blocks/async | native | systems::seed_pools::a_patch_that_blocks_is_done_by_the_controller_s_own_merge |
 //! | Avi | async/blocks | – | merges by the gate are to come |
-//! | Avi | async/async | – | merges by the gate are to come |
+//! | Avi | async/async | native | systems::seed_pools::a_patch_that_is_asked_for_as_a_task_follows_the_controller_s_merge |
 //! | Avi | passes | merged | systems::seed_pools::an_asynchronous_patch_is_queued_merged_and_asked_for_by_its_id |
 //! | Skytap | blocks/async | – | the busy gate is to come |
 //! | Skytap | async/blocks | – | the busy gate is to come |
