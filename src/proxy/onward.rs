@@ -11,7 +11,6 @@ use pingora_proxy::Session;
 
 use super::arrive::authority;
 use super::body::{capped, complete};
-use super::faces;
 use super::judge;
 use super::outcome;
 use super::stage::Stage;
