@@ -81,12 +81,12 @@ async fn a_list_by_name_tells_of_both_and_only_theirs_go_up() {
     assert_eq!(up[0].request.header("if-none-match"), None);
     // The gate's alone: nobody else is asked.
     let alone = list(&gate, &session, json!({"tasks": [ours, "gw-x"]})).await;
-    assert_eq!(names(&alone), [ours.clone()]);
+    assert_eq!(names(&alone), std::slice::from_ref(&ours));
     assert_eq!(alone.header("content-type"), Some("application/json"));
     assert_eq!(model.books.count(Kind::BatchPoll), 1);
     // Theirs alone go up, and come down, as they are.
     let own = list(&gate, &session, json!({"tasks": [theirs]})).await;
-    assert_eq!(names(&own), [theirs.clone()]);
+    assert_eq!(names(&own), std::slice::from_ref(&theirs));
     assert!(own.header("content-length").is_some(), "{own:?}");
     assert_eq!(model.books.count(Kind::BatchPoll), 2);
 }
@@ -115,7 +115,7 @@ async fn a_list_by_service_tells_of_the_asker_s_own_as_far_as_they_fit() {
     assert_eq!(all.headers("etag"), [""; 0]);
     let of = |filter: Value| list(&gate, &session, filter);
     let registered = of(json!({"services": [SERVICE], "operations": ["register$task"]})).await;
-    assert_eq!(names(&registered), [ours.clone()]);
+    assert_eq!(names(&registered), std::slice::from_ref(&ours));
     let over = of(json!({"services": [SERVICE], "status": ["SUCCEEDED"]})).await;
     assert_eq!(names(&over), [""; 0]);
     let other = call(gate.http()[0], "POST /api/session", OTHER, "")
