@@ -166,3 +166,34 @@ async fn what_waits_and_what_is_polled_goes_on_with_the_next_gate() {
     blameless(&skytap);
     second.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_dead_gate_did_not_get_made_the_next_one_sends_again() {
+    let skytap = Skytap::start(brief()).await;
+    skytap.faults.on(Kind::Start, When::Next(1), Fault::Closed);
+    let kept = Kept::default();
+    let first = Rig::start(skytap.address, "skytap", "", &kept).await;
+    let id = first.submit(&put(ENVIRONMENT, RUN)).await;
+    until("it is up", || skytap.books.count(Kind::Start) == 1).await;
+    // Somebody else's work: nobody can say yet what became of it.
+    skytap.busy("1", true);
+    first.reaches(id, Status::Reconciling).await;
+    first.crew.stop().await;
+
+    let second = Rig::start(skytap.address, "skytap", "", &kept).await;
+    assert_eq!(second.found.in_doubt, 1);
+    looks(&skytap, 3).await;
+    assert_eq!(second.task(id).await.status, Status::Reconciling);
+    skytap.busy("1", false);
+    let task = second.over(id).await;
+    assert_eq!(
+        (task.status.state(), times(&task, Event::Again)),
+        (State::Completed, 1)
+    );
+    assert_eq!(
+        (skytap.books.count(Kind::Start), skytap.books.effects(RUNS)),
+        (2, 1)
+    );
+    blameless(&skytap);
+    second.stop().await;
+}

@@ -88,10 +88,10 @@ impl Turn {
         {
             let mut books = works.lines.0.lock();
             let line = &mut books.entry(key.clone()).or_default().line;
+            line.enter(&owner, place, wake.clone());
+            // Should it have to be made once more, it has its place.
             if up {
                 line.enter_up(place.1);
-            } else {
-                line.enter(&owner, place, wake.clone());
             }
         }
         Self {
