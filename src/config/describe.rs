@@ -192,14 +192,6 @@ fn tasks(page: &mut Page, config: &Config) {
             tasks.prefix
         ),
     );
-    for (is_said, field) in [
-        (tasks.operation_location, "Operation-Location"),
-        (tasks.azure_async_operation, "Azure-AsyncOperation"),
-    ] {
-        if is_said {
-            page.line(field, "says the same as Location, beside it");
-        }
-    }
     page.line(
         "task_queue",
         format_args!(
@@ -229,6 +221,20 @@ fn tasks(page: &mut Page, config: &Config) {
             say_duration(tasks.reconcile)
         ),
     );
+    ways_of_tasks(page, config);
+}
+
+/// What clients of tasks may do and are told beyond the usual.
+fn ways_of_tasks(page: &mut Page, config: &Config) {
+    let tasks = &config.tasks;
+    for (is_said, field) in [
+        (tasks.operation_location, "Operation-Location"),
+        (tasks.azure_async_operation, "Azure-AsyncOperation"),
+    ] {
+        if is_said {
+            page.line(field, "says the same as Location, beside it");
+        }
+    }
     if tasks.detach {
         page.line(
             "detach",

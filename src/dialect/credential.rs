@@ -27,7 +27,7 @@ pub(super) const NSX_COOKIES: [&str; 1] = ["JSESSIONID"];
 pub(super) const AVI_COOKIES: [&str; 2] = ["avi-sessionid", "sessionid"];
 
 /// Fields by which an upstream hands out a session or a token, or renews one: vCenter, NSX, Avi, Redfish (`X-Auth-Token`),
-/// OpenStack (`X-Subject-Token`), VMware Cloud Director, and what RFC 7615 and cookies have for everybody.
+/// that of Keystone (`X-Subject-Token`), VMware Cloud Director, and what RFC 7615 and cookies have for everybody.
 static HANDED_OUT: [HeaderName; 14] = [
     SET_COOKIE,
     HeaderName::from_static("set-cookie2"),
