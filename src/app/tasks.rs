@@ -34,5 +34,6 @@ pub(super) fn desk(
     let clock = Arc::new(SystemTime::now);
     let (store, keys) = (taken_up.tasks.clone(), taken_up.keys.clone());
     let (desk, arriving) = Desk::new(store, keys, clock, bounds);
-    (Arc::new(desk.under(&config.tasks.prefix)), arriving)
+    let desk = desk.under(&config.tasks.prefix).minding(&config.upstreams);
+    (Arc::new(desk), arriving)
 }

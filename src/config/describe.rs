@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::adapter;
+use super::after;
 use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
@@ -313,6 +314,9 @@ fn routes(page: &mut Page, upstream: &Upstream) {
     }
     for route in &upstream.routes {
         page.put(format_args!("    {}: {}\n", route.name, say_route(route)));
+        for rule in after::lines(route) {
+            page.put(format_args!("      {rule}\n"));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::after;
 use super::nearest::nearest;
 use super::node::Node;
 use super::pattern;
@@ -15,8 +16,9 @@ use crate::call::Class;
 /// Most routes of an upstream, the profile's included.
 const MOST_ROUTES: usize = 1000;
 /// Keys that speak of tasks.
-const OF_BLOCKING: [&str; 9] = [
+const OF_BLOCKING: [&str; 10] = [
     "async",
+    "after",
     "deadline",
     "replay",
     "requeue",
@@ -156,6 +158,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
     let m = r.table("match");
     let matches = call_match(&m);
     m.finish();
+    let after = after::rules(r, &work, &matches);
     r.finish();
     for (key, wanted) in [
         ("name", "a route needs a name"),
@@ -174,13 +177,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
             "is missing or empty; a route that matches everything would hide all behind it",
         );
     }
-    if class.is_some_and(|class| class != Class::Blocking) {
-        for key in OF_BLOCKING {
-            if r.has(key) {
-                r.fault(key, "makes sense for class = \"blocking\" alone");
-            }
-        }
-    }
+    of_blocking_alone(r, class);
     let class = class?;
     let default = if class == Class::Blocking {
         Convert::Prefer
@@ -195,7 +192,18 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         deadline,
         priority: priority.unwrap_or(Priority::Interactive),
         work,
+        after,
     })
+}
+
+fn of_blocking_alone(r: &Reader<'_>, class: Option<Class>) {
+    if class.is_some_and(|class| class != Class::Blocking) {
+        for key in OF_BLOCKING {
+            if r.has(key) {
+                r.fault(key, "makes sense for class = \"blocking\" alone");
+            }
+        }
+    }
 }
 
 /// The name of a route, client or signature.

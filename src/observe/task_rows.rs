@@ -17,6 +17,12 @@ pub struct TaskCount {
     pub dispatched: Vec<(&'static str, u64)>,
     /// What was found out of those whose answer was lost.
     pub reconciled: Vec<(&'static str, u64)>,
+    /// Those that ended so that their operator is to know, by state.
+    pub alerts: Vec<(&'static str, u64)>,
+    /// Tries beyond the first that routes had made.
+    pub retries: u64,
+    /// Those that another task makes up for.
+    pub compensated: u64,
     /// From acceptance to the first dispatch.
     pub queued: Spread,
     /// From the first dispatch to the end.
@@ -58,6 +64,9 @@ pub(super) fn sample() -> (TaskCount, WebhookCount) {
         in_doubt: 1,
         dispatched: vec![("known", 9), ("unknown", 1)],
         reconciled: vec![("applied", 0), ("unknown", 1)],
+        alerts: vec![("FAILED", 1), ("EXPIRED", 0)],
+        retries: 3,
+        compensated: 1,
         queued: spread(),
         ran: spread(),
     };

@@ -1,6 +1,7 @@
 //! The front desk: takes tasks in, knows how each does, and lets nothing happen to one that the machine or another step
 //! forbids.
 
+mod after;
 mod books;
 mod live;
 mod pace;
@@ -23,11 +24,13 @@ use self::standing::Standing;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
+use super::after::Rules;
 use super::id::TaskId;
 use super::port::{Answer, Filter, Found, New, Purged, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
 use super::tally::Tally;
+use crate::config;
 use crate::session::{Keys, StoreError};
 
 /// Tells the time of day.
@@ -47,6 +50,7 @@ pub struct Desk {
     /// Where the links of messages point: the path that tasks are asked for under.
     prefix: Arc<str>,
     put_out: Notify,
+    rules: Rules,
 }
 
 impl fmt::Debug for Desk {
@@ -78,6 +82,7 @@ impl Desk {
             standing: Standing::default(),
             prefix: Arc::from("/-/tasks"),
             put_out: Notify::new(),
+            rules: Rules::default(),
         };
         (desk, arriving)
     }
@@ -86,6 +91,13 @@ impl Desk {
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         self.prefix = Arc::from(prefix);
+        self
+    }
+
+    /// The same, with what the routes of these upstreams say of tasks that would end badly.
+    #[must_use]
+    pub fn minding(mut self, upstreams: &[config::Upstream]) -> Self {
+        self.rules = Rules::new(upstreams);
         self
     }
 
@@ -231,8 +243,12 @@ impl Desk {
     }
 
     fn take_up(&self, record: &Arc<Record>, room: Room) {
-        let id = record.id;
         self.books.open(record, room);
+        self.announce(record.id);
+    }
+
+    /// Has a task worked on that is on the desk.
+    fn announce(&self, id: TaskId) {
         if self.arrivals.send(id).is_err() {
             tracing::debug!(%id, "nobody works any more: the next start takes it up");
         }
@@ -253,20 +269,6 @@ impl Desk {
             self.books.remember(task.clone());
         }
         Ok(found)
-    }
-
-    /// Reads a task anew, where the store knows more than the desk: a step may have been committed though its answer was an
-    /// error.
-    ///
-    /// # Errors
-    /// When the store does not say.
-    pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
-        if let Found::Task(task) = self.store.task(id).await? {
-            self.books.changed(&task);
-            // Somebody may be to be told.
-            self.put_out.notify_one();
-        }
-        Ok(())
     }
 
     /// Hears of every change of a task that is not over.

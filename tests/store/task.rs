@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidegate::task::{
-    Event, Fault, Hook, Key, Millis, Mode, New, Operation, Outcome, Owner, Record, Replay,
+    Bond, Event, Fault, Hook, Key, Millis, Mode, New, Operation, Outcome, Owner, Record, Replay,
     Requested, ResultHead, SeatChange, Source, Step, TaskId,
 };
 
@@ -86,6 +86,11 @@ pub fn full(number: u64) -> Record {
         bytes: 1 << 40,
         source: Source::Probe,
     });
+    record.bond = Some(if number.is_multiple_of(2) {
+        Bond::CompensatedBy(id(number + 1))
+    } else {
+        Bond::Compensates(id(number + 1))
+    });
     record.started = Some(at(4));
     record.ended = Some(at(5));
     record.expires = Some(at(6));
@@ -124,7 +129,8 @@ pub fn to(before: &Record, next: Record) -> Step {
         answer: None,
         forget_request: false,
         release_key: false,
-        hook: None,
+        hooks: Vec::new(),
+        follows: None,
     }
 }
 

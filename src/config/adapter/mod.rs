@@ -30,6 +30,8 @@ pub use spot::{Element, Spot};
 pub use target::{Hole, Piece, Pieces};
 pub use template::{Escape, Fill, Form, Part, Template, What};
 
+pub(super) use target::hole;
+
 pub(super) use say::say;
 pub(super) use shown::shown;
 

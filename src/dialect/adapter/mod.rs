@@ -9,6 +9,7 @@
 //!
 //! Pure functions over bytes: no I/O, no clock. Nothing that a server sends makes them panic, and what they look at is bounded.
 
+mod blanks;
 mod face;
 mod fill;
 mod origin;
@@ -19,6 +20,7 @@ mod start;
 mod told;
 mod tree;
 
+pub use blanks::{Left, Stands, filled, whole};
 pub use face::{
     Asks, Ours, Shown, asked, canceled, listed_ids, merged, name_of, shown,
     started as face_started, unknown,

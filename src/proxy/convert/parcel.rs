@@ -38,6 +38,7 @@ pub(super) fn submission(
         target: plan.target.clone(),
         headers,
         body,
+        look: None,
     };
     Submission {
         requested,

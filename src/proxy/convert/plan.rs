@@ -142,7 +142,7 @@ fn made(
         callback: prefer
             .callback
             .filter(|_| !matches!(kind, Kind::Behind(_)))
-            .filter(|url| crate::task::is_allowed(url, &tasks.webhooks)),
+            .filter(|url| crate::config::is_allowed(url, &tasks.webhooks)),
         start_within: start_within(&head.headers, stage, kind)?,
         wants_json: route.work.json,
         person,

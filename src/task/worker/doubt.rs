@@ -84,6 +84,10 @@ impl Job {
     }
 
     fn route(&self, record: &Record) -> Option<config::Route> {
+        // What the route says of its calls, it does not say of what makes up for one.
+        if record.is_compensation() {
+            return None;
+        }
         let upstream = self.works.upstream(&record.requested.upstream)?;
         let mut routes = upstream.config().routes.iter();
         let route = routes.find(|route| *route.name == *record.requested.route);

@@ -1,6 +1,6 @@
 //! One task from its place in line to its end, by the state that it is in.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::asking::Asking;
 use super::crew::Told;
+use super::look::Found;
 use super::pause::back_off;
 use super::place::{Standing, from_now};
 use super::run::LONGEST_REST;
@@ -15,6 +16,7 @@ use super::works::Works;
 use crate::admit::Claim;
 use crate::forward::{Carrier, Freight};
 use crate::limit::Moment;
+use crate::task::after::NOTHING_TO_UNDO;
 use crate::task::desk::Change;
 use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
@@ -35,6 +37,8 @@ pub(super) struct Job {
     pub(super) doubtful: Option<Answer>,
     /// How often in a row the store did not take that it goes up.
     pub(super) untaken: u32,
+    /// What goes up, where that had to be found first.
+    pub(super) found: OnceLock<Box<Found>>,
 }
 
 /// What a task waits for in vain.
@@ -71,6 +75,7 @@ impl Job {
             told,
             doubtful: None,
             untaken: 0,
+            found: OnceLock::new(),
         }
     }
 
@@ -176,6 +181,10 @@ impl Job {
                 Box::pin(expired).await;
                 true
             }
+            Waited::Never(fault) if fault.kind == NOTHING_TO_UNDO => {
+                Box::pin(self.nothing_to_undo(fault)).await;
+                true
+            }
             Waited::Never(fault) => {
                 Box::pin(self.fail(fault)).await;
                 true
@@ -226,6 +235,9 @@ impl Job {
             // No longer than it was put off at most, whatever became of the clock.
             let rest = not_before.since(works.desk.now());
             sleep(rest.min(LONGEST_REST)).await;
+        }
+        if record.is_compensation() {
+            Box::pin(self.look(record)).await?;
         }
         let asking = Box::pin(self.starting(record)).await?;
         let standing = Standing {
@@ -287,7 +299,10 @@ impl Job {
             };
             match read {
                 Ok(Some(request)) => {
-                    return Parcel::decode(request).ok_or_else(|| unreadable("it is damaged"));
+                    let parcel = Parcel::decode(request);
+                    return parcel
+                        .map(|parcel| self.with_found(parcel))
+                        .ok_or_else(|| unreadable("it is damaged"));
                 }
                 Ok(None) => return Err(unreadable("it is gone")),
                 Err(error) => {

@@ -188,6 +188,7 @@ mod tests {
             target: TARGET.to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            look: None,
         };
         let own = Own::new(upstream.config());
         let form = own.form(&upstream, &task, &parcel).unwrap();
