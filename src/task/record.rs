@@ -214,6 +214,9 @@ pub struct Record {
     pub keyed: bool,
     /// The task it belongs to, or that belongs to it.
     pub bond: Option<Bond>,
+    /// Whether what a compensation would look for was there before it first went up; none where nobody looked, or the upstream
+    /// did not say.
+    pub stood: Option<bool>,
     /// When it was accepted.
     pub created: Millis,
     /// When it first went up.
@@ -248,6 +251,7 @@ impl Record {
             result: None,
             keyed,
             bond: None,
+            stood: None,
             created: now,
             started: None,
             updated: now,

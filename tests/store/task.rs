@@ -91,6 +91,7 @@ pub fn full(number: u64) -> Record {
     } else {
         Bond::Compensates(id(number + 1))
     });
+    record.stood = Some(number.is_multiple_of(2));
     record.started = Some(at(4));
     record.ended = Some(at(5));
     record.expires = Some(at(6));

@@ -11,10 +11,18 @@ async fn by_hand(rig: &Rig, last: Event, outcome: Outcome) -> TaskId {
     let mut requested = clone();
     requested.replay = Replay::AtLeastOnce;
     let id = rig.submit(requested).await;
-    for event in [Event::Dispatch, Event::Started] {
-        let step = rig.desk.advance(id, event, Change::default());
-        step.await.unwrap();
-    }
+    let nothing_there = Change {
+        stood: Some(false),
+        ..Change::default()
+    };
+    rig.desk
+        .advance(id, Event::Dispatch, nothing_there)
+        .await
+        .unwrap();
+    rig.desk
+        .advance(id, Event::Started, Change::default())
+        .await
+        .unwrap();
     let change = Change {
         outcome: Some(outcome),
         ..Change::default()

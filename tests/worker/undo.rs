@@ -78,8 +78,8 @@ async fn nothing_makes_up_for_an_end_that_no_rule_is_for() {
 async fn what_became_of_a_lost_call_is_found_before_it_is_undone() {
     let model = Model::start(|asked, before| match asked.line.as_str() {
         CLONE => Act::Close,
-        FIND if before < 4 => Act::Answer(200, "[]"),
-        FIND if before == 4 => Act::Answer(500, ""),
+        FIND if before < 5 => Act::Answer(200, "[]"),
+        FIND if before == 5 => Act::Answer(500, ""),
         FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
         _ => Act::Answer(204, ""),
     })
@@ -94,7 +94,7 @@ async fn what_became_of_a_lost_call_is_found_before_it_is_undone() {
     assert_eq!(undo.status.state(), State::Completed, "{undo:?}");
     assert_eq!(
         (model.times(CLONE), model.times(FIND), model.times(DELETE)),
-        (1, 6, 1)
+        (1, 7, 1)
     );
     assert!(model.asked().iter().all(has_token));
     assert_eq!(alerts(&rig, State::Failed), 1, "the first one is told of");
@@ -134,9 +134,31 @@ async fn what_is_not_there_once_the_call_can_be_at_work_no_more_is_not_undone() 
 }
 
 #[tokio::test]
+async fn what_stood_there_before_or_may_have_is_not_undone_and_the_operator_is_told() {
+    for before in [Act::Answer(200, r#"[{"vm":"vm-7"}]"#), Act::Answer(500, "")] {
+        let said = before.clone();
+        let model = Model::start(move |asked, nth| match asked.line.as_str() {
+            CLONE => Act::Close,
+            FIND if nth == 0 => said.clone(),
+            FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
+            _ => Act::Answer(204, ""),
+        })
+        .await;
+        let quiet = UNDO_LOST.replace("alert = true\n", "");
+        let rig = Rig::start(model.address, set(&[&quiet])).await;
+        let task = rig.over(rig.submit(clone()).await).await;
+        assert_eq!((task.outcome, task.bond), (Some(Outcome::Unknown), None));
+        assert_eq!(alerts(&rig, State::Failed), 1, "{before:?}");
+        assert_eq!((all(&rig).await.len(), model.times(DELETE)), (1, 0));
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_run_cut_short_is_made_up_for_though_its_call_may_still_be_at_work() {
-    let model = Model::start(|asked, _| match asked.line.as_str() {
+    let model = Model::start(|asked, before| match asked.line.as_str() {
         CLONE => Act::Hold,
+        FIND if before == 0 => Act::Answer(200, "[]"),
         FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
         _ => Act::Answer(204, ""),
     })
@@ -252,6 +274,7 @@ async fn a_gate_that_dies_as_a_task_ends_leaves_its_compensation_or_none() {
 async fn a_gate_that_dies_as_it_makes_up_for_a_task_goes_on_with_that() {
     let model = Model::start(|asked, before| match asked.line.as_str() {
         CLONE => Act::Close,
+        FIND if before == 0 => Act::Answer(200, "[]"),
         FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
         _ if before == 0 => Act::Hold,
         _ => Act::Answer(404, ""),

@@ -35,7 +35,7 @@ const MOST_CONDITIONS: usize = 32;
 /// Longest text of a condition, bytes.
 const LONGEST: usize = 256;
 const LEAST: Duration = Duration::from_millis(1);
-const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// `state`.
@@ -214,9 +214,9 @@ fn few<T>(r: &Reader<'_>, key: &'static str, parse: impl Fn(&Node) -> Result<T, 
 fn retry(r: &Reader<'_>) -> Option<Retry> {
     let t = r.table("retry");
     let times = t.get("times", whole_u32(1..=100));
-    let first = t.get("first", duration(LEAST..=DAY));
+    let first = t.get("first", duration(LEAST..=HOUR));
     let factor = t.get("factor", whole_u32(1..=10));
-    let cap = t.get("cap", duration(LEAST..=DAY));
+    let cap = t.get("cap", duration(LEAST..=HOUR));
     let jitter = t.get("jitter", share);
     let within = t.get("within", duration(LEAST..=WEEK));
     t.finish();

@@ -23,7 +23,7 @@ pub(super) use undo::{Undo, undo};
 use super::port::Answer;
 use super::record::{Millis, Outcome, Record, Replay, Requested};
 use super::state::{Event, State};
-use crate::config::{self, After, Compensate, Ending, Fate, Retry};
+use crate::config::{self, After, Compensate, Ending, Fate, Probe, Retry};
 use crate::dialect::come_back;
 
 /// How much of a body is searched for the text of a condition, bytes.
@@ -37,6 +37,8 @@ const MAY_PASS: [&str; 6] = [
     "expired",
     "aborted",
 ];
+/// Longest pause; one that an upstream wants longer is not waited for.
+const LONGEST: Duration = Duration::from_hours(1);
 /// Nothing was found that a compensation would have to undo: no bad end of it.
 pub(super) const NOTHING_TO_UNDO: &str = "nothing-to-undo";
 
@@ -52,6 +54,21 @@ impl Rules {
             (upstream.name.clone(), named.collect())
         };
         Self(upstreams.iter().map(of).collect())
+    }
+
+    /// What is asked before a task first goes up, so that what stood there is not taken for its work; none where nothing would
+    /// be looked for.
+    pub(super) fn look_before(&self, task: &Record) -> Option<Probe> {
+        if task.is_compensation() || task.attempts > 0 {
+            return None;
+        }
+        let route = self.of(&task.requested)?;
+        let mut undone = route
+            .after
+            .iter()
+            .filter_map(|rule| rule.compensate.as_ref());
+        let undo = undone.find(|undo| undo.needs_find())?;
+        undo.find.clone().or_else(|| route.work.probe.clone())
     }
 
     pub(super) fn of(&self, requested: &Requested) -> Option<Arc<config::Route>> {
@@ -170,8 +187,9 @@ impl End<'_> {
         let next = now.after(pause);
         let first = self.task.started.unwrap_or(self.task.created);
         let start_by = self.task.requested.start_deadline;
+        let is_bearable = pause <= LONGEST;
         let is_in_time = next <= first.after(retry.within) && start_by.is_none_or(|by| next < by);
-        is_in_time.then_some(next)
+        (is_bearable && is_in_time).then_some(next)
     }
 
     /// What makes up for it; none where nothing was left behind, as far as is known, or nobody could tell what.
@@ -185,6 +203,11 @@ impl End<'_> {
             .rules(route)
             .filter_map(|rule| rule.compensate.as_ref());
         undone.find(|undo| is_known || undo.target.needs_find())
+    }
+
+    /// Whether what the question of `undo` finds can be the task's own work alone: nothing of that kind was there before.
+    pub(super) fn is_its_own(self, undo: &Compensate) -> bool {
+        !undo.needs_find() || self.task.stood == Some(false)
     }
 
     /// Whether a compensation is done after all: what it was to take away is not there.

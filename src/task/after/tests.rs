@@ -130,6 +130,11 @@ fn the_upstream_s_own_word_on_when_to_come_back_is_heard_within_the_bound() {
     assert_eq!(again(&rules, &end, Some(&asks("1"))), Some(2000));
     assert_eq!(again(&rules, &end, Some(&asks("30"))), Some(30_000));
     assert_eq!(again(&rules, &end, Some(&asks("3000"))), None, "too late");
+    assert_eq!(
+        again(&rules.replace("10m", "24h"), &end, Some(&asks("3601"))),
+        None,
+        "too long"
+    );
     let (before, mut task) = end;
     task.requested.start_deadline = Some(Millis(101_000));
     assert_eq!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::step::Draft;
 use super::words::{AdvanceError, Change};
 use super::{Desk, config};
+use crate::config::Probe;
 use crate::session::StoreError;
 use crate::task::after::{Undo, undo};
 use crate::task::hook;
@@ -134,6 +135,10 @@ impl Desk {
         let Some(rule) = draft.end(before).compensation(route) else {
             return Ok(None);
         };
+        if !draft.end(before).is_its_own(rule) {
+            tracing::warn!(task = %before.id, upstream = %before.requested.upstream, route = %route.name, "nothing makes up for this task: what is there now may have stood there before it, or nobody could tell");
+            return Ok(None);
+        }
         let id = self.new_id();
         let sent = match self.request(before.id).await {
             Ok(request) => request.and_then(Parcel::decode),
@@ -165,6 +170,11 @@ impl Desk {
             record: Arc::new(record),
             sealed: sealed.into(),
         })
+    }
+
+    /// What is asked before a task first goes up; see [`Record::stood`].
+    pub(in crate::task) fn look_before(&self, task: &Record) -> Option<Probe> {
+        self.rules.look_before(task)
     }
 
     /// Who is to be told of the end of a task: by its client's wish, and by the operator's.

@@ -130,4 +130,6 @@ pub struct Change {
     pub mode: Option<Mode>,
     /// The upstream's own name for it.
     pub upstream_task: Option<Arc<str>>,
+    /// Whether what a compensation would look for is there before it goes up.
+    pub stood: Option<bool>,
 }

@@ -59,6 +59,8 @@ pub(super) struct Ready {
     pub(super) carrier: Carrier,
     pub(super) freight: Freight,
     pub(super) asking: Asking,
+    /// Whether what a compensation would look for is there already.
+    pub(super) stood: Option<bool>,
 }
 
 impl Job {
@@ -239,6 +241,7 @@ impl Job {
         if record.is_compensation() {
             Box::pin(self.look(record)).await?;
         }
+        let stood = Box::pin(self.stands(record)).await;
         let asking = Box::pin(self.starting(record)).await?;
         let standing = Standing {
             since: self.since,
@@ -263,6 +266,7 @@ impl Job {
                         carrier,
                         freight,
                         asking,
+                        stood,
                     });
                 }
                 // Nothing was sent. One that is down is waited for at its door.

@@ -89,6 +89,28 @@ impl Job {
         }
     }
 
+    /// Whether what a compensation would look for is there before the task first goes up: that is not its work. None where
+    /// nothing would be looked for, or the upstream does not say.
+    pub(super) async fn stands(&self, record: &Arc<Record>) -> Option<bool> {
+        let find = self.works.desk.look_before(record)?;
+        let parcel = self.parcel().await.ok()?;
+        let target = probe::target(&find, &parcel.target, &parcel.body)?;
+        let mut asking = self.asking(record).await.ok()?.question(target);
+        asking.headers = probe::fields(&asking.headers);
+        // One that no client could ask is none.
+        asking.with(|_, _| ()).ok()?;
+        let patience = self.works.reconcile;
+        let answer = self
+            .works
+            .answer(&asking, Bytes::new(), LONGEST, patience)
+            .await?;
+        match probe::sight(&find, answer.status, &answer.body) {
+            Sight::There => Some(true),
+            Sight::NotThere => Some(false),
+            Sight::NoWord => None,
+        }
+    }
+
     /// Its request, with what was found in it.
     pub(super) fn with_found(&self, parcel: Parcel) -> Parcel {
         match self.found.get() {

@@ -63,8 +63,9 @@ impl Job {
             mut carrier,
             freight,
             asking,
+            stood,
         } = ready;
-        let (longest, change) = self.departure(record, &asking);
+        let (longest, change) = self.departure(record, &asking, stood);
         match works.step(self.id, Event::Dispatch, change).await {
             Ok(_) => self.untaken = 0,
             Err(unmade) => {
@@ -102,7 +103,12 @@ impl Job {
 
     /// How long its call may be at work, and what is noted of it before it goes up. What begins a task of the upstream's own
     /// answers at once, and takes no seat of those that block.
-    fn departure(&self, record: &Record, asking: &Asking) -> (Duration, Change) {
+    fn departure(
+        &self,
+        record: &Record,
+        asking: &Asking,
+        stood: Option<bool>,
+    ) -> (Duration, Change) {
         let works = &self.works;
         let (longest, mode, seat) = if asking.form.is_some() {
             let longest = asking.upstream.config().response_timeout;
@@ -115,6 +121,7 @@ impl Job {
         let change = Change {
             seat,
             mode: Some(mode),
+            stood,
             ..Change::default()
         };
         (longest, change)

@@ -72,6 +72,8 @@ struct Progress {
     compensated_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compensates: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stood: Option<bool>,
     created: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started: Option<u64>,
@@ -139,6 +141,7 @@ pub(super) fn progress(of: &Record) -> Result<String, sqlx::Error> {
         }),
         compensated_by,
         compensates,
+        stood: of.stood,
         created: of.created.0,
         started: of.started.map(|at| at.0),
         updated: of.updated.0,
@@ -198,6 +201,7 @@ fn read(row: &SqliteRow, id: TaskId) -> Result<Record, sqlx::Error> {
         result: progress.result.map(read_head).transpose()?,
         keyed: row.try_get("keyed")?,
         bond: bond(progress.compensated_by, progress.compensates)?,
+        stood: progress.stood,
         created: Millis(progress.created),
         started: progress.started.map(Millis),
         updated: Millis(progress.updated),
