@@ -8,6 +8,8 @@
 //!             worker ─▶ admit: the same lines and seats as held calls ─▶ forward ─▶ answer kept
 //! ```
 //!
+//! An end that is not COMPLETED goes by the rules of its route first (`after`): tried again, told of, or made up for.
+//!
 //! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
 
 mod after;

@@ -217,6 +217,8 @@ pub struct Record {
     /// Whether what a compensation would look for was there before it first went up; none where nobody looked, or the upstream
     /// did not say.
     pub stood: Option<bool>,
+    /// It is tried again though an attempt before may have done it.
+    pub unproven: bool,
     /// When it was accepted.
     pub created: Millis,
     /// When it first went up.
@@ -252,6 +254,7 @@ impl Record {
             keyed,
             bond: None,
             stood: None,
+            unproven: false,
             created: now,
             started: None,
             updated: now,
@@ -306,7 +309,7 @@ impl Record {
     pub fn may_be_done(&self) -> bool {
         let mut moves = self.history.iter();
         self.requested.replay == Replay::AtLeastOnce
-            && moves.any(|moved| matches!(moved.event, Event::Lost | Event::Retry))
+            && (self.unproven || moves.any(|moved| moved.event == Event::Lost))
     }
 
     /// How often the policy of its route has had it tried once more.

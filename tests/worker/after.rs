@@ -33,6 +33,7 @@ pub fn set(rules: &[&str]) -> Set {
 pub const RETRY: &str = "retry = { times = 3, first = \"5ms\", cap = \"10ms\" }";
 pub const REFUSAL: &str =
     "state = [\"FAILED\"]\nstatus = [400]\nerror = [\"RESOURCE_BUSY\"]\nrefusal = true";
+const REFUSAL_TOLD: &str = "state = [\"FAILED\"]\nstatus = [400]\nerror = [\"RESOURCE_BUSY\"]\nrefusal = true\nalert = true";
 pub const UNDO_KNOWN: &str = "state = [\"FAILED\", \"PARTIAL_SUCCESS\"]\noutcome = \"known\"\nstatus = [500, 207]\n\
                           compensate = { method = \"DELETE\", target = \"/api/vm/{answer:id}\" }";
 pub const UNDO_LOST: &str = "state = [\"FAILED\", \"EXPIRED\"]\noutcome = \"unknown\"\nalert = true\n\
@@ -92,15 +93,40 @@ async fn what_was_refused_is_tried_again_until_it_is_done() {
 
 #[tokio::test]
 async fn tries_end_and_then_the_operator_is_told() {
-    let model = Model::start(|_, _| Act::Answer(400, BUSY)).await;
-    let told = "state = [\"FAILED\"]\nalert = true";
-    let rig = Rig::start(model.address, set(&[&format!("{REFUSAL}\n{RETRY}"), told])).await;
-    let task = rig.over(rig.submit(clone()).await).await;
-    assert_eq!((task.status.state(), task.retries()), (State::Failed, 3));
-    assert_eq!(task.outcome, Some(Outcome::NotApplied), "so the rule says");
-    assert!(!task.dispatched);
-    assert_eq!(model.times(CLONE), 4);
-    assert_eq!(alerts(&rig, State::Failed), 1, "once, at the end");
+    for replay in [Replay::AtMostOnce, Replay::AtLeastOnce] {
+        let model = Model::start(|_, _| Act::Answer(400, BUSY)).await;
+        let told = "state = [\"FAILED\"]\nalert = true";
+        let busy = format!("{REFUSAL}\n{RETRY}");
+        let rig = Rig::start(model.address, set(&[&busy, told])).await;
+        let mut requested = clone();
+        requested.replay = replay;
+        let task = rig.over(rig.submit(requested).await).await;
+        assert_eq!((task.status.state(), task.retries()), (State::Failed, 3));
+        assert_eq!(task.outcome, Some(Outcome::NotApplied), "so the rule says");
+        assert!(!task.dispatched);
+        assert_eq!(model.times(CLONE), 4, "{replay:?}");
+        assert_eq!(alerts(&rig, State::Failed), 1, "once, at the end");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_attempt_before_may_have_done_is_not_said_to_be_undone() {
+    let model = Model::start(|_, before| match before {
+        0 => Act::Answer(500, "{}"),
+        _ => Act::Answer(400, BUSY),
+    })
+    .await;
+    let any = format!("state = [\"FAILED\"]\nstatus = [500]\n{RETRY}");
+    let rig = Rig::start(model.address, set(&[REFUSAL_TOLD, &any])).await;
+    let mut harmless = clone();
+    harmless.replay = Replay::AtLeastOnce;
+    let task = rig.over(rig.submit(harmless).await).await;
+    assert_eq!((task.retries(), model.times(CLONE)), (1, 2));
+    assert_eq!(
+        (task.outcome, task.dispatched),
+        (Some(Outcome::Unknown), true)
+    );
     rig.stop().await;
 }
 

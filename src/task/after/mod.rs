@@ -227,8 +227,7 @@ impl End<'_> {
     /// Whom it is told to; none where it is no alert.
     pub(super) fn alert(self, route: &config::Route) -> Option<Vec<Arc<str>>> {
         let rules: Vec<&After> = if self.task.is_compensation() {
-            let fault = self.task.error.as_ref();
-            if fault.is_some_and(|fault| fault.kind == NOTHING_TO_UNDO) {
+            if has_nothing_to_undo(self.task) {
                 return None;
             }
             // Whatever becomes of one that was to set things right is to be known.
@@ -250,6 +249,12 @@ impl End<'_> {
         }
         Some(urls)
     }
+}
+
+/// Whether it is a compensation that found nothing to do.
+pub(super) fn has_nothing_to_undo(task: &Record) -> bool {
+    let fault = task.error.as_ref();
+    fault.is_some_and(|fault| fault.kind == NOTHING_TO_UNDO)
 }
 
 const fn ending(task: &Record) -> Option<Ending> {

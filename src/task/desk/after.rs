@@ -7,7 +7,7 @@ use super::words::{AdvanceError, Change};
 use super::{Desk, config};
 use crate::config::Probe;
 use crate::session::StoreError;
-use crate::task::after::{Undo, undo};
+use crate::task::after::{Undo, has_nothing_to_undo, undo};
 use crate::task::hook;
 use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
@@ -44,7 +44,8 @@ impl Desk {
     ) -> Result<(Draft, Consequence), AdvanceError> {
         let route = self.rules.of(&before.requested);
         let Some(route) = route else {
-            let alert = draft.record.is_compensation().then(Vec::new);
+            let is_told = draft.record.is_compensation() && !has_nothing_to_undo(&draft.record);
+            let alert = is_told.then(Vec::new);
             let alone = Consequence {
                 alert,
                 follows: None,

@@ -129,6 +129,7 @@ impl Desk {
         next.mode = change.mode.unwrap_or(next.mode);
         next.upstream_task = change.upstream_task.clone().or(next.upstream_task);
         next.stood = next.stood.or(change.stood);
+        next.unproven |= event == Event::Retry && !change.not_executed;
         next.dispatched &= !change.not_executed || next.may_be_done();
         // What this attempt did not do, one before it may have done.
         let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));

@@ -74,6 +74,8 @@ struct Progress {
     compensates: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stood: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unproven: bool,
     created: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started: Option<u64>,
@@ -142,6 +144,7 @@ pub(super) fn progress(of: &Record) -> Result<String, sqlx::Error> {
         compensated_by,
         compensates,
         stood: of.stood,
+        unproven: of.unproven,
         created: of.created.0,
         started: of.started.map(|at| at.0),
         updated: of.updated.0,
@@ -202,6 +205,7 @@ fn read(row: &SqliteRow, id: TaskId) -> Result<Record, sqlx::Error> {
         keyed: row.try_get("keyed")?,
         bond: bond(progress.compensated_by, progress.compensates)?,
         stood: progress.stood,
+        unproven: progress.unproven,
         created: Millis(progress.created),
         started: progress.started.map(Millis),
         updated: Millis(progress.updated),
