@@ -54,9 +54,19 @@ fn count(shared: &Shared, upstream: &Arc<Upstream>) -> TaskCount {
             .zip(polls.upstream)
             .collect(),
         polls_failed: polls.failed,
+        alerts: bad(work.alerts),
+        retries: work.retries,
+        compensated: work.compensated,
         queued: spread(&work.queued),
         ran: spread(&work.ran),
     }
+}
+
+/// Of counts by state, those of ends that are not COMPLETED.
+fn bad(counts: [u64; State::ALL.len()]) -> Vec<(&'static str, u64)> {
+    let by_state = State::ALL.into_iter().zip(counts);
+    let bad = by_state.filter(|(state, _)| state.is_done() && *state != State::Completed);
+    bad.map(|(state, count)| (state.as_str(), count)).collect()
 }
 
 fn spread(times: &Times) -> Spread {

@@ -36,6 +36,7 @@ pub(super) fn desk(
     let (desk, arriving) = Desk::new(store, keys, clock, bounds);
     let desk = desk
         .under(&config.tasks.prefix)
-        .detaching(config.tasks.detach);
+        .detaching(config.tasks.detach)
+        .minding(&config.upstreams);
     (Arc::new(desk), arriving)
 }

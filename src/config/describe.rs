@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::adapter;
+use super::after;
 use super::measure::{say_duration, say_size};
 use super::say_limit::say;
 use super::types::{
@@ -357,6 +358,9 @@ fn routes(page: &mut Page, upstream: &Upstream) {
             route.name,
             say_route::say(route)
         ));
+        for rule in after::lines(route) {
+            page.put(format_args!("      {rule}\n"));
+        }
     }
 }
 

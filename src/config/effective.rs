@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::adapter::shown;
+use super::after;
 use super::describe::authority;
 use super::measure::{show_duration, show_size};
 use super::types::{
@@ -12,7 +13,7 @@ use super::types::{
 use super::words::{
     ADAPTIVE, CONVERT, COUNTS, INTERIM, KEY, LOG_FORMAT, LOG_LEVEL, MODE, PRIORITY, of,
 };
-use super::work::{BUSY, Busy, REPLAY, UPSTREAM_KEY, UpstreamKey, Work};
+use super::work::{BUSY, Busy, REPLAY, UPSTREAM_KEY, UpstreamKey, Work, shown_probe};
 use crate::call::Class;
 
 /// The effective configuration: profiles merged in, defaults filled in, keys as in the file.
@@ -237,6 +238,12 @@ fn route(route: &Route) -> Value {
     );
     put(&mut table, "deadline", route.deadline.map(show_duration));
     work(&mut table, &route.work);
+    let after = after::shown(&route.after);
+    put(
+        &mut table,
+        "after",
+        Some(after).filter(|rules| !rules.is_empty()),
+    );
     Value::Object(table)
 }
 
@@ -246,16 +253,7 @@ fn work(table: &mut Map<String, Value>, work: &Work) {
     put(table, "replay", replay.map(|replay| of(&REPLAY, replay)));
     let busy = Some(&work.busy).filter(|busy| **busy != Busy::default());
     put(table, "busy", busy.map(|busy| of(&BUSY, busy)));
-    let probe = work.probe.as_ref().map(|probe| {
-        let mut table = object(json!({
-            "get": probe.get,
-            "status": probe.status,
-            "every": show_duration(probe.every),
-        }));
-        put(&mut table, "json", probe.json.as_ref());
-        table
-    });
-    put(table, "probe", probe);
+    put(table, "probe", work.probe.as_ref().map(shown_probe));
     for (key, is_set) in [
         ("requeue", work.requeue),
         ("json", work.json),

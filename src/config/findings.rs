@@ -11,6 +11,8 @@ pub(super) struct Findings {
     faults: RefCell<Vec<Fault>>,
     /// Every key a reader asked for, indices as `[]`, free names as `*`.
     asked: RefCell<BTreeSet<String>>,
+    /// URLs that messages are to go to, and what is said where they may not.
+    told: RefCell<Vec<(String, Fault)>>,
     /// The folder relative paths start from.
     base: PathBuf,
 }
@@ -21,6 +23,7 @@ impl Findings {
         Self {
             faults: RefCell::default(),
             asked: RefCell::default(),
+            told: RefCell::default(),
             base: base.to_owned(),
         }
     }
@@ -28,6 +31,20 @@ impl Findings {
     /// Notes one more fault.
     pub(super) fn report(&self, fault: Fault) {
         self.faults.borrow_mut().push(fault);
+    }
+
+    /// Messages are to go to `url`; where they may not, that is `fault`.
+    pub(super) fn tells(&self, url: &str, fault: Fault) {
+        self.told.borrow_mut().push((url.to_owned(), fault));
+    }
+
+    /// Notes every URL that messages may not go to.
+    pub(super) fn say_unmet(&self, is_allowed: impl Fn(&str) -> bool) {
+        for (url, fault) in self.told.take() {
+            if !is_allowed(&url) {
+                self.report(fault);
+            }
+        }
     }
 
     /// Remembers that somebody reads `key`.

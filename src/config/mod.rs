@@ -11,6 +11,8 @@
 
 /// `[upstream.account]`.
 mod account;
+/// `[[upstream.route.after]]`.
+mod after;
 /// Dialects: how an API is asynchronous in its own words.
 mod adapter;
 /// What `tidegate check` prints: the configuration in plain words.
@@ -78,6 +80,8 @@ mod user;
 /// Single values.
 mod value;
 mod verify;
+/// Where messages about tasks may go.
+mod webhook;
 /// Words that stand for one of a few things.
 mod words;
 mod work;
@@ -87,6 +91,7 @@ pub use effective::effective;
 pub use fault::{Fault, Faults, Origin, Place};
 pub use signing::signing_keys;
 pub use types::*;
+pub use webhook::is_allowed;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -142,6 +147,8 @@ fn build(top: &Reader<'_>) -> Config {
         log: gate::log(top),
         upstreams: upstream::upstreams(top),
     };
+    let webhooks = &config.tasks.webhooks;
+    top.findings().say_unmet(|url| is_allowed(url, webhooks));
     door::check_operators_door(top, &config.listen, &config.admin);
     top.finish();
     config

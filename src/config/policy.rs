@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::after::After;
 use super::work::Work;
 use crate::call::Class;
 
@@ -121,6 +122,8 @@ pub struct Route {
     pub priority: Priority,
     /// How its calls are done as tasks.
     pub work: Work,
+    /// What is done about tasks of it that would end badly. Every rule that is for the end of a task counts.
+    pub after: Vec<After>,
 }
 
 /// When a blocking call becomes a task (`async = …`).

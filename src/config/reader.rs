@@ -300,6 +300,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `key` says to which URL messages go: a fault, unless the file allows that.
+    pub(super) fn only_to_allowed(&self, key: &str, url: &str) {
+        let place = self.find(key).map_or(&self.place, |node| &node.place);
+        let problem = "is not below any of tasks.webhooks, and nothing is sent elsewhere; allow it there first";
+        let fault = Fault::new(&join(&self.path, key), url, problem);
+        let fault = fault.at(place.clone(), self.upstream.clone());
+        self.findings.tells(url, fault);
+    }
+
     /// A fault at element `index` of the list at `key`.
     pub(super) fn element_fault(&self, key: &'static str, index: usize, problem: &str) {
         self.failed.borrow_mut().insert(key);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::after;
 use super::nearest::nearest;
 use super::node::Node;
 use super::pattern;
@@ -15,8 +16,9 @@ use crate::call::Class;
 /// Most routes of an upstream, the profile's included.
 const MOST_ROUTES: usize = 1000;
 /// Keys that speak of tasks.
-const OF_BLOCKING: [&str; 10] = [
+const OF_BLOCKING: [&str; 11] = [
     "async",
+    "after",
     "deadline",
     "replay",
     "requeue",
@@ -157,6 +159,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
     let m = r.table("match");
     let matches = call_match(&m);
     m.finish();
+    let after = after::rules(r, &work, &matches);
     r.finish();
     for (key, wanted) in [
         ("name", "a route needs a name"),
@@ -190,6 +193,7 @@ fn route(r: &Reader<'_>) -> Option<Route> {
         deadline,
         priority: priority.unwrap_or(Priority::Interactive),
         work,
+        after,
     })
 }
 

@@ -16,6 +16,7 @@ pub use super::adapter::{
     KeyPart, List, Merge, Native, Part, Piece, Pieces, Poll, Progress, ResultShape, Rewrite, Says,
     Signature, Spot, StartedBy, TakenBack, Template, Test, What,
 };
+pub use super::after::{After, Bit, Blanks, Compensate, Ending, Fate, Retry, When};
 pub use super::glob::{AgentPattern, Glob};
 pub use super::overload::{ADAPTIVE_LIMIT, Adaptive};
 pub use super::patience::Client;

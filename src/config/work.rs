@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, json};
+
+use super::measure::show_duration;
 use super::node::{Node, Value};
 use super::pattern::is_header_name;
 use super::reader::Reader;
@@ -142,13 +145,18 @@ pub(super) fn work(r: &Reader<'_>) -> Work {
 
 /// Reads `probe`.
 pub(super) fn probe(r: &Reader<'_>) -> Option<Probe> {
-    let p = r.table("probe");
+    probe_at(r, "probe")
+}
+
+/// Reads a question at `key`.
+pub(super) fn probe_at(r: &Reader<'_>, key: &'static str) -> Option<Probe> {
+    let p = r.table(key);
     let get = p.get("get", target);
     let status = p.get("status", whole_u32(200..=499));
     let json = p.get("json", pointer);
     let every = p.get("every", duration(LEAST..=MOST));
     p.finish();
-    if !r.has("probe") || !r.sound(&["probe"]) {
+    if !r.has(key) || !r.sound(&[key]) {
         return None;
     }
     if !p.has("get") {
@@ -174,6 +182,18 @@ fn upstream_key(node: &Node) -> Result<UpstreamKey, String> {
         Value::Flag(true) => Ok(UpstreamKey::Derive),
         _ => word(&UPSTREAM_KEY)(node).map_err(|problem| format!("{problem}, or false")),
     }
+}
+
+/// A question as `GET /config` shows it.
+pub(super) fn shown_probe(probe: &Probe) -> serde_json::Value {
+    let mut table = Map::new();
+    table.insert("get".to_owned(), json!(probe.get));
+    table.insert("status".to_owned(), json!(probe.status));
+    table.insert("every".to_owned(), json!(show_duration(probe.every)));
+    if let Some(place) = &probe.json {
+        table.insert("json".to_owned(), json!(place));
+    }
+    serde_json::Value::Object(table)
 }
 
 fn field(node: &Node) -> Result<String, String> {

@@ -76,6 +76,9 @@ const CONTRACT: [(&str, &str, &[&str]); 35] = [
         &["upstream", "form"],
     ),
     ("task_poll_errors_total", "counter", &["upstream"]),
+    ("task_alerts_total", "counter", &["upstream", "state"]),
+    ("task_retries_total", "counter", &["upstream"]),
+    ("task_compensations_total", "counter", &["upstream"]),
     ("webhook_deliveries_total", "counter", &["outcome"]),
     ("webhook_lag_seconds", "histogram", &[]),
     ("store_up", "gauge", &[]),
@@ -189,6 +192,9 @@ tidegate_requests_total{class="transfer",method="GET",status="200",upstream="vc1
 tidegate_sessions{kind="rest",upstream="vc1"} 3
 tidegate_sessions_reaped_total{kind="rest",upstream="vc1"} 2
 tidegate_store_up 1
+tidegate_task_alerts_total{state="EXPIRED",upstream="vc1"} 0
+tidegate_task_alerts_total{state="FAILED",upstream="vc1"} 1
+tidegate_task_compensations_total{upstream="vc1"} 1
 tidegate_task_dispatches_total{outcome="known",upstream="vc1"} 9
 tidegate_task_dispatches_total{outcome="unknown",upstream="vc1"} 1
 tidegate_task_poll_errors_total{upstream="vc1"} 1
@@ -200,6 +206,7 @@ tidegate_task_queue_seconds_sum{upstream="vc1"} 7300.5
 tidegate_task_queue_seconds_count{upstream="vc1"} 4
 tidegate_task_reconciled_total{outcome="applied",upstream="vc1"} 0
 tidegate_task_reconciled_total{outcome="unknown",upstream="vc1"} 1
+tidegate_task_retries_total{upstream="vc1"} 3
 tidegate_task_run_seconds_bucket{upstream="vc1",le="0.1"} 1
 tidegate_task_run_seconds_bucket{upstream="vc1",le="3600"} 3
 tidegate_task_run_seconds_bucket{upstream="vc1",le="+Inf"} 4

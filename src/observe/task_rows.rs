@@ -23,6 +23,12 @@ pub struct TaskCount {
     pub polls: Vec<(&'static str, u64)>,
     /// Of these, those that told nothing.
     pub polls_failed: u64,
+    /// Those that ended so that their operator is to know, by state.
+    pub alerts: Vec<(&'static str, u64)>,
+    /// Tries beyond the first that routes had made.
+    pub retries: u64,
+    /// Those that another task makes up for.
+    pub compensated: u64,
     /// From acceptance to the first dispatch.
     pub queued: Spread,
     /// From the first dispatch to the end.
@@ -67,6 +73,9 @@ pub(super) fn sample() -> (TaskCount, WebhookCount) {
         polls_answered: 20,
         polls: vec![("list", 2), ("single", 1), ("find", 0)],
         polls_failed: 1,
+        alerts: vec![("FAILED", 1), ("EXPIRED", 0)],
+        retries: 3,
+        compensated: 1,
         queued: spread(),
         ran: spread(),
     };

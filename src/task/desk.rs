@@ -1,6 +1,7 @@
 //! The front desk: takes tasks in, knows how each does, and lets nothing happen to one that the machine or another step
 //! forbids.
 
+mod after;
 mod books;
 mod live;
 mod pace;
@@ -23,11 +24,13 @@ use self::standing::Standing;
 pub use self::words::{
     AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
 };
+use super::after::Rules;
 use super::id::{Namer, TaskId};
 use super::port::{Answer, Filter, Found, New, Purged, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
 use super::tally::Tally;
+use crate::config;
 use crate::session::{Keys, StoreError};
 
 /// Tells the time of day.
@@ -49,6 +52,7 @@ pub struct Desk {
     prefix: Arc<str>,
     put_out: Notify,
     detaches: bool,
+    rules: Rules,
 }
 
 impl fmt::Debug for Desk {
@@ -82,6 +86,7 @@ impl Desk {
             prefix: Arc::from("/-/tasks"),
             put_out: Notify::new(),
             detaches: false,
+            rules: Rules::default(),
         };
         (desk, arriving)
     }
@@ -97,6 +102,13 @@ impl Desk {
     #[must_use]
     pub const fn detaching(mut self, detaches: bool) -> Self {
         self.detaches = detaches;
+        self
+    }
+
+    /// The same, with what the routes of these upstreams say of tasks that would end badly.
+    #[must_use]
+    pub fn minding(mut self, upstreams: &[config::Upstream]) -> Self {
+        self.rules = Rules::new(upstreams);
         self
     }
 
@@ -242,8 +254,12 @@ impl Desk {
     }
 
     fn take_up(&self, record: &Arc<Record>, room: Room) {
-        let id = record.id;
         self.books.open(record, room);
+        self.announce(record.id);
+    }
+
+    /// Has a task worked on that is on the desk.
+    fn announce(&self, id: TaskId) {
         if self.arrivals.send(id).is_err() {
             tracing::debug!(%id, "nobody works any more: the next start takes it up");
         }
@@ -264,20 +280,6 @@ impl Desk {
             self.books.remember(task.clone());
         }
         Ok(found)
-    }
-
-    /// Reads a task anew, where the store knows more than the desk: a step may have been committed though its answer was an
-    /// error.
-    ///
-    /// # Errors
-    /// When the store does not say.
-    pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
-        if let Found::Task(task) = self.store.task(id).await? {
-            self.books.changed(&task);
-            // Somebody may be to be told.
-            self.put_out.notify_one();
-        }
-        Ok(())
     }
 
     /// Hears of every change of a task that is not over.

@@ -8,8 +8,11 @@
 //!             worker ─▶ admit: the same lines and seats as held calls ─▶ forward ─▶ answer kept
 //! ```
 //!
+//! An end that is not COMPLETED goes by the rules of its route first (`after`): tried again, told of, or made up for.
+//!
 //! What is known of a task is on the desk, in memory: asking costs the store and the upstream nothing.
 
+mod after;
 pub mod api;
 mod desk;
 mod hook;
@@ -30,16 +33,16 @@ pub use desk::{
 };
 pub use hook::body as hook_body;
 pub use id::TaskId;
-pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, verdict};
-pub use parcel::Parcel;
+pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, verdict};
+pub use parcel::{Look, Parcel};
 pub use port::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
     Step, Submitted, TaskStore, Tombstone,
 };
 pub use reaper::{Calendar, Reaper};
 pub use record::{
-    Fault, Millis, Mode, Operation, Outcome, Owner, Record, Replay, Requested, ResultHead, Source,
-    Viewer,
+    Bond, Fault, Millis, Mode, Operation, Outcome, Owner, Record, Replay, Requested, ResultHead,
+    Source, Viewer,
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
 pub use tally::{

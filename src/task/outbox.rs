@@ -10,8 +10,8 @@
 //! A message leaves the outbox when it was heard, and not before: after a crash it may come twice, under the same
 //! `webhook-id`.
 
-mod allowed;
 mod lanes;
+mod receiver;
 mod schedule;
 mod signer;
 
@@ -23,15 +23,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-pub use self::allowed::is_allowed;
-use self::allowed::receiver;
 use self::lanes::Lanes;
+use self::receiver::receiver;
 pub use self::schedule::{Tried, Verdict, verdict};
 pub use self::signer::Signer;
 use super::desk::Desk;
 use super::port::{Hook, HookId, HookOutcome};
 use super::record::Millis;
 use super::tally::Delivery;
+use crate::config::is_allowed;
 use crate::session::StoreError;
 
 /// Longest time for one try, its answer included.

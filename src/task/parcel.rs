@@ -4,9 +4,15 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use super::record::Millis;
+use crate::dialect::adapter::Left;
 
 /// First byte: how the rest is written.
 const FORM: u8 = 1;
+/// The same, with a question behind the target.
+const WITH_LOOK: u8 = 2;
 
 /// What goes up when it is the task's turn. It holds credentials: `Debug` shows sizes alone.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +23,33 @@ pub struct Parcel {
     pub headers: HeaderMap,
     /// Its whole body.
     pub body: Bytes,
+    /// What is to be asked before it can be said what goes up; the target is that of the question until then.
+    pub look: Option<Box<Look>>,
+}
+
+/// A question, whose answer says what goes up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Status of the answer that says that something is there.
+    pub status: u16,
+    /// A place (RFC 6901) that the JSON body of that answer has to have.
+    pub json: Option<String>,
+    /// How often it is asked, milliseconds.
+    pub every: u64,
+    /// When the call went up that may have made it, where nobody knows whether it is over; none where it is.
+    pub since: Option<u64>,
+    /// The target.
+    pub target: Vec<Left>,
+    /// The body.
+    pub body: Vec<Left>,
+}
+
+impl Look {
+    /// When the call went up that may still be at work.
+    #[must_use]
+    pub fn since(&self) -> Option<Millis> {
+        self.since.map(Millis)
+    }
 }
 
 impl fmt::Debug for Parcel {
@@ -27,7 +60,7 @@ impl fmt::Debug for Parcel {
 }
 
 impl Parcel {
-    /// Its bytes: length and text of the target; for each field the two lengths (4 bytes, little endian), the name and the value; then a name of no
+    /// Its bytes: length and text of the target, and of the question where there is one; for each field the two lengths (4 bytes, little endian), the name and the value; then a name of no
     /// length, and the body.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -37,10 +70,14 @@ impl Parcel {
             .sum();
         let target = self.target.as_bytes();
         let mut bytes = BytesMut::with_capacity(1 + 4 + target.len() + size + 4 + self.body.len());
-        bytes.put_u8(FORM);
+        let look = self.look.as_ref();
+        let look = look.map(|look| serde_json::to_vec(look).unwrap_or_default());
+        bytes.put_u8(if look.is_some() { WITH_LOOK } else { FORM });
         // It came in a head, as the fields did.
-        bytes.put_u32_le(u32::try_from(target.len()).unwrap_or(0));
-        bytes.put_slice(target);
+        for text in [Some(target), look.as_deref()].into_iter().flatten() {
+            bytes.put_u32_le(u32::try_from(text.len()).unwrap_or(0));
+            bytes.put_slice(text);
+        }
         for (name, value) in &self.headers {
             // A head is never longer than listen.max_header_bytes.
             bytes.put_u32_le(u32::try_from(name.as_str().len()).unwrap_or(0));
@@ -56,14 +93,16 @@ impl Parcel {
     /// What [`Parcel::encode`] made; `None` for anything else.
     #[must_use]
     pub fn decode(mut bytes: Bytes) -> Option<Self> {
-        if bytes.try_get_u8().ok()? != FORM {
+        let form = bytes.try_get_u8().ok()?;
+        if !matches!(form, FORM | WITH_LOOK) {
             return None;
         }
-        let length = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
-        if bytes.len() < length {
-            return None;
-        }
-        let target = String::from_utf8(bytes.split_to(length).into()).ok()?;
+        let target = String::from_utf8(text(&mut bytes)?.into()).ok()?;
+        let look = if form == WITH_LOOK {
+            Some(serde_json::from_slice(&text(&mut bytes)?).ok()?)
+        } else {
+            None
+        };
         let mut headers = HeaderMap::new();
         loop {
             let name = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
@@ -72,6 +111,7 @@ impl Parcel {
                     target,
                     headers,
                     body: bytes,
+                    look,
                 });
             }
             let value = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
@@ -86,6 +126,12 @@ impl Parcel {
     }
 }
 
+/// The next run of bytes, behind its length.
+fn text(bytes: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
+    (bytes.len() >= length).then(|| bytes.split_to(length))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -98,13 +144,22 @@ mod tests {
             target in "/[ -~é]{0,20}",
             fields in prop::collection::vec(("[a-z]{1,9}", "[ -~]{0,20}"), 0..9),
             body in prop::collection::vec(any::<u8>(), 0..99),
+            asks in any::<bool>(),
         ) {
             let mut headers = HeaderMap::new();
             for (name, value) in &fields {
                 let name = HeaderName::try_from(name.as_str()).unwrap();
                 headers.append(name, HeaderValue::try_from(value.as_str()).unwrap());
             }
-            let parcel = Parcel { target, headers, body: body.into() };
+            let look = asks.then(|| Box::new(Look {
+                status: 200,
+                json: Some("/0".to_owned()),
+                every: 5000,
+                since: None,
+                target: vec![Left::Text(target.clone()), Left::Found("0.vm".to_owned())],
+                body: Vec::new(),
+            }));
+            let parcel = Parcel { target, headers, body: body.into(), look };
             prop_assert_eq!(Parcel::decode(parcel.encode()), Some(parcel));
         }
 

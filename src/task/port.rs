@@ -88,8 +88,11 @@ pub struct Step {
     pub forget_request: bool,
     /// Its idempotency key may be used for another task.
     pub release_key: bool,
-    /// Somebody is to be told.
-    pub hook: Option<Hook>,
+    /// Somebody is to be told: the task's own receiver, and those of alerts.
+    pub hooks: Vec<Hook>,
+    /// The task that makes up for this one, which ends badly here. It is kept with the step, or neither is; under its key there
+    /// is never a second one.
+    pub follows: Option<New>,
 }
 
 /// What became of a [`Step`].

@@ -181,6 +181,15 @@ pub struct ResultHead {
     pub source: Source,
 }
 
+/// How a task belongs to another: what is done because one ended badly is a task of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bond {
+    /// It ended badly; that one makes up for it.
+    CompensatedBy(TaskId),
+    /// It makes up for that one.
+    Compensates(TaskId),
+}
+
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -220,6 +229,13 @@ pub struct Record {
     pub result: Option<ResultHead>,
     /// It has an idempotency key, which other calls may meet.
     pub keyed: bool,
+    /// The task it belongs to, or that belongs to it.
+    pub bond: Option<Bond>,
+    /// Whether what a compensation would look for was there before it first went up; none where nobody looked, or the upstream
+    /// did not say.
+    pub stood: Option<bool>,
+    /// It is tried again though an attempt before may have done it.
+    pub unproven: bool,
     /// When it was accepted.
     pub created: Millis,
     /// When it first went up.
@@ -255,6 +271,9 @@ impl Record {
             error_type: None,
             result: None,
             keyed,
+            bond: None,
+            stood: None,
+            unproven: false,
             created: now,
             started: None,
             updated: now,
@@ -291,6 +310,10 @@ impl Record {
                 next.dispatched = next.may_be_done();
                 next.deadline = None;
             }
+            Event::Retry => {
+                next.deadline = None;
+                next.upstream_task = None;
+            }
             _ => {}
         }
         if status.state().is_done() {
@@ -299,13 +322,27 @@ impl Record {
         Ok(next)
     }
 
-    /// Whether an answer of it was lost and nothing proves that it was not executed: what may be done twice is sent again
-    /// without a proof.
+    /// Whether an attempt before may have done it, as nothing proves that it was not executed: what may be done twice is sent
+    /// again without a proof.
     #[must_use]
     pub fn may_be_done(&self) -> bool {
         let mut moves = self.history.iter();
         self.requested.replay == Replay::AtLeastOnce
-            && moves.any(|moved| moved.event == Event::Lost)
+            && (self.unproven || moves.any(|moved| moved.event == Event::Lost))
+    }
+
+    /// How often the policy of its route has had it tried once more.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        let moves = self.history.iter();
+        let retries = moves.filter(|moved| moved.event == Event::Retry).count();
+        u32::try_from(retries).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it makes up for another.
+    #[must_use]
+    pub const fn is_compensation(&self) -> bool {
+        matches!(self.bond, Some(Bond::Compensates(_)))
     }
 
     /// Where its history ends, told from the machine alone: where it stands, if nothing is wrong.

@@ -91,7 +91,8 @@ impl Substate {
 pub enum Status {
     /// SCHEDULED: it waits for its turn.
     Queued,
-    /// SCHEDULED: the upstream refused it without executing it; it waits to be sent again.
+    /// SCHEDULED: it was sent and is to be sent again, as the upstream refused it without executing it, or as the policy of its
+    /// route has it tried once more.
     WaitingRetry,
     /// RUNNING: it is about to go up. Committed before its first byte does.
     Dispatching,
@@ -152,6 +153,8 @@ pub enum Event {
     Expire,
     /// The upstream would not take it back.
     CancelRefused,
+    /// It would have ended badly, and the policy of its route has it tried once more, after a pause.
+    Retry,
 }
 
 /// What a task did, and when (milliseconds since the epoch): its history is a list of these.
@@ -200,6 +203,7 @@ impl Status {
     ///                                       POLLING, BLOCKED ──cancel sent──▶ CANCELING ──refused──▶ POLLING
     ///   all of these that run ──lost──▶ RECONCILING ──again──▶ QUEUED
     ///                                   RECONCILING ──found──▶ POLLING
+    ///   all that run, RECONCILING too ──retry──▶ WAITING_RETRY: in the place of an end, never after one
     ///
     ///   all that run, RECONCILING too ──complete──▶ COMPLETED, ──partly done──▶ PARTIAL_SUCCESS
     ///   QUEUED, WAITING_RETRY, POLLING, BLOCKED, CANCELING ──abort──▶ ABORTED
@@ -231,6 +235,7 @@ impl Status {
                 E::Lost,
             ) => Self::Reconciling,
             (Self::Reconciling, E::Again) => Self::Queued,
+            (from, E::Retry) if from.is_running() => Self::WaitingRetry,
             (from, E::Complete) if from.is_running() => Self::Completed,
             (from, E::PartlyDone) if from.is_running() => Self::PartialSuccess,
             // What is at work is taken back by the upstream alone, whoever asked for that.
@@ -292,7 +297,7 @@ impl Status {
 
 impl Event {
     /// Every event. A history is kept as places in this list: it only ever grows at its end.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Dispatch,
         Self::Sent,
         Self::Started,
@@ -309,6 +314,7 @@ impl Event {
         Self::Abort,
         Self::Expire,
         Self::CancelRefused,
+        Self::Retry,
     ];
 
     /// Its place in [`Event::ALL`].

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::polls::{Poll, Polls};
-use super::record::{Outcome, Record};
+use super::record::{Bond, Outcome, Record};
 use super::state::{Event, State, Status};
 use crate::limit::Mutex;
 
@@ -141,6 +141,12 @@ pub struct Work {
     pub dispatched: [u64; Dispatched::ALL.len()],
     /// What was found out of those whose answer was lost, in the order of [`Reconciled::ALL`].
     pub reconciled: [u64; Reconciled::ALL.len()],
+    /// Tries beyond the first that the policies of routes had made.
+    pub retries: u64,
+    /// Those that ended so that their operator is to know, in the order of [`State::ALL`].
+    pub alerts: [u64; State::ALL.len()],
+    /// Those that another task makes up for.
+    pub compensated: u64,
     /// From acceptance to the first dispatch.
     pub queued: Times,
     /// From the first dispatch to the end.
@@ -217,14 +223,24 @@ impl Tally {
         if let Some(found) = reconciled(before.status, event, after) {
             count(&mut work.reconciled, &Reconciled::ALL, found);
         }
+        work.retries += u64::from(event == Event::Retry);
         let state = after.status.state();
         if state.is_done() {
+            let is_made_up_for = matches!(after.bond, Some(Bond::CompensatedBy(_)));
+            work.compensated += u64::from(is_made_up_for);
             count(&mut work.finished, &State::ALL, state);
             work.in_doubt += u64::from(after.outcome == Some(Outcome::Unknown));
             if let (Some(started), Some(ended)) = (after.started, after.ended) {
                 work.ran.add(ended.since(started));
             }
         }
+    }
+
+    /// A task ended so that its operator is to know.
+    pub(super) fn alert(&self, task: &Record) {
+        let mut all = self.work.lock();
+        let work = all.entry(task.requested.upstream.clone()).or_default();
+        count(&mut work.alerts, &State::ALL, task.status.state());
     }
 
     /// A message was tried.
@@ -251,6 +267,8 @@ fn dispatched(from: Status, event: Event, after: &Record) -> Option<Dispatched> 
         Event::Lost => Some(Dispatched::Unknown),
         Event::Refused => Some(Dispatched::Refused),
         Event::Started => Some(Dispatched::Known),
+        // The upstream said something that its route has tried again, or was silent for too long.
+        Event::Retry if is_out => Some(Dispatched::Known),
         _ if !is_out || !after.status.state().is_done() => None,
         _ if after.outcome == Some(Outcome::Unknown) => Some(Dispatched::Unknown),
         _ if after.outcome == Some(Outcome::NotApplied) => Some(Dispatched::Refused),
@@ -263,7 +281,7 @@ fn reconciled(from: Status, event: Event, after: &Record) -> Option<Reconciled> 
         return None;
     }
     match event {
-        Event::Again => Some(Reconciled::Again),
+        Event::Again | Event::Retry => Some(Reconciled::Again),
         Event::Found => Some(Reconciled::Applied),
         _ if !after.status.state().is_done() => None,
         _ => Some(match after.outcome {

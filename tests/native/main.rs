@@ -5,6 +5,7 @@ mod support;
 #[path = "../support/vendors/mod.rs"]
 mod vendors;
 
+mod after;
 mod backs;
 mod busy;
 mod busy_killed;

@@ -157,7 +157,7 @@ impl Rig {
         let epoch = Instant::now();
         let clock = Arc::new(SystemTime::now);
         let (desk, arriving) = Desk::new(kept.store.clone(), kept.keys.clone(), clock, bounds);
-        let desk = Arc::new(desk);
+        let desk = Arc::new(desk.minding(&config.upstreams));
         let means = Means {
             desk: desk.clone(),
             upstreams: vec![upstream.clone()],
@@ -196,6 +196,7 @@ impl Rig {
             target: call.requested.target.clone(),
             headers,
             body: Bytes::from(call.body.clone()),
+            look: None,
         };
         let submission = Submission {
             requested: call.requested.clone(),

@@ -269,7 +269,7 @@ async fn the_outbox_is_emptied_in_order_of_time(bench: Bench) {
     for (number, next) in [(1, 30), (2, 10), (3, 20), (4, 20)] {
         let first = bench.there(number, &[]).await;
         let step = Step {
-            hook: Some(hook(number, "https://a.example/ü", next)),
+            hooks: vec![hook(number, "https://a.example/ü", next)],
             ..to(&first, after(&first, &[Event::Abort]))
         };
         bench.make(step).await;
@@ -306,7 +306,7 @@ async fn who_is_gone_hears_nothing_more(bench: Bench) {
     for (number, url) in [(1, gone), (2, there), (3, gone)] {
         let first = bench.there(number, &[]).await;
         let step = Step {
-            hook: Some(hook(number, url, number)),
+            hooks: vec![hook(number, url, number)],
             ..to(&first, after(&first, &[Event::Abort]))
         };
         bench.make(step).await;
@@ -317,7 +317,7 @@ async fn who_is_gone_hears_nothing_more(bench: Bench) {
     let first = bench.there(4, &[]).await;
     let next = after(&first, &[Event::Abort]);
     let step = Step {
-        hook: Some(hook(4, gone, 1)),
+        hooks: vec![hook(4, gone, 1)],
         ..to(&first, next.clone())
     };
     bench.make(step).await;

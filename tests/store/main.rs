@@ -24,6 +24,7 @@ mod conformance;
 mod crash;
 mod faults;
 mod files;
+mod follows;
 mod histories;
 mod ledger;
 mod lives;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidegate::task::{
-    Event, Fault, Hook, Key, Millis, Mode, New, Operation, Outcome, Owner, Record, Replay,
+    Bond, Event, Fault, Hook, Key, Millis, Mode, New, Operation, Outcome, Owner, Record, Replay,
     Requested, ResultHead, SeatChange, Source, Step, TaskId,
 };
 
@@ -89,6 +89,13 @@ pub fn full(number: u64) -> Record {
         bytes: 1 << 40,
         source: Source::Probe,
     });
+    record.bond = Some(if number.is_multiple_of(2) {
+        Bond::CompensatedBy(id(number + 1))
+    } else {
+        Bond::Compensates(id(number + 1))
+    });
+    record.stood = Some(number.is_multiple_of(2));
+    record.unproven = true;
     record.started = Some(at(4));
     record.ended = Some(at(5));
     record.expires = Some(at(6));
@@ -127,7 +134,8 @@ pub fn to(before: &Record, next: Record) -> Step {
         answer: None,
         forget_request: false,
         release_key: false,
-        hook: None,
+        hooks: Vec::new(),
+        follows: None,
     }
 }
 

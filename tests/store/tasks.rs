@@ -256,7 +256,7 @@ async fn a_step_is_made_once_and_by_nobody_who_is_late(bench: Bench) {
             body: Bytes::from_static(b"late"),
         }),
         forget_request: true,
-        hook: Some(hook(1, "https://a.example", 1)),
+        hooks: vec![hook(1, "https://a.example", 1)],
         ..to(&first, after(&first, &[Event::Expire]))
     };
     assert_eq!(advance(late).await.unwrap(), Advanced::Stale);

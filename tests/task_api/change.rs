@@ -243,7 +243,8 @@ async fn what_the_store_knows_sooner_than_the_desk_decides() {
         answer: None,
         forget_request: false,
         release_key: false,
-        hook: None,
+        hooks: Vec::new(),
+        follows: None,
     };
     rig.store.advance(sent).await.unwrap();
     let ask = cancel(&rig, id);

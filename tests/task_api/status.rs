@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
-use tidegate::task::{Change, Event, Fault, Millis, Mode, Outcome};
+use tidegate::task::{Bond, Change, Event, Fault, Millis, Mode, New, Outcome, Record, TaskStore};
 
 use crate::rig::{NEVER_WAS, Rig, answered, header, json, problem, requested};
 
@@ -49,6 +50,53 @@ async fn a_task_in_line_is_told_in_full() {
         },
     });
     assert_eq!(json(&answer), wanted);
+}
+
+#[tokio::test]
+async fn a_task_that_is_tried_again_says_how_often_and_until_when_it_rests() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    rig.run(id).await;
+    let rest = Change {
+        not_before: Some(Millis(1_772_360_700_120)),
+        ..Change::default()
+    };
+    rig.change(id, Event::Retry, rest).await;
+    let task = json(&rig.get(format!("/-/tasks/{id}")).answer().await);
+    assert_eq!(
+        (&task["state"], &task["substate"]),
+        (&"SCHEDULED".into(), &"WAITING_RETRY".into())
+    );
+    assert_eq!(
+        (&task["retries"], &task["attempts"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(task["not_before"], "2026-03-01T10:25:00.120Z");
+}
+
+#[tokio::test]
+async fn tasks_that_belong_together_lead_to_each_other() {
+    let rig = Rig::new();
+    let (first, second) = (rig.desk.new_id(), rig.desk.new_id());
+    for (id, bond, link, other) in [
+        (first, Bond::CompensatedBy(second), "compensated_by", second),
+        (second, Bond::Compensates(first), "compensates", first),
+    ] {
+        let mut record = Record::new(id, requested(), false, rig.desk.now());
+        record.bond = Some(bond);
+        let new = New {
+            record: record.into(),
+            sealed: Bytes::new(),
+            key: None,
+        };
+        rig.store.submit(new).await.unwrap();
+        let task = json(&rig.get(format!("/-/tasks/{id}")).answer().await);
+        assert_eq!(task["links"][link], format!("/-/tasks/{other}"));
+        assert_eq!(task["links"].as_object().unwrap().len(), 5);
+    }
+    let listed = json(&rig.get("/-/tasks").answer().await);
+    let links = listed["tasks"][0]["links"].as_object().unwrap();
+    assert!(links.contains_key("compensates") || links.contains_key("compensated_by"));
 }
 
 #[tokio::test]

@@ -18,4 +18,5 @@ mod pollers;
 mod rig;
 mod rows;
 mod syncs;
+mod undo;
 mod witness;

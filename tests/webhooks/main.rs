@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod after;
 mod gate;
 mod receiver;
 mod rig;

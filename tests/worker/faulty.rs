@@ -24,6 +24,10 @@ pub enum Whim {
     Lies,
     /// What it should, a while later.
     Dawdles,
+    /// Nothing, and says nothing: the process dies before the step.
+    DiesBefore,
+    /// What it should, and says nothing: the process dies behind the step.
+    DiesBehind,
 }
 
 /// A store of memory, with whims: one for each step, in their order; then it works.
@@ -67,6 +71,11 @@ impl TaskStore for Faulty {
             Whim::Dawdles => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 self.inner.advance(step).await
+            }
+            Whim::DiesBefore => std::future::pending().await,
+            Whim::DiesBehind => {
+                self.inner.advance(step).await?;
+                std::future::pending().await
             }
             Whim::Lies => {
                 self.inner.advance(step).await?;

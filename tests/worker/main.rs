@@ -1,6 +1,8 @@
 //! The crew over real sockets: tasks handed in at the desk, done at a model upstream that counts.
 
+mod after;
 mod doubt;
+mod ends;
 mod faulty;
 mod line;
 mod model;
@@ -8,3 +10,4 @@ mod restart;
 mod rig;
 mod runs;
 mod stores;
+mod undo;

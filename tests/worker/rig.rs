@@ -106,7 +106,7 @@ impl Rig {
         let epoch = Instant::now();
         let clock = Arc::new(SystemTime::now);
         let (desk, arriving) = Desk::new(set.store, set.keys, clock, bounds);
-        let desk = Arc::new(desk);
+        let desk = Arc::new(desk.minding(&config.upstreams));
         let means = Means {
             desk: desk.clone(),
             upstreams: vec![upstream.clone()],
@@ -138,6 +138,7 @@ impl Rig {
             target,
             headers,
             body,
+            look: None,
         };
         let request = parcel.encode();
         let submission = Submission {

@@ -36,6 +36,7 @@ pub use template::{Escape, Fill, Form, Part, Template, What};
 pub(super) use merge::merge_period;
 pub(super) use say::say;
 pub(super) use shown::shown;
+pub(super) use target::hole;
 
 use super::fault::{Fault, Origin};
 use super::files;

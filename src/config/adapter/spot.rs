@@ -1,6 +1,7 @@
 //! Places in a message: `json:a.b[0]`, `xml:job/status`, `header:Location`, `location:last-segment`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::config::node::Node;
 use crate::config::pattern::is_header_name;
@@ -49,6 +50,15 @@ impl fmt::Display for Spot {
             Self::Header(name) => write!(f, "header {name}"),
             Self::LastSegment => f.write_str("the last segment of Location"),
         }
+    }
+}
+
+impl FromStr for Spot {
+    type Err = String;
+
+    /// Without a prefix it is a place in JSON.
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text)
     }
 }
 

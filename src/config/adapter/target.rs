@@ -155,7 +155,8 @@ fn pieces(text: &str, stars: usize) -> Result<Pieces, String> {
     Ok(Pieces(pieces))
 }
 
-fn hole(name: &str, stars: usize) -> Option<Hole> {
+/// What a hole of this name stands for, where so many stars may be named.
+pub(in crate::config) fn hole(name: &str, stars: usize) -> Option<Hole> {
     match name {
         "id" => Some(Hole::Id),
         "url" => Some(Hole::Url),

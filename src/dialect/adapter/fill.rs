@@ -51,7 +51,7 @@ pub(super) fn text(pieces: &Pieces, origin: &Origin<'_>) -> Option<String> {
 }
 
 /// `name` as one segment of a path.
-fn segment(name: &str) -> Option<String> {
+pub(super) fn segment(name: &str) -> Option<String> {
     let is_one = !name.is_empty() && name.len() <= LONGEST_HANDLE && name != "." && name != "..";
     is_one.then(|| utf8_percent_encode(name, SEGMENT).to_string())
 }
@@ -103,7 +103,8 @@ fn line(parts: &[Part], escape: Escape, says: &impl Fn(&Fill) -> Option<Value>) 
     Some(line)
 }
 
-fn written(value: Option<Value>, form: Form, escape: Escape) -> String {
+/// A value as it stands in a template.
+pub(super) fn written(value: Option<Value>, form: Form, escape: Escape) -> String {
     if form == Form::Json && escape == Escape::Json {
         return value.unwrap_or_default().to_string();
     }

@@ -11,6 +11,7 @@
 //!
 //! Pure functions over bytes: no I/O, no clock. Nothing that a server sends makes them panic, and what they look at is bounded.
 
+mod blanks;
 mod earlier;
 mod face;
 mod fill;
@@ -27,6 +28,7 @@ mod start;
 mod told;
 mod tree;
 
+pub use blanks::{Left, Stands, filled, whole};
 pub use earlier::Earlier;
 pub use face::{Asks, Shown, asked, canceled, name_of, shown, started as face_started, unknown};
 pub use find::{Sought, could_be, find_request};

@@ -25,11 +25,17 @@ impl<'a> Origin<'a> {
     /// is asked for.
     #[must_use]
     pub fn new(adapter: &Adapter, target: &'a str, body: &[u8]) -> Self {
+        Self::along(adapter.matches.path.as_deref(), target, body)
+    }
+
+    /// A request whose path is that of `pattern`.
+    #[must_use]
+    pub fn along(pattern: Option<&str>, target: &'a str, body: &[u8]) -> Self {
         let target = from_root(target);
         let (path, query) = target
             .split_once('?')
             .map_or((target, None), |(path, query)| (path, Some(query)));
-        let pattern = adapter.matches.path.as_deref().unwrap_or_default();
+        let pattern = pattern.unwrap_or_default();
         let taken = pattern.split('/').zip(path.split('/'));
         let small = Some(body).filter(|body| !body.is_empty() && body.len() <= LARGEST);
         Self {

@@ -48,6 +48,7 @@ pub(super) fn tasks(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
         each(rows, |row| &row.reconciled),
     )?;
     polls(page, rows)?;
+    after(page, rows)?;
     times(page, rows);
     webhooks(page, &snapshot.webhooks)
 }
@@ -78,6 +79,35 @@ fn polls(page: &mut Page, rows: &[TaskCount]) -> Result<()> {
         &["upstream"],
         rows.iter()
             .map(|row| (vec![&*row.upstream], row.polls_failed)),
+    )
+}
+
+/// What was done about those that ended badly, or would have.
+fn after(page: &mut Page, rows: &[TaskCount]) -> Result<()> {
+    page.counter(
+        (
+            "tidegate_task_alerts_total",
+            "Tasks that ended so that a rule of their route tells the operator, and compensations that did not succeed.",
+        ),
+        &["upstream", "state"],
+        each(rows, |row| &row.alerts),
+    )?;
+    page.counter(
+        (
+            "tidegate_task_retries_total",
+            "Times that a task was tried again in place of ending badly, by a rule of its route.",
+        ),
+        &["upstream"],
+        rows.iter().map(|row| (vec![&*row.upstream], row.retries)),
+    )?;
+    page.counter(
+        (
+            "tidegate_task_compensations_total",
+            "Tasks that ended badly and that another task makes up for.",
+        ),
+        &["upstream"],
+        rows.iter()
+            .map(|row| (vec![&*row.upstream], row.compensated)),
     )
 }
 

@@ -40,6 +40,7 @@ pub(super) fn submission(
         target: plan.target.clone(),
         headers,
         body,
+        look: None,
     };
     Submission {
         requested,

@@ -246,7 +246,7 @@ fn planned(
         callback: prefer
             .callback
             .filter(|_| !matches!(kind, Kind::Behind(_)))
-            .filter(|url| crate::task::is_allowed(url, &tasks.webhooks)),
+            .filter(|url| crate::config::is_allowed(url, &tasks.webhooks)),
         start_within: start_within(&head.headers, stage, kind)?,
         wants_json: route.is_some_and(|route| route.work.json),
         person,

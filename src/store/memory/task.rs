@@ -96,10 +96,13 @@ impl Tasks {
                 self.seats.remove(&id);
             }
         }
-        if let Some(hook) = step.hook
-            && !self.deaf.contains(&hook.url)
-        {
-            self.hooks.insert(hook.id, hook);
+        for hook in step.hooks {
+            if !self.deaf.contains(&hook.url) {
+                self.hooks.insert(hook.id, hook);
+            }
+        }
+        if let Some(follows) = step.follows {
+            self.submit(follows);
         }
         Advanced::Done
     }

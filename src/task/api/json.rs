@@ -9,7 +9,7 @@ use super::problems;
 use crate::observe::redacted;
 use crate::task::desk::Live;
 use crate::task::id::TaskId;
-use crate::task::record::{Millis, Mode, Outcome, Record, ResultHead, Source};
+use crate::task::record::{Bond, Millis, Mode, Outcome, Record, ResultHead, Source};
 use crate::task::state::{State, Substate};
 
 /// Where a task stands in line.
@@ -64,6 +64,8 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     substate: Option<&'static str>,
     attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Option<u32>,
     dispatched: bool,
     upstream: &'a str,
     route: &'a str,
@@ -153,6 +155,21 @@ pub(in crate::task) struct Links<'a> {
     cancel: Link<'a>,
     #[serde(serialize_with = "as_text")]
     events: Link<'a>,
+    /// The task that makes up for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compensated_by: Option<Linked<'a>>,
+    /// The task that it makes up for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compensates: Option<Linked<'a>>,
+}
+
+/// The URL of another task.
+struct Linked<'a>(Link<'a>);
+
+impl Serialize for Linked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        as_text(&self.0, serializer)
+    }
 }
 
 /// The task, and what its operator may know beyond that.
@@ -198,6 +215,7 @@ fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
         mode: mode(task.mode),
         substate: task.status.substate().map(Substate::as_str),
         attempts: task.attempts,
+        retries: Some(task.retries()).filter(|retries| *retries > 0),
         dispatched: task.dispatched,
         upstream: &requested.upstream,
         route: &requested.route,
@@ -234,7 +252,7 @@ fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
             .as_ref()
             .filter(|result| result.source == Source::Answer)
             .map(|result| answered(task, result)),
-        links: links(root, task.id),
+        links: links(root, task),
     }
 }
 
@@ -256,8 +274,16 @@ fn progress(live: &Live) -> Option<Progress<'_>> {
 }
 
 /// The URLs of a task.
-pub(in crate::task) const fn links(root: Root<'_>, id: TaskId) -> Links<'_> {
+pub(in crate::task) const fn links<'a>(root: Root<'a>, task: &Record) -> Links<'a> {
+    let id = task.id;
+    let (by, of) = match task.bond {
+        Some(Bond::CompensatedBy(id)) => (Some(id), None),
+        Some(Bond::Compensates(id)) => (None, Some(id)),
+        None => (None, None),
+    };
     Links {
+        compensated_by: linked(root, by),
+        compensates: linked(root, of),
         own: Link { root, id, tail: "" },
         result: Link {
             root,
@@ -274,6 +300,13 @@ pub(in crate::task) const fn links(root: Root<'_>, id: TaskId) -> Links<'_> {
             id,
             tail: "/events",
         },
+    }
+}
+
+const fn linked(root: Root<'_>, id: Option<TaskId>) -> Option<Linked<'_>> {
+    match id {
+        Some(id) => Some(Linked(Link { root, id, tail: "" })),
+        None => None,
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn body(task: &Record, root: Root<'_>, saw: &port::Answer) -> Vec<u8>
             body: json,
             text,
         },
-        links: links(root, task.id),
+        links: links(root, task),
     };
     // Strings, numbers and JSON that was read: nothing in it could fail to serialize.
     serde_json::to_vec(&found).unwrap_or_default()

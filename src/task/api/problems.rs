@@ -116,6 +116,18 @@ const KINDS: &[Kind] = &[
          if it is true, the operation may still be going on at the upstream.",
         "If dispatched is false, submit again with more time. If it is true, look at the target first.",
     ),
+    says(
+        "nothing-to-undo",
+        "There was nothing to undo",
+        "The task was to make up for another one that ended badly. The upstream was asked, and nothing of that one is there.",
+        "Nothing.",
+    ),
+    says(
+        "compensation-unclear",
+        "It could not be found out what is to be undone",
+        "The task was to make up for another one that ended badly, and the upstream did not say what of that one is there.",
+        "Look at the target of the other task, and undo by hand what is left of it.",
+    ),
     // What a client hears of the records.
     says(
         "gone",

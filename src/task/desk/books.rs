@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::share::shares;
 use super::{Live, SubmitError};
-use crate::limit::Mutex;
+use crate::limit::{Mutex, MutexGuard};
 use crate::task::id::TaskId;
 use crate::task::record::{Millis, Owner, Record, Requested};
 use crate::task::state::State;
@@ -173,9 +173,26 @@ impl Books {
         }
     }
 
+    /// Enters a task, unless it is there. False where it is.
+    pub(super) fn open_once(&self, record: &Arc<Record>, room: Room) -> bool {
+        let pages = self.0.lock();
+        let is_there = pages.open.contains_key(&record.id) || pages.ended.contains_key(&record.id);
+        if is_there {
+            // Its room is given back with the books closed.
+            drop(pages);
+            drop(room);
+        } else {
+            Self::enter(pages, record, room);
+        }
+        !is_there
+    }
+
     /// Enters a task.
     pub(super) fn open(&self, record: &Arc<Record>, room: Room) {
-        let mut pages = self.0.lock();
+        Self::enter(self.0.lock(), record, room);
+    }
+
+    fn enter(mut pages: MutexGuard<'_, Pages>, record: &Arc<Record>, room: Room) {
         let waits = record.status.state() == State::Scheduled;
         if waits && let Some(crowd) = pages.upstreams.get_mut(&record.requested.upstream) {
             crowd.waits(record.id);

@@ -2,12 +2,35 @@
 
 use std::sync::Arc;
 
+use super::after::{Consequence, is_bad};
 use super::words::{AdvanceError, CancelError, Change};
 use super::{Desk, to_its_end};
+use crate::session::StoreError;
+use crate::task::after::End;
 use crate::task::id::TaskId;
-use crate::task::port::{Advanced, Found, Hook, Step};
-use crate::task::record::{Fault, Mode, Outcome, Record};
-use crate::task::state::{Event, State, Status};
+use crate::task::port::{Advanced, Found, Step};
+use crate::task::record::{Bond, Fault, Millis, Mode, Outcome, Record};
+use crate::task::state::{Event, Illegal, State, Status};
+
+/// A step as it is to be made.
+pub(super) struct Draft {
+    pub(super) event: Event,
+    /// The task as it would be.
+    pub(super) record: Record,
+    pub(super) change: Change,
+    release_key: bool,
+}
+
+impl Draft {
+    /// The end that it is.
+    pub(super) fn end<'a>(&'a self, before: &'a Record) -> End<'a> {
+        End {
+            before,
+            task: &self.record,
+            answer: self.change.answer.as_ref(),
+        }
+    }
+}
 
 impl Desk {
     /// Makes a step: by the machine, committed before anybody hears of it. It goes on though nobody waits for it.
@@ -21,7 +44,8 @@ impl Desk {
         change: Change,
     ) -> Result<Arc<Record>, AdvanceError> {
         let desk = self.clone();
-        to_its_end(async move { desk.step(id, event, change).await }).await
+        // Boxed: whoever makes a step is not to carry what the rare end takes.
+        to_its_end(Box::pin(async move { desk.step(id, event, change).await })).await
     }
 
     async fn step(
@@ -32,16 +56,82 @@ impl Desk {
     ) -> Result<Arc<Record>, AdvanceError> {
         let before = self.books.find(id).ok_or(AdvanceError::Unknown)?;
         let now = self.now();
+        let draft = self.draft(&before, event, change, now)?;
+        let (draft, consequence) = if is_bad(&draft.record) {
+            Box::pin(self.ruled(&before, draft, now)).await?
+        } else {
+            (draft, Consequence::default())
+        };
+        let Draft {
+            event,
+            record,
+            change,
+            release_key,
+        } = draft;
+        let is_done = record.status.state().is_done();
+        let hooks = if is_done {
+            self.hooks(&record, &consequence)
+        } else {
+            Vec::new()
+        };
+        let next = Arc::new(record);
+        let told = !hooks.is_empty();
+        let step = Step {
+            record: next.clone(),
+            fence: before.fence,
+            seat: change.seat,
+            answer: change.answer,
+            forget_request: is_done,
+            release_key,
+            hooks,
+            follows: consequence.follows.clone(),
+        };
+        let advanced = self.store.advance(step).await;
+        self.standing.heard(&advanced);
+        match advanced? {
+            Advanced::Done => {
+                self.made(&before, event, &next);
+                if told {
+                    self.put_out.notify_one();
+                }
+                if consequence.is_some() {
+                    Box::pin(self.follow_up(&next, consequence)).await;
+                }
+                Ok(next)
+            }
+            Advanced::Stale => Err(AdvanceError::Stale),
+        }
+    }
+
+    /// A step is committed.
+    fn made(&self, before: &Record, event: Event, next: &Arc<Record>) {
+        self.books.changed(next);
+        self.tally.step(before, event, next);
+        if next.status.state().is_done() && !next.is_compensation() {
+            self.pace.note(next);
+        }
+    }
+
+    /// The task after `event`, as the machine and `change` have it.
+    pub(super) fn draft(
+        &self,
+        before: &Record,
+        event: Event,
+        change: Change,
+        now: Millis,
+    ) -> Result<Draft, Illegal> {
         let mut next = before.after(event, now)?;
         let is_done = next.status.state().is_done();
         next.outcome = change.outcome.or(next.outcome);
-        next.error = change.error.or(next.error);
-        next.error_type = change.error_type.or(next.error_type);
-        next.result = change.result.or(next.result);
+        next.error = change.error.clone().or(next.error);
+        next.error_type = change.error_type.clone().or(next.error_type);
+        next.result = change.result.clone().or(next.result);
         next.not_before = change.not_before;
         next.mode = change.mode.unwrap_or(next.mode);
-        next.upstream_task = change.upstream_task.or(next.upstream_task);
-        next.earlier = change.earlier.or(next.earlier);
+        next.upstream_task = change.upstream_task.clone().or(next.upstream_task);
+        next.earlier = change.earlier.clone().or(next.earlier);
+        next.stood = next.stood.or(change.stood);
+        next.unproven |= event == Event::Retry && !change.not_executed;
         next.dispatched &= !change.not_executed || next.may_be_done();
         // What this attempt did not do, one before it may have done.
         let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));
@@ -54,45 +144,29 @@ impl Desk {
         if is_done {
             next.expires = Some(now.after(self.bounds.kept_for(next.keyed)));
         }
-        let next = Arc::new(next);
-        let step = Step {
-            record: next.clone(),
-            fence: before.fence,
-            seat: change.seat,
-            answer: change.answer,
-            forget_request: is_done,
+        Ok(Draft {
+            event,
+            record: next,
+            change,
             release_key,
-            hook: is_done.then(|| self.hook(&next)).flatten(),
-        };
-        let told = step.hook.is_some();
-        let advanced = self.store.advance(step).await;
-        self.standing.heard(&advanced);
-        match advanced? {
-            Advanced::Done => {
-                self.books.changed(&next);
-                self.tally.step(&before, event, &next);
-                if is_done {
-                    self.pace.note(&next);
-                }
-                if told {
-                    self.put_out.notify_one();
-                }
-                Ok(next)
-            }
-            Advanced::Stale => Err(AdvanceError::Stale),
-        }
+        })
     }
 
-    fn hook(&self, task: &Record) -> Option<Hook> {
-        let url = task.requested.callback.clone()?;
-        Some(Hook {
-            id: TaskId::new((self.clock)()),
-            task: task.id,
-            url,
-            body: crate::task::hook::body(task, &self.prefix),
-            next: self.now(),
-            tries: 0,
-        })
+    /// Reads a task anew, where the store knows more than the desk: a step may have been committed though its answer was an
+    /// error.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn reread(&self, id: TaskId) -> Result<(), StoreError> {
+        if let Found::Task(task) = self.store.task(id).await? {
+            self.books.changed(&task);
+            if let Some(Bond::CompensatedBy(by)) = task.bond {
+                self.adopt(by).await?;
+            }
+            // Somebody may be to be told.
+            self.put_out.notify_one();
+        }
+        Ok(())
     }
 
     /// Takes a task back, as far as that can be.

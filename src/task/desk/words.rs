@@ -134,4 +134,6 @@ pub struct Change {
     pub upstream_task: Option<Arc<str>>,
     /// What it changes, as that is before it goes up.
     pub earlier: Option<Arc<str>>,
+    /// Whether what a compensation would look for is there before it goes up.
+    pub stood: Option<bool>,
 }

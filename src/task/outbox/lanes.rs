@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 
-use super::allowed::receiver;
+use super::receiver::receiver;
 use crate::task::port::{Hook, HookId};
 
 /// Messages that are tried at the same time.

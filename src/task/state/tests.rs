@@ -13,7 +13,7 @@ fn every_code_names_its_event() {
     for (code, event) in (0..).zip(Event::ALL) {
         assert_eq!((event.code(), Event::of(code)), (code, Some(event)));
     }
-    assert_eq!(Event::of(16), None);
+    assert_eq!(Event::of(17), None);
 }
 
 #[test]
@@ -53,6 +53,7 @@ fn only_what_runs_can_have_been_done_and_what_the_gate_itself_sent_is_not_taken_
         let runs = status.state() == State::Running;
         assert_eq!(status.after(Event::Complete).is_ok(), runs, "{status:?}");
         assert_eq!(status.after(Event::PartlyDone).is_ok(), runs, "{status:?}");
+        assert_eq!(status.after(Event::Retry).is_ok(), runs, "{status:?}");
         let is_followed = [Status::Polling, Status::Blocked, Status::Canceling].contains(&status);
         let may_abort = status.state() == State::Scheduled || is_followed;
         assert_eq!(status.after(Event::Abort).is_ok(), may_abort, "{status:?}");
@@ -89,6 +90,9 @@ fn the_ways_of_the_contract() {
             &[Dispatch, Started, Lost, Found, PartlyDone],
             Status::PartialSuccess,
         ),
+        (&[Dispatch, Sent, Retry, Dispatch, Fail], Status::Failed),
+        (&[Dispatch, Sent, Lost, Retry], Status::WaitingRetry),
+        (&[Dispatch, Started, Retry, Abort], Status::Aborted),
         (&[Abort], Status::Aborted),
         (&[Expire], Status::Expired),
     ] {
@@ -101,6 +105,8 @@ fn the_ways_of_the_contract() {
         &[Dispatch, Dispatch],
         &[Dispatch, Abort],
         &[Dispatch, Again],
+        &[Retry],
+        &[Dispatch, Fail, Retry],
     ] {
         assert!(ends_in(Status::Queued, bad).is_err(), "{bad:?}");
     }

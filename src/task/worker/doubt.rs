@@ -107,6 +107,10 @@ impl Job {
     }
 
     pub(super) fn route(&self, record: &Record) -> Option<config::Route> {
+        // What the route says of its calls, it does not say of what makes up for one.
+        if record.is_compensation() {
+            return None;
+        }
         self.works.route(record)
     }
 

@@ -1,7 +1,7 @@
 //! One task from its place in line to its end, by the state that it is in.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::asking::Asking;
 use super::crew::Told;
 use super::gate::Turn;
+use super::look::Found;
 use super::merge::Expected;
 use super::pause::back_off;
 use super::place::{Standing, from_now};
@@ -18,6 +19,7 @@ use super::works::Works;
 use crate::admit::Claim;
 use crate::forward::{Carrier, Freight};
 use crate::limit::Moment;
+use crate::task::after::NOTHING_TO_UNDO;
 use crate::task::desk::Change;
 use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
@@ -44,6 +46,8 @@ pub(super) struct Job {
     pub(super) turn: Option<Box<Turn>>,
     /// It may be one that is gathered with others, which wait until it has said so.
     pub(super) expected: Option<Box<Expected>>,
+    /// What goes up, where that had to be found first.
+    pub(super) found: OnceLock<Box<Found>>,
 }
 
 /// What a task waits for in vain.
@@ -66,6 +70,8 @@ pub(super) struct Ready {
     pub(super) asking: Asking,
     /// What it changes, as that is before.
     pub(super) earlier: Option<Arc<str>>,
+    /// Whether what a compensation would look for is there already.
+    pub(super) stood: Option<bool>,
 }
 
 impl Job {
@@ -85,6 +91,7 @@ impl Job {
             before: None,
             turn: None,
             expected: None,
+            found: OnceLock::new(),
         }
     }
 
@@ -189,6 +196,10 @@ impl Job {
                 Box::pin(self.expires()).await;
                 true
             }
+            Waited::Never(fault) if fault.kind == NOTHING_TO_UNDO => {
+                Box::pin(self.nothing_to_undo(fault)).await;
+                true
+            }
             Waited::Never(fault) => {
                 Box::pin(self.fail(fault)).await;
                 true
@@ -257,6 +268,10 @@ impl Job {
             let rest = not_before.since(works.desk.now());
             sleep(rest.min(LONGEST_REST)).await;
         }
+        if record.is_compensation() {
+            Box::pin(self.look(record)).await?;
+        }
+        let stood = Box::pin(self.stands(record)).await;
         let asking = Box::pin(self.starting(record)).await?;
         if asking.form.is_some() {
             self.before = Box::pin(self.look_before(record, &asking)).await;
@@ -289,6 +304,7 @@ impl Job {
                         freight,
                         asking,
                         earlier,
+                        stood,
                     });
                 }
                 // Nothing was sent. One that is down is waited for at its door.
@@ -317,7 +333,8 @@ impl Job {
 
     /// Its request. A store that fails for a while is waited for.
     pub(super) async fn parcel(&self) -> Result<Parcel, Fault> {
-        self.works.parcel(self.id).await
+        let parcel = self.works.parcel(self.id).await;
+        parcel.map(|parcel| self.with_found(parcel))
     }
 
     /// Sends the task back to its line: it was not executed. Its units are given back at once, and how long it held them

@@ -41,7 +41,7 @@ pub(super) enum Sight {
 }
 
 /// The target to ask for; `None` where the call does not have what the template asks for.
-pub(super) fn target(probe: &Probe, called: &str, body: &[u8]) -> Option<String> {
+pub(in crate::task) fn target(probe: &Probe, called: &str, body: &[u8]) -> Option<String> {
     let mut target = String::new();
     let mut rest = probe.get.as_str();
     let mut read: Option<Value> = None;
@@ -74,7 +74,7 @@ fn word(value: &Value) -> Option<String> {
 }
 
 /// The fields to ask with: the same credentials, and nothing that speaks of the call's own body.
-pub(super) fn fields(called: &HeaderMap) -> HeaderMap {
+pub(in crate::task) fn fields(called: &HeaderMap) -> HeaderMap {
     let fields = called
         .iter()
         .filter(|(name, _)| !NOT_ASKED_WITH.contains(name));

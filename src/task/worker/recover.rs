@@ -140,7 +140,7 @@ impl Works {
 /// Number and time of each of its calls that went up and whose answer was lost, but for one that is up now: nothing proves
 /// that they are over. One that may be done once is sent again on a proof alone.
 fn lost_calls(record: &Record) -> Vec<(u64, Millis)> {
-    let (mut number, mut up, mut lost) = (0, None, Vec::new());
+    let (mut number, mut up, mut is_lost, mut lost) = (0, None, false, Vec::new());
     if record.requested.replay == Replay::AtMostOnce {
         return lost;
     }
@@ -148,9 +148,11 @@ fn lost_calls(record: &Record) -> Vec<(u64, Millis)> {
         match moved.event {
             Event::Dispatch => {
                 number += 1;
-                up = Some((number, moved.at));
+                (up, is_lost) = (Some((number, moved.at)), false);
             }
+            Event::Lost => is_lost = true,
             Event::Again => lost.extend(up.take()),
+            Event::Retry if is_lost => lost.extend(up.take()),
             _ => {}
         }
     }

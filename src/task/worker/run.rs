@@ -71,9 +71,14 @@ impl Job {
             freight,
             asking,
             earlier,
+            stood,
         } = ready;
         let (longest, change) = self.departure(record, &asking);
-        let change = Change { earlier, ..change };
+        let change = Change {
+            earlier,
+            stood,
+            ..change
+        };
         match works.step(self.id, Event::Dispatch, change).await {
             Ok(_) => self.untaken = 0,
             Err(unmade) => {

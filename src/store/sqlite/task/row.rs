@@ -13,8 +13,8 @@ use sqlx::sqlite::SqliteRow;
 use super::words;
 use crate::call::SessionKey;
 use crate::task::{
-    Event, Fault, Millis, Moved, Operation, Owner, Record, Requested, ResultHead, State, Status,
-    Substate, TaskId,
+    Bond, Event, Fault, Millis, Moved, Operation, Owner, Record, Requested, ResultHead, State,
+    Status, Substate, TaskId,
 };
 
 /// The form of what is written now. A row of a later form is not read.
@@ -74,6 +74,14 @@ struct Progress {
     error_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<Head>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compensated_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compensates: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stood: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unproven: bool,
     created: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started: Option<u64>,
@@ -120,6 +128,11 @@ pub(super) fn requested(of: &Requested) -> Result<String, sqlx::Error> {
 /// How a task does, as it is kept.
 pub(super) fn progress(of: &Record) -> Result<String, sqlx::Error> {
     let error = of.error.as_ref();
+    let (compensated_by, compensates) = match of.bond {
+        Some(Bond::CompensatedBy(id)) => (Some(id.to_string()), None),
+        Some(Bond::Compensates(id)) => (None, Some(id.to_string())),
+        None => (None, None),
+    };
     let progress = Progress {
         mode: words::of_mode(of.mode).to_owned(),
         dispatched: of.dispatched,
@@ -137,6 +150,10 @@ pub(super) fn progress(of: &Record) -> Result<String, sqlx::Error> {
             bytes: head.bytes,
             source: words::of_source(head.source).to_owned(),
         }),
+        compensated_by,
+        compensates,
+        stood: of.stood,
+        unproven: of.unproven,
         created: of.created.0,
         started: of.started.map(|at| at.0),
         updated: of.updated.0,
@@ -197,6 +214,9 @@ fn read(row: &SqliteRow, id: TaskId) -> Result<Record, sqlx::Error> {
         error_type: progress.error_type.map(Arc::from),
         result: progress.result.map(read_head).transpose()?,
         keyed: row.try_get("keyed")?,
+        bond: bond(progress.compensated_by, progress.compensates)?,
+        stood: progress.stood,
+        unproven: progress.unproven,
         created: Millis(progress.created),
         started: progress.started.map(Millis),
         updated: Millis(progress.updated),
@@ -238,6 +258,15 @@ fn read_head(head: Head) -> Result<ResultHead, sqlx::Error> {
         content_type: head.content_type,
         bytes: head.bytes,
         source: words::source(&head.source).ok_or_else(|| unreadable("no such source"))?,
+    })
+}
+
+fn bond(by: Option<String>, of: Option<String>) -> Result<Option<Bond>, sqlx::Error> {
+    let id = |text: String| text.parse().map_err(|_| unreadable("no task id"));
+    Ok(match (by, of) {
+        (Some(by), _) => Some(Bond::CompensatedBy(id(by)?)),
+        (None, Some(of)) => Some(Bond::Compensates(id(of)?)),
+        (None, None) => None,
     })
 }
 

@@ -168,14 +168,18 @@ impl Work for Step {
             let query = query.bind(id.as_slice()).bind(id.as_slice());
             query.execute(&mut *on).await?;
         }
-        if let Some(hook) = &self.hook {
+        for hook in &self.hooks {
             tell(hook).execute(&mut *on).await?;
+        }
+        if let Some(follows) = &self.follows {
+            follows.run(on).await?;
         }
         Ok(Advanced::Done)
     }
 
     fn bytes(&self) -> usize {
-        self.answer.as_ref().map_or(0, |answer| answer.body.len())
+        let follows = self.follows.as_ref().map_or(0, |new| new.sealed.len());
+        follows + self.answer.as_ref().map_or(0, |answer| answer.body.len())
     }
 }
 

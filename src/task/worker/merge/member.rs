@@ -69,6 +69,7 @@ impl Works {
             target: task.target.clone(),
             headers: HeaderMap::new(),
             body: bytes::Bytes::new(),
+            look: None,
         };
         let key = self.merging(upstream, task, &bare)?.0;
         self.gathered.expect(&key, id);

@@ -217,6 +217,7 @@ pub(super) mod tests {
             target: target.to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            look: None,
         };
         let own = Own::new(upstream.config());
         let form = own.form(&upstream, &task, &parcel).unwrap();

@@ -118,7 +118,7 @@ impl Job {
             tally.asked(upstream, Poll::Find, answer.is_some());
 
             let look = match answer {
-                Some(answer) => self.look((seeker, &find), &answer, &mut sights).await,
+                Some(answer) => self.read_list((seeker, &find), &answer, &mut sights).await,
                 None => Look::Unclear,
             };
             same = match look {
@@ -142,7 +142,7 @@ impl Job {
         None
     }
 
-    async fn look(
+    async fn read_list(
         &self,
         (seeker, find): (&Seeker, &Find),
         answer: &OwnAnswer,
