@@ -18,8 +18,8 @@ pub(super) use self::chores::start as start_chores;
 pub(super) use self::hands::Hands;
 pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
-use crate::config::Config;
-use crate::task::{Bounds, Desk, TaskId};
+use crate::config::{self, Config};
+use crate::task::{Bounds, Desk, Keep, Keeping, Most, TaskId};
 
 /// The desk of a gate, and the names of tasks that come in to be worked on.
 pub(super) fn desk(
@@ -34,5 +34,29 @@ pub(super) fn desk(
     let clock = Arc::new(SystemTime::now);
     let (store, keys) = (taken_up.tasks.clone(), taken_up.keys.clone());
     let (desk, arriving) = Desk::new(store, keys, clock, bounds);
-    (Arc::new(desk.under(&config.tasks.prefix)), arriving)
+    let desk = desk
+        .under(&config.tasks.prefix)
+        .keeping(keeping(&config.tasks));
+    (Arc::new(desk), arriving)
+}
+
+/// A user's share of the bytes is as large as that of the tasks.
+fn keeping(tasks: &config::Tasks) -> Keeping {
+    let of_all = Most {
+        tasks: tasks.max_finished,
+        bytes: tasks.max_finished_bytes,
+    };
+    let of_one = tasks.max_finished_per_user.min(of_all.tasks);
+    let bytes = u128::from(of_all.bytes) * of_one as u128 / of_all.tasks.max(1) as u128;
+    Keeping {
+        keep: Keep {
+            of_all,
+            of_one: Most {
+                tasks: of_one,
+                bytes: u64::try_from(bytes).unwrap_or(of_all.bytes),
+            },
+            tombstones: of_all.tasks,
+        },
+        slight: tasks.retention_unexecuted,
+    }
 }

@@ -2,12 +2,14 @@
 
 mod class;
 mod dialect;
+mod place;
 mod principal;
 mod refusal;
 mod routes;
 
 pub use class::Class;
 pub use dialect::{Dialect, Spoken};
+pub use place::place;
 pub use principal::{Principal, SessionKey, SessionKind, UserId};
 pub use refusal::{Reason, Refusal};
 pub use routes::Routes;

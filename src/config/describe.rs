@@ -209,8 +209,18 @@ fn tasks(page: &mut Page, config: &Config) {
     page.line(
         "results",
         format_args!(
-            "kept for {} after the end of a task; with an Idempotency-Key a day at least",
-            say_duration(tasks.retention)
+            "kept for {} after the end of a task; with an Idempotency-Key a day at least; what was never executed for {}",
+            say_duration(tasks.retention),
+            say_duration(tasks.retention_unexecuted.min(tasks.retention))
+        ),
+    );
+    page.line(
+        "finished tasks",
+        format_args!(
+            "at most {}, of one user {}, with at most {}; beyond that those that expire first are forgotten (410)",
+            tasks.max_finished,
+            tasks.max_finished_per_user,
+            say_size(tasks.max_finished_bytes)
         ),
     );
     page.line(

@@ -2,6 +2,7 @@
 //! forbids.
 
 mod books;
+mod keep;
 mod live;
 mod pace;
 mod share;
@@ -11,6 +12,7 @@ mod words;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -21,10 +23,10 @@ pub use self::live::Live;
 use self::pace::Pace;
 use self::standing::Standing;
 pub use self::words::{
-    AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Keeping, Receipt, Submission, SubmitError,
 };
 use super::id::TaskId;
-use super::port::{Answer, Filter, Found, New, Purged, Submitted, TaskStore};
+use super::port::{Answer, Filter, Found, New, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
 use super::tally::Tally;
@@ -47,6 +49,10 @@ pub struct Desk {
     /// Where the links of messages point: the path that tasks are asked for under.
     prefix: Arc<str>,
     put_out: Notify,
+    keeping: Keeping,
+    /// Tasks that ended, and who is told each time that these are many more.
+    ended: AtomicUsize,
+    many_ended: Notify,
 }
 
 impl fmt::Debug for Desk {
@@ -78,6 +84,9 @@ impl Desk {
             standing: Standing::default(),
             prefix: Arc::from("/-/tasks"),
             put_out: Notify::new(),
+            keeping: Keeping::default(),
+            ended: AtomicUsize::new(0),
+            many_ended: Notify::new(),
         };
         (desk, arriving)
     }
@@ -273,34 +282,6 @@ impl Desk {
     #[must_use]
     pub fn watch(&self, id: TaskId) -> Option<watch::Receiver<Arc<Record>>> {
         self.books.watch(id)
-    }
-
-    /// Forgets a task that is over. False where it is not.
-    ///
-    /// # Errors
-    /// When the store does not take it.
-    pub async fn forget(&self, id: TaskId) -> Result<bool, StoreError> {
-        let until = self.now().after(self.bounds.keys_for());
-        let gone = self.store.forget(id, until).await?;
-        if gone {
-            self.books.forget(id);
-        }
-        Ok(gone)
-    }
-
-    /// Forgets tasks that expired before `now`, at most `most` at a time; their tombstones are left until `until`.
-    ///
-    /// # Errors
-    /// When the store does not take it.
-    pub async fn purge(
-        &self,
-        now: Millis,
-        until: Millis,
-        most: usize,
-    ) -> Result<Purged, StoreError> {
-        let purged = self.store.purge(now, until, most).await?;
-        self.books.expire(now);
-        Ok(purged)
     }
 
     /// The upstream's answer to a task.

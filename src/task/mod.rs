@@ -26,15 +26,16 @@ mod tally;
 mod worker;
 
 pub use desk::{
-    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Live, Receipt, Submission, SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Keeping, Live, Receipt, Submission,
+    SubmitError,
 };
 pub use hook::body as hook_body;
 pub use id::TaskId;
 pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, verdict};
 pub use parcel::Parcel;
 pub use port::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
-    Step, Submitted, TaskStore,
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Most, New, Purged,
+    SeatChange, Step, Submitted, TaskStore,
 };
 pub use reaper::{Calendar, Reaper};
 pub use record::{

@@ -163,6 +163,26 @@ pub struct Purged {
     pub tombstones: usize,
 }
 
+/// So many tasks, with so many bytes: records, requests and answers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Tasks.
+    pub tasks: usize,
+    /// Bytes, about.
+    pub bytes: u64,
+}
+
+/// How much is kept of what is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Of all tasks.
+    pub of_all: Most,
+    /// Of those in one share: an owner's, or, where no user is proven, those from one place.
+    pub of_one: Most,
+    /// Tombstones.
+    pub tombstones: usize,
+}
+
 /// What is kept of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -225,6 +245,19 @@ pub trait TaskStore: Debug + Send + Sync {
     /// their tombstones are left until `until`.
     /// Tombstones and keys whose time is up go.
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError>;
+
+    /// Forgets tasks that are over until no more are left than `keep` says, at most `most` at a time: those of a share that has
+    /// too many first, and those first that expire first, but for those that hold a seat until later than `now`. Their
+    /// tombstones are left until `until`; the oldest of all go where there are too many. Says which tasks it forgot. A store
+    /// that bounds nothing forgets none.
+    async fn trim(
+        &self,
+        _keep: &Keep,
+        (_now, _until): (Millis, Millis),
+        _most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Entries of the outbox that are due, the oldest first.
     async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError>;

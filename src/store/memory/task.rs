@@ -9,9 +9,12 @@ use bytes::Bytes;
 use super::Memory;
 use crate::session::StoreError;
 use crate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Owner,
-    Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Millis, New,
+    Owner, Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
 };
+
+/// Bytes of a task that is over, beside its answer, about.
+const TASK: u64 = 1024;
 
 /// Whose a key is, its scope, and the key.
 type KeyName = (Owner, Arc<str>, Arc<str>);
@@ -19,7 +22,7 @@ type KeyName = (Owner, Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     rows: BTreeMap<TaskId, Row>,
-    gone: BTreeMap<TaskId, (Owner, Millis)>,
+    pub(super) gone: BTreeMap<TaskId, (Owner, Millis)>,
     keys: HashMap<KeyName, (TaskId, [u8; 32])>,
     seats: BTreeMap<TaskId, Millis>,
     hooks: BTreeMap<HookId, Hook>,
@@ -27,11 +30,19 @@ pub(super) struct Tasks {
 }
 
 #[derive(Debug)]
-struct Row {
-    record: Arc<Record>,
+pub(super) struct Row {
+    pub(super) record: Arc<Record>,
     sealed: Option<Bytes>,
     answer: Option<Answer>,
     key: Option<KeyName>,
+}
+
+impl Row {
+    /// Bytes of it, about.
+    pub(super) fn weight(&self) -> u64 {
+        let answer = self.answer.as_ref().map_or(0, |answer| answer.body.len());
+        TASK.saturating_add(u64::try_from(answer).unwrap_or(u64::MAX))
+    }
 }
 
 fn name(key: &Key) -> KeyName {
@@ -101,7 +112,17 @@ impl Tasks {
         Advanced::Done
     }
 
-    fn bury(&mut self, id: TaskId, until: Millis) {
+    /// Rows of tasks that are over.
+    pub(super) fn over(&self) -> impl Iterator<Item = &Row> {
+        let rows = self.rows.values();
+        rows.filter(|row| row.record.status.state().is_done())
+    }
+
+    pub(super) fn is_seated(&self, id: TaskId, now: Millis) -> bool {
+        self.seats.get(&id).is_some_and(|until| *until > now)
+    }
+
+    pub(super) fn bury(&mut self, id: TaskId, until: Millis) {
         if let Some(row) = self.rows.remove(&id) {
             if let Some(key) = row.key {
                 self.keys.remove(&key);
@@ -109,6 +130,7 @@ impl Tasks {
             let owner = row.record.requested.owner.clone();
             self.gone.insert(id, (owner, until));
         }
+        self.seats.remove(&id);
     }
 
     fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
@@ -125,7 +147,6 @@ impl Tasks {
         due.truncate(most);
         for (_, id) in &due {
             self.bury(*id, until);
-            self.seats.remove(id);
         }
         let old = self.gone.iter().filter(|(_, (_, until))| *until <= now);
         let old: Vec<TaskId> = old.map(|(id, _)| *id).take(most).collect();
@@ -257,6 +278,15 @@ impl TaskStore for Memory {
 
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
         Ok(self.tasks.lock().purge(now, until, most))
+    }
+
+    async fn trim(
+        &self,
+        keep: &Keep,
+        times: (Millis, Millis),
+        most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        Ok(self.tasks.lock().trim(keep, times, most))
     }
 
     async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {

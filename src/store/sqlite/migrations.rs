@@ -8,13 +8,18 @@ use super::fault;
 
 /// Every step: its number, what it brings, its text. A step that was ever released never changes:
 /// the database knows the checksum of each that it has seen.
-const STEPS: [(i64, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str); 3] = [
     (
         1,
         "login sessions",
         include_str!("migrations/0001_session.sql"),
     ),
     (2, "tasks", include_str!("migrations/0002_task.sql")),
+    (
+        5,
+        "bounds of what is over",
+        include_str!("migrations/0005_bounds.sql"),
+    ),
 ];
 
 /// Takes the steps that the database has not seen yet.

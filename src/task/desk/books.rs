@@ -255,11 +255,18 @@ impl Books {
         self.0.lock().end(record);
     }
 
-    /// A task was forgotten.
-    pub(super) fn forget(&self, id: TaskId) {
+    /// Tasks were forgotten.
+    pub(super) fn forget(&self, ids: &[TaskId]) {
         let mut pages = self.0.lock();
-        if pages.ended.remove(&id).is_some() {
-            pages.ended_order.retain(|other| *other != id);
+        let Pages {
+            ended, ended_order, ..
+        } = &mut *pages;
+        let before = ended.len();
+        for id in ids {
+            ended.remove(id);
+        }
+        if ended.len() < before {
+            ended_order.retain(|id| ended.contains_key(id));
         }
     }
 

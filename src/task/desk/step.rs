@@ -50,7 +50,7 @@ impl Desk {
         let release_key = next.keyed && is_done && !next.dispatched;
         next.keyed &= !release_key;
         if is_done {
-            next.expires = Some(now.after(self.bounds.kept_for(next.keyed)));
+            next.expires = Some(now.after(self.kept_for(&next)));
         }
         let next = Arc::new(next);
         let step = Step {
@@ -70,7 +70,7 @@ impl Desk {
                 self.books.changed(&next);
                 self.tally.step(&before, event, &next);
                 if is_done {
-                    self.pace.note(&next);
+                    self.note_end(&next);
                 }
                 if told {
                     self.put_out.notify_one();

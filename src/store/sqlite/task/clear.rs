@@ -28,7 +28,11 @@ const DEAF: &str =
     "INSERT INTO deaf (url) SELECT url FROM outbox WHERE id = ? ON CONFLICT DO NOTHING";
 const UNHEARD: &str = "DELETE FROM outbox WHERE url = (SELECT url FROM outbox WHERE id = ?)";
 
-async fn bury(on: &mut SqliteConnection, id: &[u8], until: Millis) -> Result<(), sqlx::Error> {
+pub(super) async fn bury(
+    on: &mut SqliteConnection,
+    id: &[u8],
+    until: Millis,
+) -> Result<(), sqlx::Error> {
     let tombstone = sqlx::query(TOMBSTONE).bind(id).bind(millis(until));
     tombstone.execute(&mut *on).await?;
     for part in REMAINS {

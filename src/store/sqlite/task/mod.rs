@@ -4,6 +4,7 @@ mod answer;
 mod clear;
 mod read;
 mod row;
+mod trim;
 mod words;
 mod write;
 
@@ -13,14 +14,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::clear::{Forget, Purge, Settle};
+use self::trim::Trim;
 use self::write::FreeSeat;
 use super::queue::Way;
 use super::writer::Check;
 use super::{Sqlite, queue};
 use crate::session::StoreError;
 use crate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Purged,
-    Record, Step, Submitted, TaskId, TaskStore,
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Millis, New,
+    Purged, Record, Step, Submitted, TaskId, TaskStore,
 };
 
 impl Sqlite {
@@ -83,6 +85,22 @@ impl TaskStore for Sqlite {
 
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
         self.write(Purge { now, until, most }).await
+    }
+
+    async fn trim(
+        &self,
+        keep: &Keep,
+        (now, until): (Millis, Millis),
+        most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let keep = *keep;
+        self.write(Trim {
+            keep,
+            now,
+            until,
+            most,
+        })
+        .await
     }
 
     async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {
