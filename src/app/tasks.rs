@@ -8,7 +8,7 @@ mod hands;
 mod overseer;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
@@ -19,7 +19,11 @@ pub(super) use self::hands::Hands;
 pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
 use crate::config::{self, Config};
+use crate::proxy::Shared;
 use crate::task::{Bounds, Desk, Keep, Keeping, Most, TaskId};
+
+/// Longest time for the store to forget the last seats.
+const LAST: Duration = Duration::from_secs(2);
 
 /// The desk of a gate, and the names of tasks that come in to be worked on.
 pub(super) fn desk(
@@ -38,6 +42,16 @@ pub(super) fn desk(
         .under(&config.tasks.prefix)
         .keeping(keeping(&config.tasks));
     (Arc::new(desk), arriving)
+}
+
+/// Has the store forget the seats of calls that ended just now: else the next start would hold them.
+pub(super) async fn last_seats(shared: &Shared) {
+    let forgotten = tokio::time::timeout(LAST, shared.desk.forget_free_seats());
+    if !forgotten.await.unwrap_or_default() {
+        tracing::warn!(
+            "the store did not forget the seats of the last calls: the next start holds them, for tasks.max_blocking at most"
+        );
+    }
 }
 
 /// A user's share of the bytes is as large as that of the tasks.

@@ -23,6 +23,7 @@ use crate::forward::{Dial, Pass, Upstream};
 use crate::limit::Moment;
 use crate::listen::{Connection, Exchange};
 use crate::observe::{Destination, Ending, Phase, Record, Who};
+use crate::task::Noted;
 
 /// One request under way.
 ///
@@ -67,6 +68,8 @@ pub struct Stage {
     pub(super) continued: bool,
     pub(super) request_id: Option<HeaderValue>,
     pub(super) claim: Option<Claim>,
+    /// Its seats, as the store remembers them: of a blocking call.
+    pub(super) seat: Option<Noted>,
     /// The idempotency key of a call that is held.
     pub(super) key: Option<Box<Held>>,
     pub(super) dial: Option<Arc<Dial>>,
@@ -135,6 +138,7 @@ impl Stage {
             continued: false,
             request_id: None,
             claim: None,
+            seat: None,
             key: None,
             dial: None,
             attempts: 0,
@@ -208,8 +212,16 @@ impl Stage {
     fn release(&mut self, now: Instant) {
         let now = self.shared.moment(now);
         if let Some(claim) = self.claim.take() {
+            // Cut as the gate stops, it may be at work upstream still.
+            if self.shared.is_stopping()
+                && self.dispatched.is_some()
+                && let Some(seat) = &mut self.seat
+            {
+                seat.stay();
+            }
             claim.release(now);
         }
+        self.seat = None;
         if let Some(in_use) = self.met.in_use.take() {
             in_use.end(now);
         }

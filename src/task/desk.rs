@@ -2,6 +2,7 @@
 //! forbids.
 
 mod books;
+mod held;
 mod keep;
 mod live;
 mod pace;
@@ -19,6 +20,8 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::books::{Books, Room};
+use self::held::Held;
+pub use self::held::Noted;
 pub use self::live::Live;
 use self::pace::Pace;
 use self::standing::Standing;
@@ -53,6 +56,7 @@ pub struct Desk {
     /// Tasks that ended, and who is told each time that these are many more.
     ended: AtomicUsize,
     many_ended: Notify,
+    held: Held,
 }
 
 impl fmt::Debug for Desk {
@@ -87,6 +91,7 @@ impl Desk {
             keeping: Keeping::default(),
             ended: AtomicUsize::new(0),
             many_ended: Notify::new(),
+            held: Held::default(),
         };
         (desk, arriving)
     }

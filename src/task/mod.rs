@@ -26,8 +26,8 @@ mod tally;
 mod worker;
 
 pub use desk::{
-    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Keeping, Live, Receipt, Submission,
-    SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Keeping, Live, Noted, Receipt,
+    Submission, SubmitError,
 };
 pub use hook::body as hook_body;
 pub use id::TaskId;
@@ -35,7 +35,7 @@ pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, ve
 pub use parcel::Parcel;
 pub use port::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Most, New, Purged,
-    SeatChange, Step, Submitted, TaskStore,
+    Seat, SeatChange, SeatOf, Step, Submitted, TaskStore,
 };
 pub use reaper::{Calendar, Reaper};
 pub use record::{
@@ -44,4 +44,4 @@ pub use record::{
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
 pub use tally::{Delivery, Dispatched, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work};
-pub use worker::{Crew, Means, Recovered, Roster};
+pub use worker::{Crew, Lever, LostCall, Means, Recovered, Roster};

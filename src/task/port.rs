@@ -1,6 +1,7 @@
 //! The port through which tasks are kept: what every store does, and what each promises.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use super::id::TaskId;
 use super::record::{Millis, Owner, Record};
 use super::state::State;
+use crate::call::Caller;
 use crate::session::StoreError;
 
 /// An idempotency key, in its scope (draft-ietf-httpapi-idempotency-key-header-07).
@@ -108,6 +110,36 @@ pub struct Kept {
     pub record: Arc<Record>,
     /// Until when it holds a seat.
     pub seat: Option<Millis>,
+}
+
+/// Whose a [`Seat`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatOf {
+    /// A call that a client held.
+    Call,
+    /// A task whose row cannot be read.
+    Unreadable,
+}
+
+/// A seat at an upstream that no task which can be read stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// Its name: that of the task, where it is one's.
+    pub id: TaskId,
+    /// Whose it is.
+    pub of: SeatOf,
+    /// Name of the upstream.
+    pub upstream: Arc<str>,
+    /// The limits of which it is a unit, by their names; empty where that is not known.
+    pub limits: Vec<Arc<str>>,
+    /// The user for whom it counts, and the login session, where there are any.
+    pub caller: Caller,
+    /// Where it came from; nowhere that is known, where it cannot be read.
+    pub address: IpAddr,
+    /// When it was taken; nothing where that cannot be read.
+    pub since: Option<Millis>,
+    /// When it is free whatever happens; nothing where that cannot be read.
+    pub until: Option<Millis>,
 }
 
 /// Which tasks are asked for.
@@ -234,7 +266,22 @@ pub trait TaskStore: Debug + Send + Sync {
         most: usize,
     ) -> Result<Vec<Arc<Record>>, StoreError>;
 
-    /// Gives the seat of a task back, whatever its state. Again is no fault.
+    /// Whether seats outlive the process here.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Notes the seat of a call that a client holds. A store that remembers nothing takes none.
+    async fn take_seat(&self, _: &Seat) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Every seat that no task which can be read stands for.
+    async fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Gives the seat of a task, or of a call that a client held, back, whatever its state. Again is no fault.
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError>;
 
     /// Forgets a task that is over, on its owner's word: a tombstone is left until `until`. False where it is not over,

@@ -6,6 +6,7 @@ mod support;
 
 mod faults;
 mod ghosts;
+mod held;
 mod judge;
 mod keys;
 mod kills;

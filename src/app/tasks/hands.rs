@@ -13,7 +13,7 @@ use crate::call::Caller;
 use crate::config;
 use crate::dialect::user;
 use crate::proxy::Shared;
-use crate::task::{Crew, Means, Requested, Roster, TaskId};
+use crate::task::{Crew, Lever, Means, Requested, Roster, TaskId};
 
 /// The crew and where it works.
 pub(in crate::app) struct Hands {
@@ -55,6 +55,11 @@ impl Hands {
             crew,
             runtime: Some(runtime),
         })
+    }
+
+    /// What the operator frees seats of lost calls by.
+    pub(in crate::app) fn lever(&self) -> Lever {
+        self.crew.lever()
     }
 
     /// Nothing more goes up.

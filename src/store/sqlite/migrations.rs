@@ -17,7 +17,7 @@ const STEPS: [(i64, &str, &str); 3] = [
     (2, "tasks", include_str!("migrations/0002_task.sql")),
     (
         5,
-        "bounds of what is over",
+        "bounds of what is over, seats of calls that are held",
         include_str!("migrations/0005_bounds.sql"),
     ),
 ];

@@ -51,7 +51,7 @@ pub(super) struct Works {
     upstreams: Vec<Arc<Upstream>>,
     pub(super) roster: Arc<dyn Roster>,
     pub(super) clock: Arc<dyn Fn() -> Moment + Send + Sync>,
-    max_blocking: Duration,
+    pub(super) max_blocking: Duration,
     pub(super) reconcile: Duration,
     pub(super) spread: Spread,
     pub(super) reading: Semaphore,

@@ -40,3 +40,6 @@ END;
 CREATE TRIGGER tombstone_gone AFTER DELETE ON tombstone BEGIN
     UPDATE kept SET tasks = tasks - 1 WHERE share = 'tombstones';
 END;
+
+-- Seats of calls that clients hold: the limits that they are units of, and who took them, as JSON.
+ALTER TABLE seat ADD COLUMN held TEXT;

@@ -4,6 +4,7 @@ mod answer;
 mod clear;
 mod read;
 mod row;
+mod seat;
 mod trim;
 mod words;
 mod write;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::clear::{Forget, Purge, Settle};
+use self::seat::TakeSeat;
 use self::trim::Trim;
 use self::write::FreeSeat;
 use super::queue::Way;
@@ -22,7 +24,7 @@ use super::{Sqlite, queue};
 use crate::session::StoreError;
 use crate::task::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Millis, New,
-    Purged, Record, Step, Submitted, TaskId, TaskStore,
+    Purged, Record, Seat, Step, Submitted, TaskId, TaskStore,
 };
 
 impl Sqlite {
@@ -73,6 +75,18 @@ impl TaskStore for Sqlite {
         most: usize,
     ) -> Result<Vec<Arc<Record>>, StoreError> {
         self.told(read::list(&self.readers, filter, before, most).await)
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    async fn take_seat(&self, seat: &Seat) -> Result<(), StoreError> {
+        self.write(TakeSeat(seat.clone())).await
+    }
+
+    async fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+        self.told(seat::lone(&self.readers, &self.path).await)
     }
 
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
