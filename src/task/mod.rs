@@ -34,8 +34,8 @@ pub use id::TaskId;
 pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, is_allowed, verdict};
 pub use parcel::Parcel;
 pub use port::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Most, New, Purged,
-    Seat, SeatChange, SeatOf, Step, Submitted, TaskStore,
+    Advanced, Answer, Filter, Found, GONE_FOR, Hook, HookId, HookOutcome, Keep, Kept, Key,
+    MOST_GONE, Most, New, Purged, Seat, SeatChange, SeatOf, Step, Submitted, TaskStore,
 };
 pub use reaper::{Calendar, Reaper};
 pub use record::{

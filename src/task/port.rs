@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -173,6 +174,11 @@ pub struct Hook {
     pub tries: u32,
 }
 
+/// How long a receiver that is gone (410) is told nothing: then it is tried once more, and may say so again.
+pub const GONE_FOR: Duration = Duration::from_hours(90 * 24);
+/// Most receivers that are known to be gone; those that were first are forgotten for those that come.
+pub const MOST_GONE: usize = 10_000;
+
 /// What became of an attempt to tell somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookOutcome {
@@ -182,8 +188,8 @@ pub enum HookOutcome {
     Again(Millis),
     /// It was not tried: its turn comes then.
     Later(Millis),
-    /// The receiver is gone (410): every entry for its URL goes, and none is made for it again.
-    Disabled,
+    /// The receiver said then that it is gone (410): every entry for its URL goes, and none is made for it for [`GONE_FOR`].
+    Disabled(Millis),
 }
 
 /// How much was forgotten.

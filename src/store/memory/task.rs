@@ -1,6 +1,6 @@
 //! Tasks that end with the process.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::Memory;
 use crate::session::StoreError;
 use crate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Millis, New,
-    Owner, Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
+    Advanced, Answer, Filter, Found, GONE_FOR, Hook, HookId, HookOutcome, Keep, Kept, Key,
+    MOST_GONE, Millis, New, Owner, Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
 };
 
 /// Bytes of a task that is over, beside its answer, about.
@@ -26,7 +26,7 @@ pub(super) struct Tasks {
     keys: HashMap<KeyName, (TaskId, [u8; 32])>,
     seats: BTreeMap<TaskId, Millis>,
     hooks: BTreeMap<HookId, Hook>,
-    deaf: HashSet<Arc<str>>,
+    deaf: BTreeMap<Arc<str>, Millis>,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Tasks {
             }
         }
         if let Some(hook) = step.hook
-            && !self.deaf.contains(&hook.url)
+            && !self.deaf.contains_key(&hook.url)
         {
             self.hooks.insert(hook.id, hook);
         }
@@ -153,6 +153,7 @@ impl Tasks {
         for id in &old {
             self.gone.remove(id);
         }
+        self.deaf.retain(|_, since| since.after(GONE_FOR) > now);
         Purged {
             tasks: due.len(),
             tombstones: old.len(),
@@ -175,10 +176,16 @@ impl Tasks {
                     hook.next = next;
                 }
             }
-            HookOutcome::Disabled => {
+            HookOutcome::Disabled(now) => {
                 if let Some(hook) = self.hooks.remove(&id) {
                     self.hooks.retain(|_, other| other.url != hook.url);
-                    self.deaf.insert(hook.url);
+                    self.deaf.entry(hook.url).or_insert(now);
+                    let oldest = self.deaf.iter().min_by_key(|(_, since)| **since);
+                    if self.deaf.len() > MOST_GONE
+                        && let Some(oldest) = oldest.map(|(url, _)| url.clone())
+                    {
+                        self.deaf.remove(&oldest);
+                    }
                 }
             }
         }

@@ -43,3 +43,7 @@ END;
 
 -- Seats of calls that clients hold: the limits that they are units of, and who took them, as JSON.
 ALTER TABLE seat ADD COLUMN held TEXT;
+
+-- Since when a receiver is gone, by the clock of the gate: it is not believed for ever.
+ALTER TABLE deaf ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX deaf_since ON deaf (since);
