@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::convert::Running;
-use super::convert::whole::Bodies;
+use super::convert::whole::ALL_BODIES;
 use super::verify::Verifier;
 use crate::config::Config;
+use crate::limit::Memory;
 use crate::task::api::Api;
 
 /// What the proxy needs to make tasks of calls and to answer for them.
@@ -30,7 +31,7 @@ pub struct Tasks {
     /// Keys of calls that are being handed in.
     pub(super) arriving: Running,
     /// Memory for the bodies of these, and of what is asked of the API.
-    pub(super) bodies: Bodies,
+    pub(super) bodies: Memory,
     pub(super) verifier: Verifier,
 }
 
@@ -53,7 +54,7 @@ impl Tasks {
             honours_keys: config.headers.idempotency_key,
             running: Running::default(),
             arriving: Running::default(),
-            bodies: Bodies::new(),
+            bodies: Memory::new(ALL_BODIES),
             verifier: Verifier::new(),
         }
     }

@@ -6,6 +6,7 @@ mod held;
 mod keep;
 mod live;
 mod pace;
+mod replay;
 mod share;
 mod standing;
 mod step;
@@ -26,13 +27,15 @@ pub use self::live::Live;
 use self::pace::Pace;
 use self::standing::Standing;
 pub use self::words::{
-    AdvanceError, Bounds, CancelError, Change, Keeping, Receipt, Submission, SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Keeping, Receipt, RequestError, Submission,
+    SubmitError,
 };
 use super::id::TaskId;
-use super::port::{Answer, Filter, Found, New, Submitted, TaskStore};
+use super::port::{Filter, Found, New, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
 use super::tally::Tally;
+use crate::limit::Memory;
 use crate::session::{Keys, StoreError};
 
 /// Tells the time of day.
@@ -57,6 +60,7 @@ pub struct Desk {
     ended: AtomicUsize,
     many_ended: Notify,
     held: Held,
+    replays: Memory,
 }
 
 impl fmt::Debug for Desk {
@@ -92,6 +96,7 @@ impl Desk {
             ended: AtomicUsize::new(0),
             many_ended: Notify::new(),
             held: Held::default(),
+            replays: Memory::new(replay::ALL),
         };
         (desk, arriving)
     }
@@ -230,6 +235,8 @@ impl Desk {
     }
 
     fn room(&self, requested: &Requested) -> Result<Room, SubmitError> {
+        // What is taken in now could not be read either.
+        self.standing.readable()?;
         let Bounds {
             of_upstream,
             of_owner,
@@ -260,11 +267,12 @@ impl Desk {
         if let Some(task) = self.books.find(id) {
             return Ok(Found::Task(task));
         }
+        let forgotten = self.books.forgotten();
         let found = self.store.task(id).await?;
         if let Found::Task(task) = &found
             && task.status.state().is_done()
         {
-            self.books.remember(task.clone());
+            self.books.remember(task.clone(), forgotten);
         }
         Ok(found)
     }
@@ -289,31 +297,16 @@ impl Desk {
         self.books.watch(id)
     }
 
-    /// The upstream's answer to a task.
+    /// The request of a task, with its credentials; none where it is not kept any more.
     ///
     /// # Errors
-    /// When the store does not say.
-    pub async fn answer(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
-        self.store.answer(id).await
-    }
-
-    /// The request of a task, with its credentials.
-    ///
-    /// # Errors
-    /// When the store does not say.
-    pub async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+    /// [`RequestError`].
+    pub async fn request(&self, id: TaskId) -> Result<Option<Bytes>, RequestError> {
         let Some(sealed) = self.store.request(id).await? else {
             return Ok(None);
         };
-        let opened = self.keys.unseal_request(&id.bytes(), &sealed);
-        opened
-            .map(|request| Some(request.into()))
-            .map_err(|error| StoreError {
-                lasting: true,
-                what: format!(
-                    "the request of task {id} cannot be read: {error}; was state.key_file replaced?"
-                ),
-            })
+        let opened = self.keys.unseal_request(&id.bytes(), &sealed)?;
+        Ok(Some(opened.into()))
     }
 
     /// Tasks by `filter`, the newest first, from the store: it never knows less than the desk.

@@ -27,7 +27,7 @@ mod worker;
 
 pub use desk::{
     AdvanceError, Bounds, CancelError, Change, Clock, Desk, Keeping, Live, Noted, Receipt,
-    Submission, SubmitError,
+    RequestError, Submission, SubmitError,
 };
 pub use hook::body as hook_body;
 pub use id::TaskId;

@@ -1,6 +1,7 @@
 //! A store that fails when it is told to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tidegate::task::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Millis, New, Purged, Record,
     Step, Submitted, TaskId, TaskStore,
 };
+use tokio::sync::Semaphore;
 
 /// What the store does with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Whim {
     Lies,
     /// What it should, a while later.
     Dawdles,
+    /// It breaks, and whoever asked with it.
+    Breaks,
 }
 
 /// A store of memory, with whims: one for each step, in their order; then it works.
@@ -31,6 +35,14 @@ pub enum Whim {
 pub struct Faulty {
     inner: Memory,
     whims: Mutex<VecDeque<Whim>>,
+    /// Whether requests can be read, each time; then they can.
+    reads: Mutex<VecDeque<bool>>,
+    /// Requests cannot be read until this is taken back.
+    pub unreadable: AtomicBool,
+    failed: AtomicUsize,
+    /// Whoever reads a task has read it, and comes back when this is let go.
+    pub slow: Mutex<Option<Arc<Semaphore>>>,
+    pub slowed: AtomicUsize,
 }
 
 impl Faulty {
@@ -38,7 +50,21 @@ impl Faulty {
         Arc::new(Self {
             inner: Memory::default(),
             whims: Mutex::new(whims.iter().copied().collect()),
+            ..Self::default()
         })
+    }
+
+    /// One whose requests can be read so.
+    pub fn reading(reads: &[bool]) -> Arc<Self> {
+        Arc::new(Self {
+            reads: Mutex::new(reads.iter().copied().collect()),
+            ..Self::default()
+        })
+    }
+
+    /// How often a request could not be read.
+    pub fn failed(&self) -> usize {
+        self.failed.load(Ordering::SeqCst)
     }
 
     pub fn left(&self) -> usize {
@@ -64,6 +90,7 @@ impl TaskStore for Faulty {
         match whim.unwrap_or(Whim::Works) {
             Whim::Works => self.inner.advance(step).await,
             Whim::Refuses => Err(fails()),
+            Whim::Breaks => panic!("the store breaks, as it was told"),
             Whim::Dawdles => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 self.inner.advance(step).await
@@ -76,10 +103,24 @@ impl TaskStore for Faulty {
     }
 
     async fn task(&self, id: TaskId) -> Result<Found, StoreError> {
-        self.inner.task(id).await
+        let found = self.inner.task(id).await;
+        let slow = self.slow.lock().unwrap().clone();
+        if let Some(slow) = slow {
+            self.slowed.fetch_add(1, Ordering::SeqCst);
+            slow.acquire().await.unwrap().forget();
+        }
+        found
     }
 
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+        let can = self.reads.lock().unwrap().pop_front().unwrap_or(true);
+        if !can || self.unreadable.load(Ordering::SeqCst) {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(StoreError {
+                lasting: true,
+                ..fails()
+            });
+        }
         self.inner.request(id).await
     }
 

@@ -44,7 +44,9 @@ impl Desk {
         most: usize,
     ) -> Result<Purged, StoreError> {
         let purged = self.store.purge(now, until, most).await?;
-        self.books.expire(now);
+        if purged.tasks > 0 {
+            self.books.expire(now);
+        }
         Ok(purged)
     }
 

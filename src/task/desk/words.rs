@@ -106,6 +106,17 @@ pub enum SubmitError {
     Store(#[from] StoreError),
 }
 
+/// Why the request of a task is not at hand.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// It cannot be opened: it is damaged, or was sealed with another key.
+    #[error("it cannot be opened: {0}; was state.key_file replaced?")]
+    Closed(#[from] SealError),
+    /// The store does not say.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a task was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdvanceError {

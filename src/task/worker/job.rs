@@ -15,15 +15,13 @@ use super::works::Works;
 use crate::admit::Claim;
 use crate::forward::{Carrier, Freight};
 use crate::limit::Moment;
-use crate::task::desk::Change;
+use crate::session::StoreError;
+use crate::task::desk::{Change, RequestError};
 use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
 use crate::task::port::{Answer, SeatChange};
 use crate::task::record::{Fault, Mode, Outcome, Record};
 use crate::task::state::{Event, State, Status};
-
-/// Attempts to read a request that the store says it cannot give.
-const MOST_READS: u32 = 4;
 
 /// One task in hand.
 pub(super) struct Job {
@@ -242,7 +240,18 @@ impl Job {
                 sleep(back_off(failed, works.spread.next())).await;
                 continue;
             }
-            let freight = Box::pin(self.freight(&asking)).await?;
+            let Ok(parcel) = Box::pin(self.read_parcel()).await else {
+                // Nobody is to wait for its units while it waits for the store.
+                drop(claim);
+                Box::pin(self.parcel()).await?;
+                continue;
+            };
+            let freight = Freight {
+                method: asking.method.clone(),
+                target: asking.target.clone(),
+                headers: asking.headers.clone(),
+                body: parcel?.body,
+            };
             let carrier = asking.upstream.carrier(claim.socket_group());
             match Box::pin(carrier).await {
                 Ok(carrier) => {
@@ -266,44 +275,38 @@ impl Job {
         }
     }
 
-    /// What goes up.
-    async fn freight(&self, asking: &Asking) -> Result<Freight, Fault> {
-        let parcel = self.parcel().await?;
-        Ok(Freight {
-            method: asking.method.clone(),
-            target: asking.target.clone(),
-            headers: asking.headers.clone(),
-            body: parcel.body,
-        })
-    }
-
-    /// Its request. A store that fails for a while is waited for.
+    /// Its request. While the store cannot be read it waits, and no task is taken in: it was accepted, so it does not fail for
+    /// that. What is damaged, or is gone, nobody can send.
     pub(super) async fn parcel(&self) -> Result<Parcel, Fault> {
-        let mut lasting = 0;
+        let mut unread = None;
         for failed in 1.. {
-            let read = {
-                let _turn = self.works.reading.acquire().await;
-                self.works.desk.request(self.id).await
-            };
-            match read {
-                Ok(Some(request)) => {
-                    return Parcel::decode(request).ok_or_else(|| unreadable("it is damaged"));
-                }
-                Ok(None) => return Err(unreadable("it is gone")),
+            match self.read_parcel().await {
+                Ok(parcel) => return parcel,
                 Err(error) => {
-                    lasting += u32::from(error.lasting);
-                    self.works.store_fails(self.id, &error);
-                    if lasting >= MOST_READS {
-                        return Err(unreadable(
-                            "the gate cannot open it any more; its log says why",
-                        ));
-                    }
-                    let pause = back_off(failed, self.works.spread.next());
-                    sleep(if error.lasting { pause / 10 } else { pause }).await;
+                    unread.get_or_insert_with(|| self.works.desk.cannot_read(&error));
                 }
             }
+            sleep(back_off(failed, self.works.spread.next())).await;
         }
         Err(unreadable("it could not be read"))
+    }
+
+    /// Its request, where the store can be read.
+    async fn read_parcel(&self) -> Result<Result<Parcel, Fault>, StoreError> {
+        let _turn = self.works.reading.acquire().await;
+        match self.works.desk.request(self.id).await {
+            Ok(Some(request)) => {
+                Ok(Parcel::decode(request).ok_or_else(|| unreadable("it is damaged")))
+            }
+            Ok(None) => Ok(Err(unreadable("it is gone"))),
+            Err(RequestError::Closed(error)) => {
+                tracing::error!(task = %self.id, %error, "the request of a task cannot be opened; was state.key_file replaced?");
+                Ok(Err(unreadable(
+                    "the gate cannot open it any more; its log says why",
+                )))
+            }
+            Err(RequestError::Store(error)) => Err(error),
+        }
     }
 
     /// Sends the task back to its line: it was not executed. Its units are given back at once, and how long it held them

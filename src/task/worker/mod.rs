@@ -34,6 +34,7 @@ mod recover;
 mod run;
 mod unseen;
 mod verdict;
+mod wake;
 mod works;
 
 pub use crew::Crew;

@@ -35,7 +35,7 @@ impl Works {
             body,
         };
         let within = asking.upstream.config().response_timeout;
-        match timeout(within, carrier.carry(freight, most)).await {
+        match timeout(within, carrier.carry(freight, most, &self.answers)).await {
             Ok(Carried::Answer(answer)) => {
                 self.release(Some(claim));
                 Some(answer)

@@ -11,21 +11,26 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::asking::Asking;
 use super::commit::Unmade;
 use super::fields;
+use super::ghosts::Lost;
 use super::job::{Job, Ready};
 use super::native::Form;
 use super::pause::back_off;
+use super::recover;
 use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
+use super::wake::Wake;
 use crate::admit::{Claim, Pushback, Why};
 use crate::call::Spoken;
 use crate::dialect::come_back;
 use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream};
 use crate::task::desk::Change;
-use crate::task::port::SeatChange;
+use crate::task::port::{Answer, SeatChange};
 use crate::task::record::{Fault, Mode, Outcome, Record, Source};
 use crate::task::state::{Event, State};
 
 /// Largest body of an answer that is kept, bytes, where no limit says less.
 const LARGEST: usize = 64 * 1024 * 1024;
+/// Largest body of an answer that leaves a task in doubt and is kept with it.
+const LONGEST_IN_DOUBT: usize = 64 * 1024;
 /// The endpoint takes no call, or ends those that it has. A 502 or 504 is said by what stands before it, of a call that may
 /// go on behind.
 const UNAVAILABLE: u16 = 503;
@@ -40,6 +45,8 @@ const LONGEST_SHUT: Duration = Duration::from_secs(30);
 
 /// What a task is after it went up.
 pub(super) struct Up {
+    /// Dropped before the claim.
+    _wake: Option<Wake>,
     pub(super) claim: Claim,
     pub(super) upstream: Arc<Upstream>,
     spoken: Spoken,
@@ -65,14 +72,15 @@ impl Job {
             asking,
         } = ready;
         let (longest, change) = self.departure(record, &asking);
-        match works.step(self.id, Event::Dispatch, change).await {
-            Ok(_) => self.untaken = 0,
+        let sent = match works.step(self.id, Event::Dispatch, change).await {
+            Ok(sent) => sent,
             Err(unmade) => {
                 drop((claim, carrier));
                 self.not_sent(unmade).await;
                 return;
             }
-        }
+        };
+        self.untaken = 0;
         let went = Instant::now();
         // It may have taken so long that a rate has no room any more, or that the upstream has hung up.
         if let Err(refusal) = claim.dispatch((works.clock)()) {
@@ -86,18 +94,35 @@ impl Job {
             self.send_back(rest, Some(claim)).await;
             return;
         }
+        let mut asking = asking;
+        let form = asking.form.take();
+        let asking = Arc::new(asking);
+        let hard = went + longest;
         let up = Up {
+            // What begins a task of the upstream's own holds none of the seats that are left behind.
+            _wake: form.is_none().then(|| self.wake(&sent, &asking, hard)),
             claim,
             upstream: asking.upstream.clone(),
             spoken: asking.with(|_, spoken| spoken).unwrap_or(Spoken::Plain),
-            asked: asking.headers,
-            form: asking
-                .form
-                .map(|form| Box::new(form.with_body(freight.body.clone()))),
+            asked: asking.headers.clone(),
+            form: form.map(|form| Box::new(form.with_body(freight.body.clone()))),
             went,
-            hard: went + longest,
+            hard,
         };
         self.carry(record, up, carrier, freight).await;
+    }
+
+    fn wake(&self, sent: &Record, asking: &Arc<Asking>, hard: Instant) -> Wake {
+        let left = hard.saturating_duration_since(Instant::now());
+        let lost = Lost {
+            id: self.id,
+            number: sent.fence,
+            of: None,
+            upstream: asking.upstream.name().clone(),
+            since: Some(recover::sent(sent)),
+            until: self.works.desk.now().after(left),
+        };
+        Wake::new(self.works.clone(), asking.clone(), lost, hard)
     }
 
     /// How long its call may be at work, and what is noted of it before it goes up. What begins a task of the upstream's own
@@ -142,7 +167,7 @@ impl Job {
         let most = cap
             .as_ref()
             .map_or(LARGEST, |(_, bytes)| (*bytes).min(LARGEST));
-        let exchange = carrier.carry(freight, most);
+        let exchange = carrier.carry(freight, most, &self.works.answers);
         let run_for = record.requested.run_for;
         match self.answered(up.hard, run_for, exchange).await {
             Heard::InTime(Carried::Answer(answer)) => self.read(record, up, answer).await,
@@ -247,23 +272,13 @@ impl Job {
                 .await;
             }
             Verdict::Unauthenticated(fault) => {
-                self.over(
-                    up,
-                    answer,
-                    Event::Fail,
-                    Change {
-                        outcome: Some(Outcome::NotApplied),
-                        error: Some(fault),
-                        not_executed: true,
-                        ..Change::default()
-                    },
-                )
-                .await;
+                self.over(up, answer, Event::Fail, not_executed(fault))
+                    .await;
             }
             Verdict::Refused => self.refused(record, up, answer).await,
             Verdict::InDoubt => {
                 let is_over = answer.status == UNAVAILABLE;
-                self.doubtful = Some(fields::kept(answer, &up.asked, up.upstream.rewriter()));
+                self.doubtful = self.kept_in_doubt(&up, answer);
                 if is_over {
                     self.closed(up).await;
                 } else {
@@ -271,6 +286,12 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// An answer that does not say what became of the task, where it is short: it is kept for as long as the task is in doubt.
+    pub(super) fn kept_in_doubt(&self, up: &Up, answer: OwnAnswer) -> Option<Answer> {
+        let is_short = answer.body.len() <= LONGEST_IN_DOUBT;
+        is_short.then(|| fields::kept(answer, &up.asked, up.upstream.rewriter()))
     }
 
     async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
@@ -312,18 +333,8 @@ impl Job {
         let come_back = self.shrink(&up, &answer);
         if nth > MOST_REFUSED {
             let fault = refusal(answer.status, None);
-            self.over(
-                up,
-                answer,
-                Event::Fail,
-                Change {
-                    outcome: Some(Outcome::NotApplied),
-                    error: Some(fault),
-                    not_executed: true,
-                    ..Change::default()
-                },
-            )
-            .await;
+            self.over(up, answer, Event::Fail, not_executed(fault))
+                .await;
             return;
         }
         let rest = come_back.unwrap_or_else(|| back_off(nth, self.works.spread.next()));
@@ -353,6 +364,16 @@ impl Job {
             tracing::debug!(%limit, status = answer.status, "the upstream refuses by itself: this limit shrinks");
         }
         come_back
+    }
+}
+
+/// It fails, and provably did nothing.
+fn not_executed(fault: Fault) -> Change {
+    Change {
+        outcome: Some(Outcome::NotApplied),
+        error: Some(fault),
+        not_executed: true,
+        ..Change::default()
     }
 }
 

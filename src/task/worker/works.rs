@@ -13,12 +13,15 @@ use super::native::{Own, Rounds};
 use super::pause::Spread;
 use crate::call::Caller;
 use crate::forward::Upstream;
-use crate::limit::Moment;
+use crate::limit::{Memory, Moment};
 use crate::task::desk::Desk;
 use crate::task::record::Requested;
 
 /// Requests that are read from the store at the same time, as jobs begin.
 const READ_AT_ONCE: usize = 16;
+
+/// Bytes of all answers that are read, or wait for the store, at the same time: four of the largest.
+const ALL_ANSWERS: usize = 256 * 1024 * 1024;
 
 /// What the crew asks of those who know users and sessions.
 pub trait Roster: Send + Sync {
@@ -55,6 +58,8 @@ pub(super) struct Works {
     pub(super) reconcile: Duration,
     pub(super) spread: Spread,
     pub(super) reading: Semaphore,
+    /// Memory for answers that are read, or wait for the store.
+    pub(super) answers: Memory,
     /// Who stands at the door of an upstream that is down, for all its tasks.
     pub(super) leads: Vec<Mutex<()>>,
     pub(super) ghosts: Ghosts,
@@ -88,6 +93,7 @@ impl Works {
             reconcile,
             spread: Spread::default(),
             reading: Semaphore::new(READ_AT_ONCE),
+            answers: Memory::new(ALL_ANSWERS),
             ghosts: Ghosts::default(),
             at_work: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),

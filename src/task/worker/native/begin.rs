@@ -8,7 +8,6 @@ use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::record::{Mode, Record};
 use crate::task::state::Event;
-use crate::task::worker::fields;
 use crate::task::worker::job::Job;
 use crate::task::worker::native::Form;
 use crate::task::worker::run::Up;
@@ -37,7 +36,7 @@ impl Job {
             Started::NoSuchForm => self.formless(up, form).await,
             // It may be at work, and nobody can ask after it.
             Started::NoHandle => {
-                self.doubtful = Some(fields::kept(answer, &up.asked, up.upstream.rewriter()));
+                self.doubtful = self.kept_in_doubt(&up, answer);
                 self.leave(up).await;
             }
         }
