@@ -14,3 +14,4 @@ mod keys;
 mod owners;
 mod policy;
 mod refused;
+mod sessions;

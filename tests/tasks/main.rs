@@ -19,4 +19,5 @@ mod pollers;
 mod rig;
 mod rows;
 mod syncs;
+mod told;
 mod witness;
