@@ -159,11 +159,10 @@ impl Door {
             Aside::Session(id) if *method == Method::DELETE => {
                 answer::ended((self.sources.end_session)(id.to_owned()).await)
             }
-            Aside::Session(_) => answer::wrong_method(answer::DELETE),
             Aside::Seat(id) if *method == Method::DELETE => {
                 answer::told((self.sources.tasks)(AboutTasks::FreeSeat(id.to_owned())).await)
             }
-            Aside::Seat(_) => answer::wrong_method(answer::DELETE),
+            Aside::Session(_) | Aside::Seat(_) => answer::wrong_method(answer::DELETE),
             Aside::Tasks(about) if answer::is_read(method) => {
                 answer::told((self.sources.tasks)(about).await)
             }

@@ -7,7 +7,7 @@ use super::measure::{say_duration, say_size};
 use super::say_limit::{calls, say};
 use super::say_waiting;
 use super::types::{
-    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Upstream, Verify,
+    AccessLog, Config, Convert, HostHeader, Listen, Priority, Route, Store, Tasks, Upstream, Verify,
 };
 use super::words::{CONVERT, LOG_FORMAT, LOG_LEVEL, of};
 
@@ -206,23 +206,7 @@ fn tasks(page: &mut Page, config: &Config) {
             tasks.queue_per_user
         ),
     );
-    page.line(
-        "results",
-        format_args!(
-            "kept for {} after the end of a task; with an Idempotency-Key a day at least; what was never executed for {}",
-            say_duration(tasks.retention),
-            say_duration(tasks.retention_unexecuted.min(tasks.retention))
-        ),
-    );
-    page.line(
-        "finished tasks",
-        format_args!(
-            "at most {}, of one user {}, with at most {}; beyond that those that expire first are forgotten (410)",
-            tasks.max_finished,
-            tasks.max_finished_per_user,
-            say_size(tasks.max_finished_bytes)
-        ),
-    );
+    finished(page, tasks);
     page.line(
         "a gate that died",
         format_args!(
@@ -241,6 +225,25 @@ fn tasks(page: &mut Page, config: &Config) {
     if config.headers.idempotency_key {
         page.line("Idempotency-Key", "honoured on blocking calls");
     }
+}
+
+fn finished(page: &mut Page, tasks: &Tasks) {
+    let bytes = say_size(tasks.max_finished_bytes);
+    let slight = say_duration(tasks.retention_unexecuted.min(tasks.retention));
+    page.line(
+        "results",
+        format_args!(
+            "kept for {} after the end of a task; with an Idempotency-Key a day at least; what was never executed for {slight}",
+            say_duration(tasks.retention)
+        ),
+    );
+    page.line(
+        "finished tasks",
+        format_args!(
+            "at most {}, of one user {}, with at most {bytes}; beyond that those that expire first are forgotten (410)",
+            tasks.max_finished, tasks.max_finished_per_user
+        ),
+    );
 }
 
 fn about_upstream(page: &mut Page, upstream: &Upstream) {

@@ -246,12 +246,7 @@ impl Job {
                 Box::pin(self.parcel()).await?;
                 continue;
             };
-            let freight = Freight {
-                method: asking.method.clone(),
-                target: asking.target.clone(),
-                headers: asking.headers.clone(),
-                body: parcel?.body,
-            };
+            let freight = asking.freight(parcel?.body);
             let carrier = asking.upstream.carrier(claim.socket_group());
             match Box::pin(carrier).await {
                 Ok(carrier) => {

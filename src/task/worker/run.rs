@@ -278,7 +278,7 @@ impl Job {
             Verdict::Refused => self.refused(record, up, answer).await,
             Verdict::InDoubt => {
                 let is_over = answer.status == UNAVAILABLE;
-                self.doubtful = self.kept_in_doubt(&up, answer);
+                self.doubtful = kept_in_doubt(&up, answer);
                 if is_over {
                     self.closed(up).await;
                 } else {
@@ -286,12 +286,6 @@ impl Job {
                 }
             }
         }
-    }
-
-    /// An answer that does not say what became of the task, where it is short: it is kept for as long as the task is in doubt.
-    pub(super) fn kept_in_doubt(&self, up: &Up, answer: OwnAnswer) -> Option<Answer> {
-        let is_short = answer.body.len() <= LONGEST_IN_DOUBT;
-        is_short.then(|| fields::kept(answer, &up.asked, up.upstream.rewriter()))
     }
 
     async fn over(&self, up: Up, answer: OwnAnswer, event: Event, change: Change) {
@@ -365,6 +359,12 @@ impl Job {
         }
         come_back
     }
+}
+
+/// An answer that does not say what became of the task, where it is short: it is kept for as long as the task is in doubt.
+pub(super) fn kept_in_doubt(up: &Up, answer: OwnAnswer) -> Option<Answer> {
+    let is_short = answer.body.len() <= LONGEST_IN_DOUBT;
+    is_short.then(|| fields::kept(answer, &up.asked, up.upstream.rewriter()))
 }
 
 /// It fails, and provably did nothing.

@@ -50,7 +50,7 @@ impl Work for TakeSeat {
         let seat = &self.0;
         let base64 = |bytes: &[u8; 16]| BASE64_STANDARD_NO_PAD.encode(bytes);
         let taken = Taken {
-            limits: seat.limits.iter().map(|name| name.to_string()).collect(),
+            limits: seat.limits.iter().map(ToString::to_string).collect(),
             user: seat.caller.user.as_ref().map(|user| base64(user.bytes())),
             session: seat.caller.session.as_ref().map(|key| base64(key.bytes())),
             privileged: seat.caller.privileged,
