@@ -1,9 +1,11 @@
 //! Tasks that are done while their client waits: what goes up, and what comes back.
 
+use std::time::{Duration, Instant};
+
 use crate::rig::{ALICE, get, id, list, post, request, say, start, text};
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, hash_of};
-use crate::support::{gate, until};
+use crate::support::{PATIENCE, gate, until};
 
 const WAITS: &str = "Prefer: respond-async, wait=50\r\n";
 
@@ -141,4 +143,27 @@ async fn what_the_upstream_refuses_is_said_word_for_word() {
     // Without a wait the client hears of it later.
     let fields = format!("{ALICE}Prefer: respond-async\r\n");
     id(&say(&gate, post("/clone?status=409", &fields)).await);
+}
+
+#[tokio::test]
+async fn what_is_more_than_a_users_share_of_finished_tasks_is_410() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "max_finished_per_user = 2");
+    let submission = || post("/clone", &format!("{ALICE}{WAITS}"));
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let answer = say(&gate, submission()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        ids.push(answer.header("task-id").unwrap().to_owned());
+    }
+    let status = async |id: &String| get(&gate, &format!("/-/tasks/{id}"), ALICE).await.status;
+    // It is looked every ten seconds.
+    let deadline = Instant::now() + PATIENCE;
+    while status(&ids[1]).await != 410 {
+        assert!(Instant::now() < deadline, "they are kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status(&ids[0]).await, 410);
+    assert_eq!((status(&ids[2]).await, status(&ids[3]).await), (200, 200));
+    assert_eq!(list(&gate, ALICE).await.len(), 2);
 }

@@ -35,7 +35,7 @@ pub enum Whim {
 pub struct Faulty {
     inner: Memory,
     whims: Mutex<VecDeque<Whim>>,
-    /// Whether requests can be read, each time; then they can.
+    /// Whether requests can be read, each time; then as `unreadable` says.
     reads: Mutex<VecDeque<bool>>,
     /// Requests cannot be read until this is taken back.
     pub unreadable: AtomicBool,
@@ -113,8 +113,9 @@ impl TaskStore for Faulty {
     }
 
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
-        let can = self.reads.lock().unwrap().pop_front().unwrap_or(true);
-        if !can || self.unreadable.load(Ordering::SeqCst) {
+        let next = self.reads.lock().unwrap().pop_front();
+        let can = next.unwrap_or_else(|| !self.unreadable.load(Ordering::SeqCst));
+        if !can {
             self.failed.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError {
                 lasting: true,
