@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
-    Bounds, Change, Desk, Event, Found, Key, Owner, Reaper, Replay, Requested, Submission, TaskId,
+    Bounds, Change, Desk, Event, Found, Keep, Keeping, Key, Most, Outcome, Owner, Reaper, Replay,
+    Requested, Submission, TaskId,
 };
 
 const HOUR: u64 = 3600;
@@ -26,6 +27,10 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::keeping(Keeping::default())
+    }
+
+    fn keeping(keeping: Keeping) -> Self {
         let wall = Arc::new(AtomicU64::new(1_000_000));
         let seen = wall.clone();
         let clock = Arc::new(move || {
@@ -38,7 +43,7 @@ impl Rig {
         };
         let keys = Arc::new(Keys::random().unwrap());
         let (desk, _) = Desk::new(Arc::<Memory>::default(), keys, clock, bounds);
-        let desk = Arc::new(desk);
+        let desk = Arc::new(desk.keeping(keeping));
         Self {
             reaper: Reaper::new(desk.clone(), Duration::ZERO),
             desk,
@@ -177,4 +182,97 @@ async fn a_clock_that_is_set_back_keeps_nothing_for_ever() {
         "its time has passed by the clock of the process"
     );
     assert!(rig.is_there(of_now).await);
+}
+
+/// What is kept of so many tasks.
+fn keeping(tasks: usize) -> Keeping {
+    let most = Most {
+        tasks,
+        bytes: u64::MAX,
+    };
+    Keeping {
+        keep: Keep {
+            of_all: most,
+            of_one: most,
+            tombstones: tasks,
+        },
+        slight: Duration::from_secs(HOUR),
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_executed_is_kept_for_a_short_time() {
+    let mut rig = Rig::keeping(keeping(1000));
+    let taken_back = rig.ended("a").await;
+    let refused = rig.submitted("b").await;
+    rig.desk
+        .advance(refused, Event::Dispatch, Change::default())
+        .await
+        .unwrap();
+    let change = Change {
+        outcome: Some(Outcome::NotApplied),
+        not_executed: true,
+        ..Change::default()
+    };
+    rig.desk
+        .advance(refused, Event::Fail, change)
+        .await
+        .unwrap();
+    let done = rig.submitted("c").await;
+    for event in [Event::Dispatch, Event::Complete] {
+        let change = Change::default();
+        rig.desk.advance(done, event, change).await.unwrap();
+    }
+    rig.pass(HOUR - 10).await;
+    assert!(rig.is_there(taken_back).await && rig.is_there(refused).await);
+    rig.pass(20).await;
+    assert!(rig.has_tombstone(taken_back).await && rig.has_tombstone(refused).await);
+    assert!(rig.is_there(done).await);
+}
+
+#[tokio::test]
+async fn no_more_is_kept_than_may_be_however_young_it_is() {
+    let mut rig = Rig::keeping(keeping(10));
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        rig.wall.fetch_add(1, Ordering::Relaxed);
+        ids.push(rig.ended(&number.to_string()).await);
+    }
+    rig.pass(10).await;
+    for id in &ids[10..20] {
+        assert!(rig.has_tombstone(*id).await, "and it is not in memory");
+    }
+    for id in &ids[20..] {
+        assert!(rig.is_there(*id).await);
+    }
+    let first = rig.desk.find(ids[0]).await.unwrap();
+    assert_eq!(first, Found::Nothing, "there are ten tombstones");
+}
+
+#[tokio::test]
+async fn many_that_end_at_once_are_not_waited_out() {
+    let rig = Rig::keeping(keeping(10));
+    let reaper = tokio::spawn(rig.reaper.run());
+    let desk = rig.desk.clone();
+    let first = desk.new_id();
+    for number in 0..300 {
+        let owner = Owner("user:ada@example".into());
+        let submission = Submission {
+            requested: requested(&owner),
+            request: Bytes::from_static(b"x"),
+            key: None,
+        };
+        let id = if number == 0 { first } else { desk.new_id() };
+        desk.submit_as(id, submission, ()).await.unwrap();
+        desk.cancel(id).await.unwrap();
+    }
+    // Long before it looks by itself.
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while matches!(desk.find(first).await.unwrap(), Found::Task(_)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    reaper.abort();
 }

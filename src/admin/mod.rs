@@ -54,6 +54,8 @@ pub enum AboutTasks {
     Listed(String),
     /// The one of this name.
     One(String),
+    /// The operator says that the lost calls of this name are over.
+    FreeSeat(String),
 }
 
 /// Answers what is asked of tasks with JSON, or else with a status and what is wrong.
@@ -157,7 +159,10 @@ impl Door {
             Aside::Session(id) if *method == Method::DELETE => {
                 answer::ended((self.sources.end_session)(id.to_owned()).await)
             }
-            Aside::Session(_) => answer::wrong_method(answer::DELETE),
+            Aside::Seat(id) if *method == Method::DELETE => {
+                answer::told((self.sources.tasks)(AboutTasks::FreeSeat(id.to_owned())).await)
+            }
+            Aside::Session(_) | Aside::Seat(_) => answer::wrong_method(answer::DELETE),
             Aside::Tasks(about) if answer::is_read(method) => {
                 answer::told((self.sources.tasks)(about).await)
             }
@@ -218,6 +223,7 @@ struct Listed {
 /// Paths whose answer takes a while.
 enum Aside<'a> {
     Session(&'a str),
+    Seat(&'a str),
     Tasks(AboutTasks),
 }
 
@@ -227,6 +233,9 @@ impl<'a> Aside<'a> {
             return Some(Self::Tasks(AboutTasks::Listed(query.to_owned())));
         }
         if let Some(id) = path.strip_prefix("/tasks/") {
+            if let Some(id) = id.strip_suffix("/seat") {
+                return Some(Self::Seat(id));
+            }
             return Some(Self::Tasks(AboutTasks::One(id.to_owned())));
         }
         path.strip_prefix("/sessions/").map(Self::Session)

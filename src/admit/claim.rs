@@ -280,7 +280,9 @@ impl Stack {
         let Some((at, rule)) = self.each(rules).find(of_user).filter(|_| unproven) else {
             return Ok(false);
         };
-        let taken = self.logins().try_seat(who.address(), LOGINS_OF_AN_ADDRESS);
+        let taken = self
+            .logins()
+            .try_seat(&who.place(self.hasher()), LOGINS_OF_AN_ADDRESS);
         taken.map(|()| true).map_err(|in_use| Full {
             at,
             refusal: Refusal {
@@ -293,7 +295,7 @@ impl Stack {
 
     fn unreserve(&self, reservation: bool, who: &Who) {
         if reservation {
-            self.logins().give_back(who.address());
+            self.logins().give_back(&who.place(self.hasher()));
         }
     }
 }

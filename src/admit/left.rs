@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::claim::Claim;
 use super::live::Rules;
+use super::rule::Rule;
 use super::stack::Stack;
 use super::units::Units;
 use super::who::Who;
-use crate::call::Call;
+use crate::call::{Call, Class};
 use crate::config::Counts;
 use crate::limit::Moment;
 
@@ -25,6 +26,12 @@ impl LeftBehind {
     pub const fn seats(&self) -> u32 {
         self.0.held.count_ones()
     }
+
+    /// The names of these limits.
+    #[must_use]
+    pub fn limits(&self) -> Vec<Arc<str>> {
+        self.0.stack.names(self.0.held)
+    }
 }
 
 impl Claim {
@@ -33,13 +40,51 @@ impl Claim {
         let seats = self.units.stack.seats_of(self.units.held);
         LeftBehind(self.units.split(seats, now))
     }
+
+    /// The limits on calls in flight that it holds a unit of, by their names, where one of them is on blocking calls; else
+    /// none.
+    #[must_use]
+    pub fn blocking_seats(&self) -> Vec<Arc<str>> {
+        let stack = &self.units.stack;
+        let seats = stack.seats_of(self.units.held);
+        if stack
+            .each(seats)
+            .any(|(_, rule)| rule.is_for(Class::Blocking))
+        {
+            stack.names(seats)
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 impl Stack {
     /// The seats of `call`, which another process sent up. They count even above the ceiling: then nothing new goes up.
     pub fn hold_left(self: &Arc<Self>, call: &Call<'_>, now: Moment) -> LeftBehind {
+        self.hold(call, self.rules_for(call), now)
+    }
+
+    /// The seats of `call`, of which no more is known than the limits that it held a unit of, by their names; where not even
+    /// that is known, every limit on calls in flight that is on blocking calls. One that is not there any more is held by
+    /// nobody.
+    pub fn hold_named(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        limits: &[Arc<str>],
+        now: Moment,
+    ) -> LeftBehind {
+        let is_one = |rule: &Rule| match limits {
+            [] => rule.is_for(Class::Blocking),
+            limits => limits.contains(&rule.name),
+        };
+        let rules = self.each(self.held()).filter(|(_, rule)| is_one(rule));
+        let rules = rules.fold(0, |rules, (at, _)| rules | 1 << at);
+        self.hold(call, rules, now)
+    }
+
+    fn hold(self: &Arc<Self>, call: &Call<'_>, rules: Rules, now: Moment) -> LeftBehind {
         let who = Who::of(call, self.hasher());
-        let held = self.seats_of(self.rules_for(call) & self.held());
+        let held = self.seats_of(rules & self.held());
         let page = self.live().open();
         for (_, rule) in self.each(held) {
             rule.take_unchecked(&who);
@@ -48,9 +93,22 @@ impl Stack {
         LeftBehind(Units::new(Arc::clone(self), held, who, place))
     }
 
+    fn names(&self, rules: Rules) -> Vec<Arc<str>> {
+        self.each(rules)
+            .map(|(_, rule)| rule.name.clone())
+            .collect()
+    }
+
     fn seats_of(&self, rules: Rules) -> Rules {
         let seats = self.each(rules);
         let seats = seats.filter(|(_, rule)| rule.counts == Counts::RequestsInFlight);
         seats.fold(0, |seats, (at, _)| seats | 1 << at)
+    }
+}
+
+impl Rule {
+    /// Whether it is on this class by its name, and not on all.
+    fn is_for(&self, class: Class) -> bool {
+        self.classes.contains(&class)
     }
 }

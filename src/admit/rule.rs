@@ -31,7 +31,7 @@ pub(super) struct Rule {
     status: u16,
     wanted: Option<Wanted>,
     only_long_polls: bool,
-    classes: Box<[Class]>,
+    pub(super) classes: Box<[Class]>,
     /// It names REST's classes and not SOAP's.
     rest_alone: bool,
     /// Units kept free for named administrators.

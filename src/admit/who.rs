@@ -1,6 +1,6 @@
 //! Whom one call is counted for: a key for each kind of keyed limit, hashed once.
 
-use crate::call::{Call, Principal, UserId};
+use crate::call::{self, Call, Principal, UserId};
 use crate::config::{Counts, Key};
 use crate::limit::{Hashed, KeyHasher};
 
@@ -76,8 +76,12 @@ impl Who {
         }
     }
 
-    pub(super) fn address(&self) -> &Hashed<Principal> {
-        &self.address
+    /// Where it comes from, where whole networks count as one.
+    pub(super) fn place(&self, hasher: &KeyHasher) -> Hashed<Principal> {
+        match *self.address.key() {
+            Principal::Address(address) => hasher.hash(Principal::Address(call::place(address))),
+            _ => self.address,
+        }
     }
 
     /// Whom the operator is shown.

@@ -7,9 +7,14 @@ use super::{operator, tasks};
 use crate::admin::{Door, Locks, Readiness, Reloaded, Sources};
 use crate::config::{self, Config};
 use crate::proxy::Shared;
+use crate::task::Lever;
 
 /// The door, with what it shows.
-pub(super) fn door(config: &Config, shared: &Arc<Shared>, view: &Arc<View>) -> Door {
+pub(super) fn door(
+    config: &Config,
+    (shared, lever): (&Arc<Shared>, Lever),
+    view: &Arc<View>,
+) -> Door {
     let locks = Locks::new(
         config.admin.token.clone(),
         config.listen.admin.ip().is_loopback(),
@@ -36,7 +41,7 @@ pub(super) fn door(config: &Config, shared: &Arc<Shared>, view: &Arc<View>) -> D
                 let shared = shared.clone();
                 move |query| operator::explain(&shared, query)
             }),
-            tasks: tasks::overseer(shared),
+            tasks: tasks::overseer(shared, lever),
             config: Arc::new(move || effective.clone()),
             reload: Arc::new(Reloaded::unsupported),
         },

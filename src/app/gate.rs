@@ -206,7 +206,7 @@ fn launch(config: &Config, parts: Parts) -> Result<Running, StartError> {
     let drain = config.runtime.drain;
     let operator = Arc::new(HttpServer::new_app(door(
         config,
-        &parts.shared,
+        (&parts.shared, parts.hands.lever()),
         &parts.view,
     )));
     let door = Workers::start("door", 1, |_| operator.clone(), &door_closing)?;
@@ -319,6 +319,7 @@ impl Running {
             upstream.pool().clear();
         }
         if let Some(helm) = self.helm.take() {
+            people::on(&helm, tasks::last_seats(&self.shared));
             self.kept.close(&helm);
             helm.shutdown_background();
         }

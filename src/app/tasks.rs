@@ -8,7 +8,7 @@ mod hands;
 mod overseer;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
@@ -18,8 +18,12 @@ pub(super) use self::chores::start as start_chores;
 pub(super) use self::hands::Hands;
 pub(super) use self::overseer::overseer;
 use super::people::TakenUp;
-use crate::config::Config;
-use crate::task::{Bounds, Desk, TaskId};
+use crate::config::{self, Config};
+use crate::proxy::Shared;
+use crate::task::{Bounds, Desk, Keep, Keeping, Most, TaskId};
+
+/// Longest time for the store to forget the last seats.
+const LAST: Duration = Duration::from_secs(2);
 
 /// The desk of a gate, and the names of tasks that come in to be worked on.
 pub(super) fn desk(
@@ -37,6 +41,38 @@ pub(super) fn desk(
     let desk = desk
         .under(&config.tasks.prefix)
         .detaching(config.tasks.detach)
-        .minding(&config.upstreams);
+        .minding(&config.upstreams)
+        .keeping(keeping(&config.tasks));
     (Arc::new(desk), arriving)
+}
+
+/// Has the store forget the seats of calls that ended just now: else the next start would hold them.
+pub(super) async fn last_seats(shared: &Shared) {
+    let forgotten = tokio::time::timeout(LAST, shared.desk.forget_free_seats());
+    if !forgotten.await.unwrap_or_default() {
+        tracing::warn!(
+            "the store did not forget the seats of the last calls: the next start holds them, for tasks.max_blocking at most"
+        );
+    }
+}
+
+/// A user's share of the bytes is as large as that of the tasks.
+fn keeping(tasks: &config::Tasks) -> Keeping {
+    let of_all = Most {
+        tasks: tasks.max_finished,
+        bytes: tasks.max_finished_bytes,
+    };
+    let of_one = tasks.max_finished_per_user.min(of_all.tasks);
+    let bytes = u128::from(of_all.bytes) * of_one as u128 / of_all.tasks.max(1) as u128;
+    Keeping {
+        keep: Keep {
+            of_all,
+            of_one: Most {
+                tasks: of_one,
+                bytes: u64::try_from(bytes).unwrap_or(of_all.bytes),
+            },
+            tombstones: of_all.tasks,
+        },
+        slight: tasks.retention_unexecuted,
+    }
 }

@@ -3,12 +3,14 @@
 mod class;
 mod dialect;
 pub mod field;
+mod place;
 mod principal;
 mod refusal;
 mod routes;
 
 pub use class::Class;
 pub use dialect::{Dialect, Spoken};
+pub use place::place;
 pub use principal::{Principal, SessionKey, SessionKind, UserId};
 pub use refusal::{Reason, Refusal};
 pub use routes::Routes;

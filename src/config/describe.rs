@@ -207,13 +207,7 @@ fn tasks(page: &mut Page, config: &Config) {
             tasks.queue_per_user
         ),
     );
-    page.line(
-        "results",
-        format_args!(
-            "kept for {} after the end of a task; with an Idempotency-Key a day at least",
-            say_duration(tasks.retention)
-        ),
-    );
+    finished(page, tasks);
     page.line(
         "a gate that died",
         format_args!(
@@ -266,6 +260,25 @@ fn interim(page: &mut Page, tasks: &Tasks) {
     let every = say_duration(tasks.interim_every);
     let said = format_args!("{word} every {every}, over HTTP/1.1");
     page.line("while a client waits", said);
+}
+
+fn finished(page: &mut Page, tasks: &Tasks) {
+    let bytes = say_size(tasks.max_finished_bytes);
+    let slight = say_duration(tasks.retention_unexecuted.min(tasks.retention));
+    page.line(
+        "results",
+        format_args!(
+            "kept for {} after the end of a task; with an Idempotency-Key a day at least; what was never executed for {slight}",
+            say_duration(tasks.retention)
+        ),
+    );
+    page.line(
+        "finished tasks",
+        format_args!(
+            "at most {}, of one user {}, with at most {bytes}; beyond that those that expire first are forgotten (410)",
+            tasks.max_finished, tasks.max_finished_per_user
+        ),
+    );
 }
 
 fn about_upstream(page: &mut Page, upstream: &Upstream) {

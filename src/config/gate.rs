@@ -27,6 +27,11 @@ const MOST_TASKS: u64 = 100_000;
 const MOST_POLLS: u32 = 1_000_000;
 const MOST_BODY: u64 = 64 * 1024 * 1024;
 
+/// Most finished tasks, and least and most bytes of them.
+const MOST_FINISHED: u64 = 100_000_000;
+const LEAST_KEPT: u64 = 1 << 20;
+const MOST_KEPT: u64 = 1 << 50;
+
 /// Reads `[runtime]`.
 pub(super) fn runtime(top: &Reader<'_>) -> Runtime {
     let r = top.table("runtime");
@@ -68,6 +73,11 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         read.and_then(|count| usize::try_from(count).ok())
             .unwrap_or(default)
     };
+    let kept = |key, default: usize| {
+        let read = r.get(key, whole(1..=MOST_FINISHED));
+        read.and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(default)
+    };
     let tasks = Tasks {
         prefix: r
             .get("prefix", prefix)
@@ -84,6 +94,12 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
             .get("wait_max", duration(Duration::ZERO..=HOUR))
             .unwrap_or(Duration::from_mins(1)),
         retention: time("retention", 86_400, YEAR),
+        retention_unexecuted: time("retention_unexecuted", 3600, YEAR),
+        max_finished: kept("max_finished", 1_000_000),
+        max_finished_per_user: kept("max_finished_per_user", 100_000),
+        max_finished_bytes: r
+            .get("max_finished_bytes", size(LEAST_KEPT..=MOST_KEPT))
+            .unwrap_or(10 << 30),
         max_blocking: time("max_blocking", 3600, DAY * 7),
         reconcile: time("reconcile", 300, DAY),
         polls_per_second: r

@@ -144,6 +144,14 @@ pub struct Tasks {
     pub wait_max: Duration,
     /// How long results are kept.
     pub retention: Duration,
+    /// How long a task is kept that the upstream never executed, or that it refused to somebody whom it never accepted.
+    pub retention_unexecuted: Duration,
+    /// Most tasks that are over and still kept.
+    pub max_finished: usize,
+    /// Most of these that are one user's.
+    pub max_finished_per_user: usize,
+    /// Most bytes of them.
+    pub max_finished_bytes: u64,
     /// A dead gate's call holds its seat no longer than this.
     pub max_blocking: Duration,
     /// How long an in-doubt task may be probed.

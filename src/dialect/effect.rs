@@ -63,6 +63,17 @@ fn is_forbidden(body: &[u8]) -> bool {
     said.contains("permission") || said.contains("not authorized")
 }
 
+/// Whether a 403 of NSX says in so many words that it does not know the session, or the credentials, any more.
+pub(super) fn is_session_over(body: &[u8]) -> bool {
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let said = said.as_ref().and_then(|said| said.get("error_message"));
+    let said = said.and_then(Value::as_str).unwrap_or_default();
+    let said = said.to_ascii_lowercase();
+    let is_over =
+        said.contains("session") && (said.contains("expired") || said.contains("invalid"));
+    is_over || said.contains("credentials were incorrect")
+}
+
 fn of_soap(status: u16, body: &[u8]) -> Effect {
     let answer = soap::answer(body);
     match answer.fault.as_deref() {

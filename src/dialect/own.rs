@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::credential::{AVI_COOKIES, NSX_COOKIES};
+use super::effect::is_session_over;
 use super::{Secret, soap};
 use crate::call::{Dialect, Operation, Spoken};
 
@@ -154,8 +155,9 @@ pub fn answer(dialect: Dialect, spoken: Spoken, status: u16, body: &[u8]) -> Who
     match (dialect, spoken, status) {
         (Dialect::Vcenter, Spoken::Soap, 200 | 500) => soap_answer(body),
         (Dialect::Vcenter, Spoken::Rpc, 200) => rpc_answer(body),
-        // NSX says 403 when a session is over.
-        (_, _, 401) | (Dialect::Nsx, _, 403) => Whose::Gone,
+        (_, _, 401) => Whose::Gone,
+        // NSX says 403 when a session is over, and when its user may not ask: only the one in so many words is believed.
+        (Dialect::Nsx, _, 403) if is_session_over(body) => Whose::Gone,
         (_, _, 200) => {
             let pointer = match (dialect, spoken) {
                 (Dialect::Vcenter, Spoken::Api) => "/user",

@@ -199,7 +199,16 @@ fn answers_say_whose_a_session_is() {
         r#"{"error":{"ERROR":{"com.vmware.vapi.std.errors.unauthenticated":{"messages":[]}}}}"#,
     );
     assert_eq!(vcenter(Spoken::Rpc, 200, &gone), Whose::Gone);
-    assert_eq!(answer(Dialect::Nsx, Spoken::Plain, 403, b""), Whose::Gone);
+    let nsx = |body: &str| answer(Dialect::Nsx, Spoken::Plain, 403, body.as_bytes());
+    let over = r#"{"error_message":"The credentials were incorrect or the account specified has been locked.","error_code":403}"#;
+    assert_eq!(nsx(over), Whose::Gone);
+    for body in [
+        "",
+        "<html>Forbidden by the proxy</html>",
+        r#"{"httpStatus":"FORBIDDEN","error_code":289,"error_message":"The user does not have permission to do this"}"#,
+    ] {
+        assert_eq!(nsx(body), Whose::Unknown, "{body}");
+    }
     for (status, body) in [
         (404, ""),
         (503, ""),

@@ -33,9 +33,12 @@ use super::upstream::Upstream;
 use super::wire::Wire;
 use crate::admit::SocketGroup;
 use crate::call::field;
+use crate::limit::Memory;
 
 /// How long an answer is looked for once the request could not be written to its end.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// Bodies of answers to this size take no part of the memory for all: there are no more of them than calls under way.
+const SMALL: usize = 64 * 1024;
 /// Most informational answers (1xx) before the real one.
 const MOST_INTERIM: usize = 100;
 
@@ -118,11 +121,12 @@ impl Carrier {
         self.io.is_quiet()
     }
 
-    /// Sends `freight` and takes its answer, with at most `most` bytes of body. It waits as long as that takes: whoever
-    /// calls bounds it. Dropped, the connection closes.
-    pub async fn carry(self, freight: Freight, most: usize) -> Carried {
+    /// Sends `freight` and takes its answer, with at most `most` bytes of body, of which more than a little has a part of
+    /// `memory` for as long as it is kept. It waits as long as that takes: whoever calls bounds it. Dropped, the connection
+    /// closes.
+    pub async fn carry(self, freight: Freight, most: usize, memory: &Memory) -> Carried {
         let upstream = self.upstream.clone();
-        let carried = match self.exchange(freight, most).await {
+        let carried = match self.exchange(freight, (most, memory)).await {
             Ok(carried) => carried,
             Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
                 Carried::Lost(UpstreamFault::Malformed)
@@ -135,7 +139,11 @@ impl Carrier {
         carried
     }
 
-    async fn exchange(self, freight: Freight, most: usize) -> Result<Carried, Box<Error>> {
+    async fn exchange(
+        self,
+        freight: Freight,
+        room: (usize, &Memory),
+    ) -> Result<Carried, Box<Error>> {
         let Self {
             upstream,
             group,
@@ -150,10 +158,10 @@ impl Carrier {
         let mut session = HttpSession::H1(Http1::new(Box::new(stream)));
         let written = write(&mut session, head, freight.body).await;
         if written.is_ok() {
-            return read(&mut session, most).await;
+            return read(&mut session, room).await;
         }
         // It may have answered and closed without reading the rest.
-        let read = timeout(LAST_WORD, read(&mut session, most)).await;
+        let read = timeout(LAST_WORD, read(&mut session, room)).await;
         read.unwrap_or_else(|_| written.map(|()| Carried::Lost(UpstreamFault::Broken)))
     }
 }
@@ -194,7 +202,10 @@ fn head(upstream: &Upstream, freight: &Freight) -> Result<RequestHeader, Box<Err
     Ok(head)
 }
 
-async fn read(session: &mut HttpSession, most: usize) -> Result<Carried, Box<Error>> {
+async fn read(
+    session: &mut HttpSession,
+    (most, memory): (usize, &Memory),
+) -> Result<Carried, Box<Error>> {
     let mut answer = None;
     for _ in 0..MOST_INTERIM {
         session.read_response_header().await?;
@@ -209,24 +220,41 @@ async fn read(session: &mut HttpSession, most: usize) -> Result<Carried, Box<Err
     };
     let mut body = BytesMut::new();
     let mut is_too_long = false;
+    let mut part = None;
     while let Some(piece) = session.read_response_body().await? {
         if body.len() + piece.len() > most {
             is_too_long = true;
-            body.clear();
+            body = BytesMut::new();
             break;
+        }
+        if part.is_none() && body.len() + piece.len() > SMALL {
+            // All that it may come to: who has some and waits for more would wait for its like.
+            part = Some(
+                memory
+                    .wait(announced(&headers).unwrap_or(most).min(most))
+                    .await,
+            );
         }
         body.extend_from_slice(&piece);
     }
     let answer = OwnAnswer {
         status,
         headers,
-        body: body.freeze(),
+        body: match part {
+            Some(part) if !is_too_long => part.with(body.freeze()),
+            _ => body.freeze(),
+        },
     };
     Ok(if is_too_long {
         Carried::TooLong(answer)
     } else {
         Carried::Answer(answer)
     })
+}
+
+/// How long the body is, as its head says.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]

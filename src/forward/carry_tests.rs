@@ -44,7 +44,7 @@ async fn carried(said: &[u8], most: usize) -> (String, Carried) {
     let (upstream, listener) = upstream().await;
     let send = async {
         let carrier = upstream.carrier(SocketGroup::default()).await.unwrap();
-        carrier.carry(freight(), most).await
+        carrier.carry(freight(), most, &Memory::new(1 << 20)).await
     };
     tokio::join!(answer(&listener, said), send)
 }
@@ -117,4 +117,32 @@ async fn without_a_connection_nothing_is_sent_and_one_that_was_closed_is_noticed
         (refused.fault, refused.is_down),
         (UpstreamFault::Connect, true)
     );
+}
+
+#[tokio::test]
+async fn a_long_answer_waits_for_memory_and_a_short_one_does_not() {
+    const LONG: usize = 200_000;
+    let memory = Memory::new(LONG);
+    let (upstream, listener) = upstream().await;
+    let send = async |bytes: usize| {
+        let carrier = upstream.carrier(SocketGroup::default()).await.unwrap();
+        let body = "x".repeat(bytes);
+        let said = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n{body}");
+        let carry = carrier.carry(freight(), 1 << 20, &memory);
+        match tokio::join!(answer(&listener, said.as_bytes()), carry) {
+            (_, Carried::Answer(answer)) => answer.body,
+            (_, other) => panic!("{other:?}"),
+        }
+    };
+    let first = send(LONG).await;
+    assert_eq!((first.len(), memory.left()), (LONG, 0));
+    let mut second = std::pin::pin!(send(LONG));
+    let waits = timeout(Duration::from_millis(100), &mut second).await;
+    assert!(waits.is_err(), "there is no memory for it");
+    drop(first);
+    assert_eq!(second.await.len(), LONG);
+    assert_ne!(memory.left(), 0);
+    let held = memory.wait(LONG).await;
+    assert_eq!(send(1000).await.len(), 1000);
+    drop(held);
 }

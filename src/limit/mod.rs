@@ -9,6 +9,7 @@
 //! | who was told to come back when | [`Promises`] | a moment for each, never more in a second than fit |
 //! | how much of a limit is in force while the upstream refuses | [`Share`] | only ever lowers |
 //! | calls that wait for any of these, users in turn | [`Line`] | yes: what comes free goes to the next in line |
+//! | bytes of bodies in memory | [`Memory`] | yes, or refuses |
 //! | calls to an upstream that came back | [`Ramp`] | a moment for each |
 //!
 //! Nothing here reads a clock: whoever asks says what the time is.
@@ -17,6 +18,7 @@ mod gradient;
 mod hash;
 mod keyed;
 mod line;
+mod memory;
 mod moment;
 mod pace;
 mod promise;
@@ -31,6 +33,7 @@ pub use gradient::Gradient;
 pub use hash::{Hashed, KeyHasher};
 pub use keyed::{Cell, Keyed, KeyedOffer};
 pub use line::{Ahead, Bounds, Joined, Line, Newcomer, Rank, Spot, Standing};
+pub use memory::{Memory, Part};
 pub use moment::{Denied, Moment};
 pub use pace::{Arrival, Pace};
 pub use promise::Promises;

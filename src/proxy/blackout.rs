@@ -93,7 +93,7 @@ pub(super) async fn ready(session: &mut Session, stage: &mut Stage) -> Result<bo
     }
     if gives_back {
         stage.dial = None;
-        drop(stage.claim.take());
+        drop((stage.claim.take(), stage.seat.take()));
     }
     let held = hold(session, stage, &upstream).await;
     held.map_err(|stop| told(stage, stop))?;

@@ -8,6 +8,7 @@
 //!                             convert::consider  a blocking call that becomes a task        → 202
 //!   upstream_peer             sent_back::readmit of a call that went back
 //!                             blackout::ready    is it there? else units given back, held, claimed anew
+//!                             held_seat::note    a blocking call is remembered, should the gate die
 //!                             onward::dial       a socket under the caps
 //!   upstream_request_filter   onward::request    headers up
 //!   request_body_filter       body::request      sizes and deadlines of the body
@@ -29,6 +30,7 @@ mod convert;
 mod desk_door;
 mod faces;
 mod fail;
+mod held_seat;
 mod judge;
 mod line;
 mod onward;
@@ -117,12 +119,15 @@ impl ProxyHttp for Gate {
         session: &mut Session,
         stage: &mut Box<Stage>,
     ) -> Result<Box<HttpPeer>> {
-        // Both are rare, and boxed so as not to make the future of every request larger.
+        // All are rare, and boxed so as not to make the future of every request larger.
         if stage.back.sent.is_some() {
             Box::pin(sent_back::readmit(session, stage)).await?;
         }
         let is_anew =
             blackout::concerns(stage) && Box::pin(blackout::ready(session, stage)).await?;
+        if held_seat::concerns(stage) {
+            Box::pin(held_seat::note(stage)).await;
+        }
         self.shared.probe(Hook::Dial);
         onward::dial(self.worker, session, stage, is_anew)
     }

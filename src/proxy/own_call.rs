@@ -89,20 +89,29 @@ impl Shared {
 
     async fn asked_whose(&self, question: &Question) -> Option<Whose> {
         let home = self.people.home(question.upstream)?;
-        let request = own::whose(&question.session(home.dialect))?;
-        let class = match question.kind {
+        let session = question.session(home.dialect);
+        self.asked(question.upstream, question.kind, &session).await
+    }
+
+    /// Asks upstream number `upstream` whose this session is; nothing where it could not be asked.
+    pub async fn asked(
+        &self,
+        upstream: usize,
+        kind: SessionKind,
+        session: &own::Session<'_>,
+    ) -> Option<Whose> {
+        let request = own::whose(session)?;
+        let class = match kind {
             SessionKind::Rest => Class::Rest,
             SessionKind::Soap => Class::Soap,
         };
-        let of = (class, question.kind);
-        let answer = self
-            .send_own(question.upstream, request, of, PATIENCE)
-            .await?;
+        let said = self.send_own(upstream, request, (class, kind), PATIENCE);
+        let said = said.await?;
         Some(own::answer(
-            home.dialect,
-            question.spoken,
-            answer.status,
-            &answer.body,
+            session.dialect,
+            session.spoken,
+            said.status,
+            &said.body,
         ))
     }
 

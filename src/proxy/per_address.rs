@@ -1,8 +1,10 @@
-//! Few of a kind for each client address, so that one client is not in the way of all others.
+//! Few of a kind for each client address, so that one client is not in the way of all others. Of IPv6, a network (/64) counts
+//! as one address.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::call::place;
 use crate::limit::{Hashed, KeyHasher, Keyed};
 
 /// Places for each client address, as many of each as of any other.
@@ -26,7 +28,7 @@ impl PerAddress {
 
     /// A place of `address`; `None` when all of its places are taken.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = self.hasher.hash(address.to_canonical());
+        let address = self.hasher.hash(place(address));
         self.taken.try_seat(&address, self.most).ok()?;
         Some(Place {
             of: Arc::clone(self),
@@ -66,6 +68,19 @@ mod tests {
         let third = places.take(one);
         assert!(third.is_some() && places.take(mapped).is_none());
         drop((second, third));
+        assert!(places.taken.is_empty(), "nothing is remembered of them");
+    }
+
+    #[test]
+    fn all_addresses_of_a_network_share_its_places() {
+        let places = PerAddress::new(1);
+        let [one, other, elsewhere] = ["2001:db8:1:2::1", "2001:db8:1:2:f::2", "2001:db8:1:3::1"]
+            .map(|text| text.parse().unwrap());
+        let first = places.take(one);
+        assert!(first.is_some() && places.take(other).is_none());
+        assert!(places.take(elsewhere).is_some());
+        drop(first);
+        assert!(places.take(other).is_some());
         assert!(places.taken.is_empty(), "nothing is remembered of them");
     }
 }

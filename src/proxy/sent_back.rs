@@ -220,7 +220,7 @@ fn kept(session: &Session, head: &ResponseHeader, body: Bytes, stage: &Stage) ->
 /// The attempt is over: every unit is given back. Its stamps in rates stay, for it did reach the upstream;
 /// how long it held its units tells nobody how long calls take.
 fn give_up(stage: &mut Stage) {
-    stage.claim = None;
+    (stage.claim, stage.seat) = (None, None);
     stage.dial = None;
     (stage.scan, stage.login, stage.peeked) = (None, None, None);
     // Its body is here: nobody need be told to send it.

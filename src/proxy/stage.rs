@@ -24,6 +24,7 @@ use crate::forward::{Dial, Pass, Upstream};
 use crate::limit::Moment;
 use crate::listen::{Connection, Exchange};
 use crate::observe::{Destination, Ending, Phase, Record, Who};
+use crate::task::Noted;
 
 /// One request under way.
 ///
@@ -70,6 +71,8 @@ pub struct Stage {
     /// The client sent that itself.
     pub(super) named: bool,
     pub(super) claim: Option<Claim>,
+    /// Its seats, as the store remembers them: of a blocking call.
+    pub(super) seat: Option<Noted>,
     /// The idempotency key of a call that is held.
     pub(super) key: Option<Box<Held>>,
     /// What a list of the upstream's tasks is to have beside.
@@ -143,6 +146,7 @@ impl Stage {
             request_id: None,
             named: false,
             claim: None,
+            seat: None,
             key: None,
             listing: None,
             change: None,
@@ -218,8 +222,16 @@ impl Stage {
     fn release(&mut self, now: Instant) {
         let now = self.shared.moment(now);
         if let Some(claim) = self.claim.take() {
+            // Cut as the gate stops, it may be at work upstream still.
+            if self.shared.is_stopping()
+                && self.dispatched.is_some()
+                && let Some(seat) = &mut self.seat
+            {
+                seat.stay();
+            }
             claim.release(now);
         }
+        self.seat = None;
         if let Some(in_use) = self.met.in_use.take() {
             in_use.end(now);
         }

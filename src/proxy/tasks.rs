@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::convert::whole::Bodies;
+use super::convert::whole::ALL_BODIES;
 use super::convert::{Looks, Running};
 use super::verify::Verifier;
 use crate::config::{Config, Interim};
+use crate::limit::Memory;
 use crate::task::api::Api;
 
 /// What the proxy needs to make tasks of calls and to answer for them.
@@ -33,7 +34,7 @@ pub struct Tasks {
     /// Keys of calls that are being handed in.
     pub(super) arriving: Running,
     /// Memory for the bodies of these, and of what is asked of the API.
-    pub(super) bodies: Bodies,
+    pub(super) bodies: Memory,
     pub(super) verifier: Verifier,
     /// What changes at this moment by a call that is passed on, where it is looked at before: upstream and resource.
     pub(super) changing: Running,
@@ -62,7 +63,7 @@ impl Tasks {
             honours_keys: config.headers.idempotency_key,
             running: Running::default(),
             arriving: Running::default(),
-            bodies: Bodies::new(),
+            bodies: Memory::new(ALL_BODIES),
             verifier: Verifier::new(),
             changing: Running::default(),
             looks: Looks::default(),

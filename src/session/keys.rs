@@ -12,8 +12,11 @@ use crate::call::{SessionKey, SessionKind};
 
 /// Bytes of the state key.
 pub const KEY_LEN: usize = 32;
-/// First byte of everything sealed: which way of sealing it was.
-const FORM: u8 = 1;
+/// First byte of everything sealed: which way of sealing it was. With the one key for all that older versions had; it is only
+/// opened.
+const ONE_KEY: u8 = 1;
+/// With a key of its own for each thing that is sealed.
+const OWN_KEY: u8 = 2;
 
 /// How a caller proved who it is, on a call that needs no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,10 +62,18 @@ pub enum SealError {
 /// cost a call some tens of nanoseconds and no allocation. Tokens are sealed by
 /// ChaCha20-Poly1305 with a random nonce (RFC 8439) and the session's key beside them, so that a
 /// sealed token cannot be moved to another session.
+///
+/// A random nonce of 96 bits bears 2³² messages of one key (NIST SP 800-38D section 8.3 has the
+/// reckoning, for any cipher with such a nonce): what a busy gate seals in weeks. So each session and
+/// each task has a key of its own, BLAKE3 of its name with a key derived from the state key. A task is
+/// sealed once, a session each time that its token changes; no key comes near that bound, and the
+/// state key needs no change for it.
 pub struct Keys {
     sessions: Hasher,
     proofs: Hasher,
-    seal: LessSafeKey,
+    /// Of older versions: opens what they sealed.
+    one: LessSafeKey,
+    seals: Hasher,
     random: SystemRandom,
     ids: Ids,
 }
@@ -85,11 +96,11 @@ impl Keys {
     pub fn derive(state: &[u8; KEY_LEN]) -> Result<Self, SealError> {
         let of = |context| blake3::derive_key(context, state);
         let random = SystemRandom::new();
-        let sealing = UnboundKey::new(&CHACHA20_POLY1305, &of("tidegate seal of tokens v1"));
         Ok(Self {
             sessions: Hasher::new_keyed(&of("tidegate keys of sessions v1")),
             proofs: Hasher::new_keyed(&of("tidegate keys of credentials v1")),
-            seal: LessSafeKey::new(sealing.map_err(|_| SealError::Closed)?),
+            one: sealing(&of("tidegate seal of tokens v1"))?,
+            seals: Hasher::new_keyed(&of("tidegate seals v2")),
             ids: Ids::new(random_bytes(&random)?),
             random,
         })
@@ -159,29 +170,40 @@ impl Keys {
     fn seal_for(&self, beside: &[u8], mut secret: Vec<u8>) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = random_bytes(&self.random)?;
         let with = Nonce::assume_unique_for_key(nonce);
-        self.seal
+        self.own(beside)?
             .seal_in_place_append_tag(with, Aad::from(beside), &mut secret)
             .map_err(|_| SealError::TooLong)?;
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + secret.len());
-        sealed.push(FORM);
+        sealed.push(OWN_KEY);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&secret);
         Ok(sealed)
     }
 
     fn unseal_for(&self, beside: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let Some((&FORM, rest)) = sealed.split_first() else {
-            return Err(SealError::Closed);
+        let (form, rest) = sealed.split_first().ok_or(SealError::Closed)?;
+        let own;
+        let key = match *form {
+            OWN_KEY => {
+                own = self.own(beside)?;
+                &own
+            }
+            ONE_KEY => &self.one,
+            _ => return Err(SealError::Closed),
         };
         let (nonce, secret) = rest.split_first_chunk().ok_or(SealError::Closed)?;
         let with = Nonce::assume_unique_for_key(*nonce);
         let mut secret = secret.to_vec();
-        let opened = self
-            .seal
-            .open_in_place(with, Aad::from(beside), &mut secret);
+        let opened = key.open_in_place(with, Aad::from(beside), &mut secret);
         let length = opened.map_err(|_| SealError::Closed)?.len();
         secret.truncate(length);
         Ok(secret)
+    }
+
+    /// The key of what is sealed with `beside` beside it.
+    fn own(&self, beside: &[u8]) -> Result<LessSafeKey, SealError> {
+        let key = self.seals.clone().update(beside).finalize();
+        sealing(key.as_bytes())
     }
 
     pub(super) fn new_id(&self) -> SessionId {
@@ -193,6 +215,11 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(***)")
     }
+}
+
+fn sealing(key: &[u8; KEY_LEN]) -> Result<LessSafeKey, SealError> {
+    let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(|_| SealError::Closed)?;
+    Ok(LessSafeKey::new(key))
 }
 
 /// What stands beside the request of a task: no session's key has this length.

@@ -3,8 +3,11 @@
 
 mod after;
 mod books;
+mod held;
+mod keep;
 mod live;
 mod pace;
+mod replay;
 mod share;
 mod standing;
 mod step;
@@ -12,25 +15,30 @@ mod words;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::books::{Books, Room};
+use self::held::Held;
+pub use self::held::Noted;
 pub use self::live::Live;
 use self::pace::Pace;
 use self::standing::Standing;
 pub use self::words::{
-    AdvanceError, Bounds, CancelError, Change, Receipt, Submission, SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Keeping, Receipt, RequestError, Submission,
+    SubmitError,
 };
 use super::after::Rules;
 use super::id::{Namer, TaskId};
-use super::port::{Answer, Filter, Found, New, Purged, Submitted, TaskStore};
+use super::port::{Filter, Found, New, Submitted, TaskStore};
 use super::record::{Millis, Record, Requested};
 use super::state::State;
 use super::tally::Tally;
 use crate::config;
+use crate::limit::Memory;
 use crate::session::{Keys, StoreError};
 
 /// Tells the time of day.
@@ -53,6 +61,12 @@ pub struct Desk {
     put_out: Notify,
     detaches: bool,
     rules: Rules,
+    keeping: Keeping,
+    /// Tasks that ended, and who is told each time that these are many more.
+    ended: AtomicUsize,
+    many_ended: Notify,
+    held: Held,
+    replays: Memory,
 }
 
 impl fmt::Debug for Desk {
@@ -87,6 +101,11 @@ impl Desk {
             put_out: Notify::new(),
             detaches: false,
             rules: Rules::default(),
+            keeping: Keeping::default(),
+            ended: AtomicUsize::new(0),
+            many_ended: Notify::new(),
+            held: Held::default(),
+            replays: Memory::new(replay::ALL),
         };
         (desk, arriving)
     }
@@ -239,6 +258,8 @@ impl Desk {
     }
 
     fn room(&self, requested: &Requested) -> Result<Room, SubmitError> {
+        // What is taken in now could not be read either.
+        self.standing.readable()?;
         let Bounds {
             of_upstream,
             of_owner,
@@ -273,11 +294,12 @@ impl Desk {
         if let Some(task) = self.books.find(id) {
             return Ok(Found::Task(task));
         }
+        let forgotten = self.books.forgotten();
         let found = self.store.task(id).await?;
         if let Found::Task(task) = &found
             && task.status.state().is_done()
         {
-            self.books.remember(task.clone());
+            self.books.remember(task.clone(), forgotten);
         }
         Ok(found)
     }
@@ -288,59 +310,16 @@ impl Desk {
         self.books.watch(id)
     }
 
-    /// Forgets a task that is over. False where it is not.
+    /// The request of a task, with its credentials; none where it is not kept any more.
     ///
     /// # Errors
-    /// When the store does not take it.
-    pub async fn forget(&self, id: TaskId) -> Result<bool, StoreError> {
-        let until = self.now().after(self.bounds.keys_for());
-        let gone = self.store.forget(id, until).await?;
-        if gone {
-            self.books.forget(id);
-        }
-        Ok(gone)
-    }
-
-    /// Forgets tasks that expired before `now`, at most `most` at a time; their tombstones are left until `until`.
-    ///
-    /// # Errors
-    /// When the store does not take it.
-    pub async fn purge(
-        &self,
-        now: Millis,
-        until: Millis,
-        most: usize,
-    ) -> Result<Purged, StoreError> {
-        let purged = self.store.purge(now, until, most).await?;
-        self.books.expire(now);
-        Ok(purged)
-    }
-
-    /// The upstream's answer to a task.
-    ///
-    /// # Errors
-    /// When the store does not say.
-    pub async fn answer(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
-        self.store.answer(id).await
-    }
-
-    /// The request of a task, with its credentials.
-    ///
-    /// # Errors
-    /// When the store does not say.
-    pub async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+    /// [`RequestError`].
+    pub async fn request(&self, id: TaskId) -> Result<Option<Bytes>, RequestError> {
         let Some(sealed) = self.store.request(id).await? else {
             return Ok(None);
         };
-        let opened = self.keys.unseal_request(&id.bytes(), &sealed);
-        opened
-            .map(|request| Some(request.into()))
-            .map_err(|error| StoreError {
-                lasting: true,
-                what: format!(
-                    "the request of task {id} cannot be read: {error}; was state.key_file replaced?"
-                ),
-            })
+        let opened = self.keys.unseal_request(&id.bytes(), &sealed)?;
+        Ok(Some(opened.into()))
     }
 
     /// Tasks by `filter`, the newest first, from the store: it never knows less than the desk.

@@ -29,15 +29,16 @@ mod tally;
 mod worker;
 
 pub use desk::{
-    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Live, Receipt, Submission, SubmitError,
+    AdvanceError, Bounds, CancelError, Change, Clock, Desk, Keeping, Live, Noted, Receipt,
+    RequestError, Submission, SubmitError,
 };
 pub use hook::body as hook_body;
 pub use id::TaskId;
 pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, verdict};
 pub use parcel::{Look, Parcel};
 pub use port::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, New, Purged, SeatChange,
-    Step, Submitted, TaskStore, Tombstone,
+    Advanced, Answer, Filter, Found, GONE_FOR, Hook, HookId, HookOutcome, Keep, Kept, Key,
+    MOST_GONE, Most, New, Purged, Seat, SeatChange, SeatOf, Step, Submitted, TaskStore, Tombstone,
 };
 pub use reaper::{Calendar, Reaper};
 pub use record::{
@@ -48,4 +49,4 @@ pub use state::{Event, Illegal, Moved, State, Status, Substate};
 pub use tally::{
     Delivery, Dispatched, Poll, Polls, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work,
 };
-pub use worker::{Crew, Means, Recovered, Roster};
+pub use worker::{Crew, Lever, LostCall, Means, Recovered, Roster};

@@ -15,13 +15,14 @@ mod receiver;
 mod schedule;
 mod signer;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use self::lanes::Lanes;
 use self::receiver::receiver;
@@ -110,6 +111,8 @@ impl Outbox {
     pub async fn run(self: Arc<Self>) {
         let mut lanes = Lanes::default();
         let mut underway = JoinSet::new();
+        // What each try is of: one that breaks says nothing.
+        let mut tried: HashMap<Id, Hook> = HashMap::new();
         loop {
             let pause = match self.take_due(&mut lanes).await {
                 Ok(pause) => pause,
@@ -119,18 +122,22 @@ impl Outbox {
                 }
             };
             while let Some(hook) = lanes.next() {
-                let own = self.clone();
-                underway.spawn(async move {
-                    own.deliver(&hook).await;
-                    hook
-                });
+                let (own, of) = (self.clone(), hook.clone());
+                let task = underway.spawn(async move { own.deliver(&of).await });
+                tried.insert(task.id(), hook);
             }
             tokio::select! {
                 () = self.desk.hook_put_out() => {}
                 () = tokio::time::sleep(pause) => {}
-                Some(done) = underway.join_next() => if let Ok(hook) = done {
-                    lanes.done(&hook);
-                },
+                Some(done) = underway.join_next_with_id() => {
+                    let id = done.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+                    if let Some(hook) = tried.remove(&id) {
+                        if done.is_err() {
+                            self.broke(&hook).await;
+                        }
+                        lanes.done(&hook);
+                    }
+                }
             }
         }
     }
@@ -170,7 +177,17 @@ impl Outbox {
         let now = self.desk.now();
         let verdict = verdict(hook, &tried, now);
         self.note(hook, &tried, verdict, now);
-        self.settle(hook.id, verdict.outcome()).await;
+        self.settle(hook.id, verdict.outcome(now)).await;
+    }
+
+    /// A try that broke inside the gate counts as one that was not heard: what breaks again and again is given up too.
+    async fn broke(&self, hook: &Hook) {
+        tracing::error!(task = %hook.task, to = %receiver(&hook.url), "a try to tell of a task failed inside the gate");
+        let now = self.desk.now();
+        let tried = Tried::Unanswered("the gate failed at it".to_owned());
+        let verdict = verdict(hook, &tried, now);
+        self.note(hook, &tried, verdict, now);
+        self.settle(hook.id, verdict.outcome(now)).await;
     }
 
     fn letter(&self, hook: &Hook) -> Letter {

@@ -1,7 +1,9 @@
 //! The port through which tasks are kept: what every store does, and what each promises.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use bytes::Bytes;
 use super::id::TaskId;
 use super::record::{Millis, Owner, Record};
 use super::state::State;
+use crate::call::Caller;
 use crate::session::StoreError;
 
 /// An idempotency key, in its scope (draft-ietf-httpapi-idempotency-key-header-07).
@@ -113,6 +116,36 @@ pub struct Kept {
     pub seat: Option<Millis>,
 }
 
+/// Whose a [`Seat`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatOf {
+    /// A call that a client held.
+    Call,
+    /// A task whose row cannot be read.
+    Unreadable,
+}
+
+/// A seat at an upstream that no task which can be read stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// Its name: that of the task, where it is one's.
+    pub id: TaskId,
+    /// Whose it is.
+    pub of: SeatOf,
+    /// Name of the upstream.
+    pub upstream: Arc<str>,
+    /// The limits of which it is a unit, by their names; empty where that is not known.
+    pub limits: Vec<Arc<str>>,
+    /// The user for whom it counts, and the login session, where there are any.
+    pub caller: Caller,
+    /// Where it came from; nowhere that is known, where it cannot be read.
+    pub address: IpAddr,
+    /// When it was taken; nothing where that cannot be read.
+    pub since: Option<Millis>,
+    /// When it is free whatever happens; nothing where that cannot be read.
+    pub until: Option<Millis>,
+}
+
 /// Which tasks are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
@@ -146,6 +179,11 @@ pub struct Hook {
     pub tries: u32,
 }
 
+/// How long a receiver that is gone (410) is told nothing: then it is tried once more, and may say so again.
+pub const GONE_FOR: Duration = Duration::from_hours(90 * 24);
+/// Most receivers that are known to be gone; those that were first are forgotten for those that come.
+pub const MOST_GONE: usize = 10_000;
+
 /// What became of an attempt to tell somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookOutcome {
@@ -155,8 +193,8 @@ pub enum HookOutcome {
     Again(Millis),
     /// It was not tried: its turn comes then.
     Later(Millis),
-    /// The receiver is gone (410): every entry for its URL goes, and none is made for it again.
-    Disabled,
+    /// The receiver said then that it is gone (410): every entry for its URL goes, and none is made for it for [`GONE_FOR`].
+    Disabled(Millis),
 }
 
 /// How much was forgotten.
@@ -175,6 +213,26 @@ pub struct Tombstone {
     pub owner: Owner,
     /// The upstream it was for; none where an older version of the gate did not write it down.
     pub upstream: Option<Arc<str>>,
+}
+
+/// So many tasks, with so many bytes: records, requests and answers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Tasks.
+    pub tasks: usize,
+    /// Bytes, about.
+    pub bytes: u64,
+}
+
+/// How much is kept of what is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Of all tasks.
+    pub of_all: Most,
+    /// Of those in one share: an owner's, or, where no user is proven, those from one place.
+    pub of_one: Most,
+    /// Tombstones.
+    pub tombstones: usize,
 }
 
 /// What is kept of a task.
@@ -235,7 +293,22 @@ pub trait TaskStore: Debug + Send + Sync {
         most: usize,
     ) -> Result<Vec<Arc<Record>>, StoreError>;
 
-    /// Gives the seat of a task back, whatever its state. Again is no fault.
+    /// Whether seats outlive the process here.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Notes the seat of a call that a client holds. A store that remembers nothing takes none.
+    async fn take_seat(&self, _: &Seat) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Every seat that no task which can be read stands for.
+    async fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Gives the seat of a task, or of a call that a client held, back, whatever its state. Again is no fault.
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError>;
 
     /// Forgets a task that is over, on its owner's word: a tombstone is left until `until`. False where it is not over, or not
@@ -247,6 +320,19 @@ pub trait TaskStore: Debug + Send + Sync {
     /// their tombstones are left until `until`.
     /// Tombstones and keys whose time is up go.
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError>;
+
+    /// Forgets tasks that are over until no more are left than `keep` says, at most `most` at a time: those of a share that has
+    /// too many first, and those first that expire first, but for those that hold a seat until later than `now`. Their
+    /// tombstones are left until `until`; the oldest of all go where there are too many. Says which tasks it forgot. A store
+    /// that bounds nothing forgets none.
+    async fn trim(
+        &self,
+        _keep: &Keep,
+        (_now, _until): (Millis, Millis),
+        _most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Entries of the outbox that are due, the oldest first.
     async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError>;

@@ -1,4 +1,5 @@
-//! The reaper: forgets what has been over for long enough, a bounded number at a time, and leaves tombstones.
+//! The reaper: forgets what has been over for long enough, and what there is too much of, a bounded number at a time, and
+//! leaves tombstones.
 //!
 //! Expiry is a time of day, so that it outlives the process; and the time of day may be set. The calendar here takes
 //! a jump forward in small steps, so that nothing expires at once. After a jump back tasks may seem to be of the
@@ -76,8 +77,29 @@ impl Reaper {
             if let Err(error) = self.round(first + begun.elapsed()).await {
                 tracing::warn!(%error, "finished tasks cannot be forgotten");
             }
-            tokio::time::sleep(EVERY).await;
+            let rest = tokio::time::sleep(EVERY);
+            tokio::pin!(rest);
+            // Tasks may end faster than it looks.
+            while tokio::select! {
+                () = &mut rest => false,
+                () = self.desk.many_ended() => true,
+            } {
+                if let Err(error) = self.trim().await {
+                    tracing::warn!(%error, "more finished tasks are kept than may be: the store does not forget them");
+                }
+            }
         }
+    }
+
+    /// Forgets what there is too much of.
+    async fn trim(&self) -> Result<(), StoreError> {
+        for _ in 0..ROUNDS {
+            if self.desk.trim(BATCH).await? < BATCH {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Forgets what is due at `at`.
@@ -96,6 +118,7 @@ impl Reaper {
             }
             tokio::task::yield_now().await;
         }
+        self.trim().await?;
         self.forget_future(at).await
     }
 

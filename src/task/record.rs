@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use super::id::TaskId;
 use super::port::Tombstone;
-use super::state::{Event, Illegal, Moved, Status};
-use crate::call::SessionKey;
+use super::state::{Event, Illegal, Moved, State, Status};
+use crate::call::{SessionKey, place};
 
 /// A time of day: milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -135,6 +135,22 @@ pub struct Requested {
     pub callback: Option<Arc<str>>,
     /// The `X-Request-ID` that its client sent.
     pub request_id: Option<Arc<str>>,
+}
+
+impl Requested {
+    /// The share of the place it comes from, where no user is proven: it is that of all who come from there together, for
+    /// anybody can make credentials up, and new ones for each task.
+    #[must_use]
+    pub fn of_place(&self) -> Option<Owner> {
+        let place = || Owner(format!("from:{}", place(self.address)).into());
+        self.user.is_none().then(place)
+    }
+
+    /// In whose share of what is kept it counts once it is over.
+    #[must_use]
+    pub fn share(&self) -> Owner {
+        self.of_place().unwrap_or_else(|| self.owner.clone())
+    }
 }
 
 /// What the gate knows of what became of a task.
@@ -320,6 +336,15 @@ impl Record {
             next.ended = Some(next.updated);
         }
         Ok(next)
+    }
+
+    /// Whether it is kept for a short time only: the upstream never executed it, or has never accepted who asked for it.
+    #[must_use]
+    pub fn is_slight(&self) -> bool {
+        let state = self.status.state();
+        let is_done_well = matches!(state, State::Completed | State::PartialSuccess);
+        let is_answered = self.outcome == Some(Outcome::Known);
+        !self.dispatched || (self.requested.user.is_none() && is_answered && !is_done_well)
     }
 
     /// Whether an attempt before may have done it, as nothing proves that it was not executed: what may be done twice is sent

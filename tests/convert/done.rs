@@ -1,10 +1,12 @@
 //! Tasks that are done while their client waits: what goes up, and what comes back.
 
+use std::time::{Duration, Instant};
+
 use crate::rig::{ALICE, get, id, list, post, request, say, start, text};
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, hash_of};
 use crate::support::script::scripted;
-use crate::support::{gate, until, vcenter};
+use crate::support::{PATIENCE, gate, until, vcenter};
 
 const WAITS: &str = "Prefer: respond-async, wait=50\r\n";
 
@@ -232,4 +234,27 @@ async fn a_task_that_the_upstream_refused_tells_of_it_in_the_apis_words() {
         });
         assert_eq!(status["error"], error, "{target}");
     }
+}
+
+#[tokio::test]
+async fn what_is_more_than_a_users_share_of_finished_tasks_is_410() {
+    let origin = Origin::start().await;
+    let gate = start(origin.address, "max_finished_per_user = 2");
+    let submission = || post("/clone", &format!("{ALICE}{WAITS}"));
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let answer = say(&gate, submission()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        ids.push(answer.header("task-id").unwrap().to_owned());
+    }
+    let status = async |id: &String| get(&gate, &format!("/-/tasks/{id}"), ALICE).await.status;
+    // It is looked every ten seconds.
+    let deadline = Instant::now() + PATIENCE;
+    while status(&ids[1]).await != 410 {
+        assert!(Instant::now() < deadline, "they are kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status(&ids[0]).await, 410);
+    assert_eq!((status(&ids[2]).await, status(&ids[3]).await), (200, 200));
+    assert_eq!(list(&gate, ALICE).await.len(), 2);
 }

@@ -15,4 +15,5 @@ mod keys;
 mod owners;
 mod policy;
 mod refused;
+mod sessions;
 mod verified;

@@ -171,7 +171,7 @@ async fn older_tls_is_refused_with_an_alert() {
 }
 
 /// An authority, and what it signs.
-fn authority() -> (String, Issuer<'static, KeyPair>) {
+pub fn authority() -> (String, Issuer<'static, KeyPair>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -179,7 +179,7 @@ fn authority() -> (String, Issuer<'static, KeyPair>) {
     (pem, Issuer::new(params, key))
 }
 
-fn signed_by(issuer: &Issuer<'static, KeyPair>) -> (CertificateDer<'static>, Vec<u8>) {
+pub fn signed_by(issuer: &Issuer<'static, KeyPair>) -> (CertificateDer<'static>, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["robot.example".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();

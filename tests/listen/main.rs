@@ -10,6 +10,7 @@ mod farewells;
 mod floods;
 mod goodbye;
 mod handshake;
+mod owners;
 mod proxy_protocol;
 mod readers;
 mod storm;

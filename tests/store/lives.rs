@@ -1,8 +1,8 @@
 //! What every store promises of tasks that wait, run, end and are forgotten, tried on each.
 
 use tidegate::task::{
-    Event, Filter, Found, HookOutcome, Kept, Purged, Record, SeatChange, State, Step, Submitted,
-    TaskId, Tombstone,
+    Event, Filter, Found, GONE_FOR, HookOutcome, Kept, Purged, Record, SeatChange, State, Step,
+    Submitted, TaskId, Tombstone,
 };
 
 use super::task::{after, at, hook, id, keyed, owner, requested, to};
@@ -311,7 +311,9 @@ async fn who_is_gone_hears_nothing_more(bench: Bench) {
         };
         bench.make(step).await;
     }
-    let disabled = bench.tasks.settle_hook(id(1003), HookOutcome::Disabled);
+    let disabled = bench
+        .tasks
+        .settle_hook(id(1003), HookOutcome::Disabled(at(0)));
     disabled.await.unwrap();
     let bench = bench.reopened().await;
     let first = bench.there(4, &[]).await;
@@ -324,7 +326,20 @@ async fn who_is_gone_hears_nothing_more(bench: Bench) {
     assert_eq!(bench.found(4).await, task(&next), "the step is made");
     let due = bench.tasks.due_hooks(at(99), 10).await.unwrap();
     assert_eq!(due, [hook(2, there, 2)]);
-    let unknown = bench.tasks.settle_hook(id(1003), HookOutcome::Disabled);
+    let unknown = bench
+        .tasks
+        .settle_hook(id(1003), HookOutcome::Disabled(at(0)));
     unknown.await.unwrap();
     assert_eq!(bench.tasks.due_hooks(at(99), 10).await.unwrap(), due);
+    // Three months later it may be there again.
+    let later = at(0).after(GONE_FOR);
+    bench.tasks.purge(later, later, 10).await.unwrap();
+    let first = bench.there(5, &[]).await;
+    let step = Step {
+        hook: Some(hook(5, gone, 1)),
+        ..to(&first, after(&first, &[Event::Abort]))
+    };
+    bench.make(step).await;
+    let due = bench.tasks.due_hooks(at(99), 10).await.unwrap();
+    assert_eq!(due, [hook(5, gone, 1), hook(2, there, 2)]);
 }

@@ -20,6 +20,7 @@ macro_rules! on_every_store {
 }
 
 mod allocations;
+mod bounds;
 mod conformance;
 mod crash;
 mod faults;

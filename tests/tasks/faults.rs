@@ -1,13 +1,14 @@
 //! A store that fails under a living gate: new work is refused with words, what was accepted is known, and nothing is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::model::Model;
 use crate::people::{Asked, Person, Work, id};
 use crate::rig::{Gate, Setup};
-use crate::support::client::Answer;
+use crate::support::PATIENCE;
+use crate::support::client::{Answer, Client};
 use crate::support::shim::Faults;
 use crate::support::until;
 
@@ -60,6 +61,20 @@ impl Broken {
         panic!("never {status}\n{}", self.gate.log());
     }
 
+    /// Waits until `/readyz` says so; what it says beside it.
+    async fn readyz(&self, status: u16) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = Client::connect(self.gate.door()).await.get("/readyz").await;
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            if answer.status == status {
+                return said;
+            }
+            assert!(Instant::now() < deadline, "{}: {said}", answer.status);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     async fn status(&self, id: &str) -> Value {
         self.person.status(self.gate.http(), id).await
     }
@@ -98,6 +113,8 @@ async fn fails_and_comes_back(name: &str, lines: &str) {
     let mut accepted = Vec::new();
     let (refused, answer) = broken.submits_until(503, &mut accepted).await;
     has_words(&answer);
+    let why = broken.readyz(503).await;
+    assert!(why.contains("store"), "{why}");
     assert_eq!(
         broken.status(&over).await["state"],
         "COMPLETED",
@@ -125,6 +142,7 @@ async fn fails_and_comes_back(name: &str, lines: &str) {
 
     broken.faults.lift();
     let (taken, answer) = broken.submits_until(202, &mut accepted).await;
+    broken.readyz(200).await;
     accepted.extend([id(&answer.json()), over, runs]);
     for id in &accepted {
         let status = broken.end(id).await;

@@ -6,6 +6,7 @@ mod support;
 
 mod faults;
 mod ghosts;
+mod held;
 mod judge;
 mod keys;
 mod kills;
@@ -18,5 +19,6 @@ mod pollers;
 mod rig;
 mod rows;
 mod syncs;
+mod told;
 mod undo;
 mod witness;

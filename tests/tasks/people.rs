@@ -125,6 +125,12 @@ impl Person {
         self.request(asked.work.method(), &target, &fields, &body)
     }
 
+    /// A call that its client holds, as text.
+    pub fn call(&self, asked: &Asked) -> String {
+        self.submission(asked)
+            .replace("Prefer: respond-async\r\n", "")
+    }
+
     /// Submits; nothing where the connection ended before the answer did.
     pub async fn submit(&self, gate: SocketAddr, asked: &Asked) -> Option<Answer> {
         exchange(gate, &self.submission(asked)).await

@@ -37,6 +37,9 @@ match = { method = "PUT", path = "/api/state/*" }
 class = "blocking"
 "#;
 
+/// What the operator shows.
+pub const TOKEN: &str = "an-unguessable-token-of-35-letters!";
+
 /// A configuration, in the parts that tests change.
 pub struct Setup {
     pub folder: PathBuf,
@@ -54,6 +57,7 @@ impl Setup {
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder).unwrap();
         let folder = folder.canonicalize().unwrap();
+        std::fs::write(folder.join("admin.token"), TOKEN).unwrap();
         Self {
             folder,
             tasks: "max_blocking = \"2s\"\nreconcile = \"6s\"".to_owned(),
@@ -82,6 +86,8 @@ impl Setup {
 http = ["127.0.0.1:0"]
 admin = "127.0.0.1:0"
 max_connections = {{ http = 4000 }}
+[admin]
+token = "file:{folder}/admin.token"
 [runtime]
 threads = 2
 drain = "5s"

@@ -188,3 +188,28 @@ async fn an_outbox_that_dies_while_it_tells_leaves_the_message_to_the_next() {
     let body = String::from_utf8(second[0].1.body.to_vec()).unwrap();
     assert!(body.contains(&id.to_string()), "{body}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_breaks_inside_the_gate_is_one_that_failed_and_holds_up_nobody() {
+    let rig = Rig::new();
+    let carrier = Noting::new(|letter| {
+        assert!(!letter.url.starts_with("https://dead/"), "as it was told");
+        Some(200)
+    });
+    rig.outbox(carrier.clone(), &ALLOWED);
+    // As many as are tried at the same time, and more to one receiver than it gets at a time.
+    for n in 0..20 {
+        rig.done(&format!("https://dead/{n}")).await;
+    }
+    rig.done("https://a/x").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(carrier.to("https://a/").len(), 1);
+    assert!(count(&rig, Delivery::Failed) >= 20, "each was tried");
+    tokio::time::sleep(Duration::from_hours(120)).await;
+    assert_eq!(
+        count(&rig, Delivery::GivenUp),
+        20,
+        "and is given up in time"
+    );
+    assert!(rig.is_settled().await);
+}

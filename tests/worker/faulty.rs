@@ -1,6 +1,7 @@
 //! A store that fails when it is told to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tidegate::task::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Millis, New, Purged, Record,
     Step, Submitted, TaskId, TaskStore,
 };
+use tokio::sync::Semaphore;
 
 /// What the store does with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Whim {
     DiesBefore,
     /// What it should, and says nothing: the process dies behind the step.
     DiesBehind,
+    /// It breaks, and whoever asked with it.
+    Breaks,
 }
 
 /// A store of memory, with whims: one for each step, in their order; then it works.
@@ -35,6 +39,14 @@ pub enum Whim {
 pub struct Faulty {
     inner: Memory,
     whims: Mutex<VecDeque<Whim>>,
+    /// Whether requests can be read, each time; then as `unreadable` says.
+    reads: Mutex<VecDeque<bool>>,
+    /// Requests cannot be read until this is taken back.
+    pub unreadable: AtomicBool,
+    failed: AtomicUsize,
+    /// Whoever reads a task has read it, and comes back when this is let go.
+    pub slow: Mutex<Option<Arc<Semaphore>>>,
+    pub slowed: AtomicUsize,
 }
 
 impl Faulty {
@@ -42,7 +54,21 @@ impl Faulty {
         Arc::new(Self {
             inner: Memory::default(),
             whims: Mutex::new(whims.iter().copied().collect()),
+            ..Self::default()
         })
+    }
+
+    /// One whose requests can be read so.
+    pub fn reading(reads: &[bool]) -> Arc<Self> {
+        Arc::new(Self {
+            reads: Mutex::new(reads.iter().copied().collect()),
+            ..Self::default()
+        })
+    }
+
+    /// How often a request could not be read.
+    pub fn failed(&self) -> usize {
+        self.failed.load(Ordering::SeqCst)
     }
 
     pub fn left(&self) -> usize {
@@ -68,6 +94,7 @@ impl TaskStore for Faulty {
         match whim.unwrap_or(Whim::Works) {
             Whim::Works => self.inner.advance(step).await,
             Whim::Refuses => Err(fails()),
+            Whim::Breaks => panic!("the store breaks, as it was told"),
             Whim::Dawdles => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 self.inner.advance(step).await
@@ -85,7 +112,13 @@ impl TaskStore for Faulty {
     }
 
     async fn task(&self, id: TaskId) -> Result<Found, StoreError> {
-        self.inner.task(id).await
+        let found = self.inner.task(id).await;
+        let slow = self.slow.lock().unwrap().clone();
+        if let Some(slow) = slow {
+            self.slowed.fetch_add(1, Ordering::SeqCst);
+            slow.acquire().await.unwrap().forget();
+        }
+        found
     }
 
     async fn task_of(&self, upstream: &str, name: &str) -> Result<Option<TaskId>, StoreError> {
@@ -93,6 +126,15 @@ impl TaskStore for Faulty {
     }
 
     async fn request(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+        let next = self.reads.lock().unwrap().pop_front();
+        let can = next.unwrap_or_else(|| !self.unreadable.load(Ordering::SeqCst));
+        if !can {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(StoreError {
+                lasting: true,
+                ..fails()
+            });
+        }
         self.inner.request(id).await
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tidegate::admit::{Entry, Terms};
 use tidegate::forward::{Carried, Freight};
-use tidegate::limit::Rank;
+use tidegate::limit::{Memory, Rank};
 use tidegate::task::{CancelError, Outcome, State};
 
 use crate::model::{Act, Model};
@@ -52,7 +52,7 @@ async fn held(rig: Arc<Rig>) {
         body: Bytes::new(),
     };
     assert!(matches!(
-        carrier.carry(freight, 99).await,
+        carrier.carry(freight, 99, &Memory::new(99)).await,
         Carried::Answer(_)
     ));
 }

@@ -17,7 +17,7 @@ use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
     Bounds, Crew, Desk, Found, Means, Millis, Owner, Parcel, Record, Recovered, Replay, Requested,
-    Roster, Submission, TaskId, TaskStore,
+    Roster, Submission, SubmitError, TaskId, TaskStore,
 };
 use tokio::task::JoinHandle;
 
@@ -129,6 +129,11 @@ impl Rig {
 
     /// Hands a task in.
     pub async fn submit(&self, requested: Requested) -> TaskId {
+        self.try_submit(requested).await.unwrap()
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_submit(&self, requested: Requested) -> Result<TaskId, SubmitError> {
         let mut headers = HeaderMap::new();
         let token = HeaderValue::from_static("token");
         headers.insert("vmware-api-session-id", token);
@@ -146,7 +151,8 @@ impl Rig {
             request,
             key: None,
         };
-        self.desk.submit(submission).await.unwrap().task.id
+        let receipt = self.desk.submit(submission).await?;
+        Ok(receipt.task.id)
     }
 
     pub async fn task(&self, id: TaskId) -> Arc<Record> {

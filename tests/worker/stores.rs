@@ -1,9 +1,11 @@
 //! A store that fails at each point of a task's way: nothing is sent that it did not take, and nothing is done twice.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tidegate::task::{State, Status, TaskStore};
+use tidegate::task::{Found, Outcome, State, Status, SubmitError, TaskStore};
+use tokio::sync::Semaphore;
 
 use crate::faulty::{Faulty, Whim};
 use crate::model::{Act, Model};
@@ -100,4 +102,108 @@ async fn an_upstream_that_hangs_up_on_everybody_is_not_asked_without_a_pause() {
     assert!(!task.dispatched, "nothing was sent");
     rig.stop().await;
     hangs_up.abort();
+}
+
+async fn rig_over(model: &Model, store: &Arc<Faulty>) -> Rig {
+    let set = Set {
+        lines: seats(1),
+        store: store.clone(),
+        ..Set::default()
+    };
+    Rig::start(model.address, set).await
+}
+
+#[tokio::test]
+async fn a_task_waits_while_the_store_cannot_be_read_and_none_is_taken_in() {
+    let model = Model::start(|_, _| Act::Answer(200, "{}")).await;
+    let store = Faulty::new(&[]);
+    let rig = rig_over(&model, &store).await;
+    store.unreadable.store(true, Ordering::SeqCst);
+    let id = rig.submit(clone()).await;
+    until("it was read in vain twice", || store.failed() >= 2).await;
+    let task = rig.task(id).await;
+    assert_eq!(task.status, Status::Queued, "{task:?}");
+    assert_eq!(rig.seated(), 0, "it takes nobody's seat meanwhile");
+    assert!(rig.desk.store_lost().is_some(), "and the gate is not ready");
+    let refused = rig.try_submit(clone()).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Store(_)), "{refused}");
+    store.unreadable.store(false, Ordering::SeqCst);
+    assert_eq!(rig.over(id).await.status.state(), State::Completed);
+    assert_eq!(rig.desk.store_lost(), None);
+    let id = rig.submit(clone()).await;
+    assert_eq!(rig.over(id).await.status.state(), State::Completed);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_at_the_head_of_its_line_gives_its_seat_up_while_the_store_cannot_be_read() {
+    let model = Model::start(|_, _| Act::Answer(200, "{}")).await;
+    // It was read for its place in line, and cannot be for its way up.
+    let store = Faulty::reading(&[true]);
+    store.unreadable.store(true, Ordering::SeqCst);
+    let rig = rig_over(&model, &store).await;
+    let id = rig.submit(clone()).await;
+    until("it was read in vain", || store.failed() >= 1).await;
+    until("its seat is free", || rig.seated() == 0).await;
+    assert_eq!(model.times(CLONE), 0, "and it was not sent");
+    store.unreadable.store(false, Ordering::SeqCst);
+    assert_eq!(rig.over(id).await.status.state(), State::Completed);
+    assert_eq!(model.times(CLONE), 1);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_breaks_while_its_call_is_up_leaves_no_gap_for_another() {
+    let model = Model::start(|_, before| match before {
+        0 => Act::Hold,
+        _ => Act::Answer(200, "{}"),
+    })
+    .await;
+    // It breaks as it notes that the call is in flight.
+    let store = Faulty::new(&[Whim::Works, Whim::Breaks]);
+    let rig = rig_over(&model, &store).await;
+    let first = rig.submit(clone()).await;
+    until("it is up", || model.running() == 1).await;
+    let second = rig.submit(clone()).await;
+    let task = rig.over(first).await;
+    assert_eq!(
+        (task.status.state(), task.outcome),
+        (State::Failed, Some(Outcome::Unknown))
+    );
+    assert_eq!((rig.seated(), store.left()), (1, 0), "its call is at work");
+    assert_eq!(model.times(CLONE), 1, "and no other went up beside it");
+    let waits = rig.task(second).await;
+    assert_eq!(waits.status, Status::Queued, "{waits:?}");
+    model.release();
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_forgotten_while_it_was_read_is_not_remembered() {
+    let model = Model::start(|_, _| Act::Answer(200, "{}")).await;
+    let store = Faulty::new(&[]);
+    let id = {
+        let rig = rig_over(&model, &store).await;
+        let id = rig.submit(clone()).await;
+        rig.over(id).await;
+        rig.stop().await;
+        id
+    };
+    // One that knows nothing of it by heart.
+    let rig = rig_over(&model, &store).await;
+    let slow = Arc::new(Semaphore::new(0));
+    *store.slow.lock().unwrap() = Some(slow.clone());
+    let desk = rig.desk.clone();
+    let finding = tokio::spawn(async move { desk.find(id).await.unwrap() });
+    until("it was read", || store.slowed.load(Ordering::SeqCst) == 1).await;
+    *store.slow.lock().unwrap() = None;
+    assert!(rig.desk.forget(id).await.unwrap());
+    slow.add_permits(1);
+    assert!(
+        matches!(finding.await.unwrap(), Found::Task(_)),
+        "it was there"
+    );
+    let found = rig.desk.find(id).await.unwrap();
+    assert!(matches!(found, Found::Gone(_)), "{found:?}");
+    rig.stop().await;
 }

@@ -34,3 +34,16 @@ async fn tasks_are_listed_and_told_one_by_one() {
     let answer = call(door, "DELETE", "/tasks/01J", token).await;
     assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"));
 }
+
+#[tokio::test]
+async fn the_seats_of_a_lost_call_are_freed_by_who_has_the_token() {
+    let door = here(Some("s3cret")).await;
+    let token = "Authorization: Bearer s3cret\r\n";
+    let answer = call(door, "DELETE", "/tasks/01J/seat", token).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["asked"], "FreeSeat(\"01J\")");
+    let answer = call(door, "DELETE", "/tasks/01J/seat", "").await;
+    assert_eq!(answer.status, 401);
+    let answer = call(door, "GET", "/tasks/01J/seat", token).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "DELETE"));
+}

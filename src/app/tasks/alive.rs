@@ -11,17 +11,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::app::own;
-use crate::call::{Class, SessionKey, SessionKind};
+use crate::call::{SessionKey, SessionKind};
 use crate::dialect::Secret;
-use crate::dialect::own::{Session, Whose, answer, whose};
+use crate::dialect::own::{Session, Whose};
 use crate::proxy::{Home, Shared};
 use crate::session::Logout;
 use crate::task::{AdvanceError, Change, Event, Fault, Outcome, Record, State};
 
 /// Sessions that are used at the same time.
 const AT_ONCE: usize = 4;
-/// Longest time for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked for sessions that idle, at least and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -98,21 +96,14 @@ async fn ask(shared: &Shared, session: &Logout) -> Option<Whose> {
         .xsrf
         .as_ref()
         .map(|proof| Secret::new(proof.expose()));
-    let spoken = own::form(session.kind);
-    let request = whose(&Session {
+    let question = Session {
         dialect: home.dialect,
-        spoken,
+        spoken: own::form(session.kind),
         token: &token,
         proof: proof.as_ref(),
-    })?;
-    let class = match session.kind {
-        SessionKind::Rest => Class::Rest,
-        SessionKind::Soap => Class::Soap,
     };
-    let of = (class, session.kind);
     let upstream = session.upstream.index;
-    let said = shared.send_own(upstream, request, of, PATIENCE).await?;
-    Some(answer(home.dialect, spoken, said.status, &said.body))
+    shared.asked(upstream, session.kind, &question).await
 }
 
 /// Fails every task that waits and whose session is over.

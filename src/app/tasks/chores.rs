@@ -20,6 +20,8 @@ pub(in crate::app) fn start(helm: &Runtime, config: &Config, shared: &Arc<Shared
     let desk = &shared.desk;
     helm.spawn(Reaper::new(desk.clone(), Duration::ZERO).run());
     helm.spawn(look_at_store(desk.clone()));
+    let free = desk.clone();
+    helm.spawn(async move { free.forget_seats().await });
     helm.spawn(alive::keep(shared.clone()));
     // Without it what waits in the outbox stays there: an allow-list that is emptied by mistake loses nothing.
     if !config.tasks.webhooks.is_empty()

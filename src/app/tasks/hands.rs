@@ -14,7 +14,7 @@ use crate::call::{Caller, Spoken};
 use crate::config;
 use crate::dialect::user;
 use crate::proxy::Shared;
-use crate::task::{Crew, Means, Requested, Roster, TaskId};
+use crate::task::{Crew, Lever, Means, Requested, Roster, TaskId};
 
 /// The crew and where it works.
 pub(in crate::app) struct Hands {
@@ -56,6 +56,11 @@ impl Hands {
             crew,
             runtime: Some(runtime),
         })
+    }
+
+    /// What the operator frees seats of lost calls by.
+    pub(in crate::app) fn lever(&self) -> Lever {
+        self.crew.lever()
     }
 
     /// Nothing more goes up.

@@ -17,11 +17,11 @@ use pingora_proxy::Session;
 use tokio::time::sleep;
 
 use super::plan::{Kind, Plan};
-use super::whole::Share;
 use super::{held, interim, refused, submit, whole};
 use crate::answer::{self, Answer};
 use crate::dialect::adapter::{Origin, fits_body};
 use crate::forward::Upstream;
+use crate::limit::Part;
 use crate::observe::{Phase, Who};
 use crate::proxy::person::Standing;
 use crate::proxy::said::Stop;
@@ -58,7 +58,7 @@ pub(super) async fn consider(
     if !is_well || announced(session).is_some_and(|length| length > shared.tasks.max_body) {
         return held::consider(session, stage, upstream, &plan).await;
     }
-    let mut share = shared.tasks.bodies.share();
+    let mut share = shared.tasks.bodies.part();
     let Some(body) = body(session, stage, &mut share).await? else {
         return held::consider(session, stage, upstream, &plan).await;
     };
@@ -94,7 +94,7 @@ struct Body {
 async fn body(
     session: &mut Session,
     stage: &mut Stage,
-    share: &mut Share,
+    share: &mut Part,
 ) -> Result<Option<Body>, Stop> {
     let announced = announced(session);
     if announced.is_some_and(|length| length > line::READ_IN) {

@@ -67,7 +67,7 @@ pub(super) async fn consider(
     {
         return Ok(());
     }
-    let mut share = stage.shared.tasks.bodies.share();
+    let mut share = stage.shared.tasks.bodies.part();
     let whole = body(session, stage, plan, &mut share).await?;
     match taken(session, stage, (route, plan), &whole).await {
         Some(Submitted::Same(id)) => match stage.shared.desk.find(id).await {

@@ -42,7 +42,6 @@ pub(super) use self::held::keep_key;
 pub(super) use self::key::{Held, Running};
 pub(super) use self::looks::Looks;
 use self::plan::{Kind, Plan};
-use self::whole::Share;
 use super::arrive::refuse;
 use super::line;
 use super::person::Standing;
@@ -50,6 +49,7 @@ use super::said::{Said, Stop};
 use super::stage::Stage;
 use crate::dialect::adapter::Patch;
 use crate::forward::Upstream;
+use crate::limit::Part;
 use crate::task::{Receipt, SubmitError};
 
 /// Makes a task of a blocking call that is to be one: then it is answered here. Any other passes.
@@ -98,7 +98,7 @@ pub(super) async fn consider(
     if is_held {
         return held::consider(session, stage, upstream, &plan).await;
     }
-    let mut share = shared.tasks.bodies.share();
+    let mut share = shared.tasks.bodies.part();
     let body = body(session, stage, &plan, &mut share).await?;
     // A body takes its time.
     stays(session, stage)?;
@@ -145,7 +145,7 @@ async fn body(
     session: &mut Session,
     stage: &mut Stage,
     plan: &Plan,
-    share: &mut Share,
+    share: &mut Part,
 ) -> Result<Bytes, Stop> {
     let begun = if stage.read_ahead == 0 {
         Bytes::new()
@@ -215,7 +215,7 @@ async fn submit(
     stage: &Stage,
     upstream: &Upstream,
     plan: &Plan,
-    (body, share): (Bytes, Share),
+    (body, share): (Bytes, Part),
 ) -> Result<Receipt, NotIn> {
     let shared = stage.shared.clone();
     let (tasks, desk, owners) = (&shared.tasks, &shared.desk, &plan.person.owners);

@@ -97,7 +97,7 @@ pub(super) async fn serve(
 ) -> Result<(), Stop> {
     (stage.class, stage.spoken) = (Class::Task, Spoken::Plain);
     let most = (MOST, "a request to the task API");
-    let mut share = stage.shared.tasks.bodies.share();
+    let mut share = stage.shared.tasks.bodies.part();
     let body = whole::read(session, stage, BytesMut::new(), most, &mut share).await?;
     let request = Request::of(session, stage, body);
     let api = &stage.shared.clone().tasks.api;

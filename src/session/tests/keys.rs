@@ -120,3 +120,37 @@ proptest! {
         prop_assert!(keys().unseal(&key(1), &Sealed::new(&bytes)).is_err());
     }
 }
+
+/// What a version sealed that had one key for everything.
+fn sealed_before(state: &[u8; KEY_LEN], task: [u8; 16], secret: &[u8]) -> Vec<u8> {
+    use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+
+    let key = blake3::derive_key("tidegate seal of tokens v1", state);
+    let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).unwrap());
+    let beside = [&b"task"[..], &task].concat();
+    let (nonce, mut sealed) = ([7; 12], secret.to_vec());
+    key.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(beside),
+        &mut sealed,
+    )
+    .unwrap();
+    [&[1][..], &nonce, &sealed].concat()
+}
+
+#[test]
+fn what_older_versions_sealed_still_opens_and_each_task_has_a_key_of_its_own() {
+    let state = [9; KEY_LEN];
+    let keys = Keys::derive(&state).unwrap();
+    let (task, other) = ([1; 16], [2; 16]);
+    let before = sealed_before(&state, task, b"secret");
+    assert_eq!(keys.unseal_request(&task, &before).unwrap(), b"secret");
+    assert_eq!(keys.unseal_request(&other, &before), Err(SealError::Closed));
+
+    let now = keys.seal_request(&task, b"secret").unwrap();
+    assert_eq!(now[0], 2);
+    assert_eq!(keys.unseal_request(&task, &now).unwrap(), b"secret");
+    assert_eq!(keys.unseal_request(&other, &now), Err(SealError::Closed));
+    let one_key = [&[1][..], &now[1..]].concat();
+    assert_eq!(keys.unseal_request(&task, &one_key), Err(SealError::Closed));
+}

@@ -1,6 +1,7 @@
 //! State that ends with the process: for tests and benches.
 
 mod task;
+mod trim;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

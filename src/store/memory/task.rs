@@ -1,6 +1,6 @@
 //! Tasks that end with the process.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,9 +9,13 @@ use bytes::Bytes;
 use super::Memory;
 use crate::session::StoreError;
 use crate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Owner,
-    Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore, Tombstone,
+    Advanced, Answer, Filter, Found, GONE_FOR, Hook, HookId, HookOutcome, Keep, Kept, Key,
+    MOST_GONE, Millis, New, Owner, Purged, Record, SeatChange, Step, Submitted, TaskId, TaskStore,
+    Tombstone,
 };
+
+/// Bytes of a task that is over, beside its answer, about.
+const TASK: u64 = 1024;
 
 /// Whose a key is, its scope, and the key.
 type KeyName = (Owner, Arc<str>, Arc<str>);
@@ -19,21 +23,29 @@ type KeyName = (Owner, Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     rows: BTreeMap<TaskId, Row>,
-    gone: BTreeMap<TaskId, (Tombstone, Millis)>,
+    pub(super) gone: BTreeMap<TaskId, (Tombstone, Millis)>,
     keys: HashMap<KeyName, (TaskId, [u8; 32])>,
     seats: BTreeMap<TaskId, Millis>,
     hooks: BTreeMap<HookId, Hook>,
-    deaf: HashSet<Arc<str>>,
+    deaf: BTreeMap<Arc<str>, Millis>,
 }
 
 #[derive(Debug)]
-struct Row {
-    record: Arc<Record>,
+pub(super) struct Row {
+    pub(super) record: Arc<Record>,
     sealed: Option<Bytes>,
     answer: Option<Answer>,
     key: Option<KeyName>,
     /// It was forgotten, and is here for its seat alone.
     is_forgotten: bool,
+}
+
+impl Row {
+    /// Bytes of it, about.
+    pub(super) fn weight(&self) -> u64 {
+        let answer = self.answer.as_ref().map_or(0, |answer| answer.body.len());
+        TASK.saturating_add(u64::try_from(answer).unwrap_or(u64::MAX))
+    }
 }
 
 fn name(key: &Key) -> KeyName {
@@ -97,7 +109,7 @@ impl Tasks {
             }
         }
         for hook in step.hooks {
-            if !self.deaf.contains(&hook.url) {
+            if !self.deaf.contains_key(&hook.url) {
                 self.hooks.insert(hook.id, hook);
             }
         }
@@ -105,6 +117,22 @@ impl Tasks {
             self.submit(follows);
         }
         Advanced::Done
+    }
+
+    /// Rows of tasks that are over.
+    pub(super) fn over(&self) -> impl Iterator<Item = &Row> {
+        let rows = self.rows.values();
+        rows.filter(|row| row.record.status.state().is_done())
+    }
+
+    pub(super) fn is_seated(&self, id: TaskId, now: Millis) -> bool {
+        self.seats.get(&id).is_some_and(|until| *until > now)
+    }
+
+    /// The same as [`Self::bury`], of a task whose seat, if it has one still, was held long enough.
+    pub(super) fn bury_whole(&mut self, id: TaskId, until: Millis) {
+        self.seats.remove(&id);
+        self.bury(id, until);
     }
 
     /// Everything of a task goes that its owner could see; of one that holds a seat the rest stays as long as that.
@@ -125,6 +153,7 @@ impl Tasks {
         if !self.seats.contains_key(&id) {
             self.rows.remove(&id);
         }
+        self.seats.remove(&id);
     }
 
     fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
@@ -141,14 +170,14 @@ impl Tasks {
         due.sort();
         due.truncate(most);
         for (_, id) in &due {
-            self.seats.remove(id);
-            self.bury(*id, until);
+            self.bury_whole(*id, until);
         }
         let old = self.gone.iter().filter(|(_, (_, until))| *until <= now);
         let old: Vec<TaskId> = old.map(|(id, _)| *id).take(most).collect();
         for id in &old {
             self.gone.remove(id);
         }
+        self.deaf.retain(|_, since| since.after(GONE_FOR) > now);
         Purged {
             tasks: due.len(),
             tombstones: old.len(),
@@ -171,10 +200,16 @@ impl Tasks {
                     hook.next = next;
                 }
             }
-            HookOutcome::Disabled => {
+            HookOutcome::Disabled(now) => {
                 if let Some(hook) = self.hooks.remove(&id) {
                     self.hooks.retain(|_, other| other.url != hook.url);
-                    self.deaf.insert(hook.url);
+                    self.deaf.entry(hook.url).or_insert(now);
+                    let oldest = self.deaf.iter().min_by_key(|(_, since)| **since);
+                    if self.deaf.len() > MOST_GONE
+                        && let Some(oldest) = oldest.map(|(url, _)| url.clone())
+                    {
+                        self.deaf.remove(&oldest);
+                    }
                 }
             }
         }
@@ -291,6 +326,15 @@ impl TaskStore for Memory {
 
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
         Ok(self.tasks.lock().purge(now, until, most))
+    }
+
+    async fn trim(
+        &self,
+        keep: &Keep,
+        times: (Millis, Millis),
+        most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        Ok(self.tasks.lock().trim(keep, times, most))
     }
 
     async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {

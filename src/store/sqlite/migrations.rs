@@ -8,7 +8,7 @@ use super::fault;
 
 /// Every step: its number, what it brings, its text. A step that was ever released never changes:
 /// the database knows the checksum of each that it has seen.
-const STEPS: [(i64, &str, &str); 4] = [
+const STEPS: [(i64, &str, &str); 5] = [
     (
         1,
         "login sessions",
@@ -24,6 +24,11 @@ const STEPS: [(i64, &str, &str); 4] = [
         4,
         "other names of tasks",
         include_str!("migrations/0004_names.sql"),
+    ),
+    (
+        5,
+        "bounds of what is over, seats of calls that are held",
+        include_str!("migrations/0005_bounds.sql"),
     ),
 ];
 

@@ -44,7 +44,7 @@ pub use self::vendor::Says;
 pub use self::words::{Applied, Asked, Dice, Pool, Pools, Reply, Settings};
 
 pub(super) use self::json::{Links, Root, Stamp, links};
-pub use self::overview::Unseen;
+pub use self::overview::{Unseen, freed};
 use self::path::{Part, Place};
 use self::polls::Polls;
 use self::published::Published;

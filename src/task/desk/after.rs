@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::RequestError;
 use super::step::Draft;
 use super::words::{AdvanceError, Change};
 use super::{Desk, config};
@@ -143,8 +144,9 @@ impl Desk {
         let id = self.new_id();
         let sent = match self.request(before.id).await {
             Ok(request) => request.and_then(Parcel::decode),
-            Err(error) if error.lasting => None,
-            Err(error) => return Err(error.into()),
+            // Nobody can open it any more.
+            Err(RequestError::Closed(_)) => None,
+            Err(RequestError::Store(error)) => return Err(error.into()),
         };
         let made = sent.and_then(|sent| undo(draft.end(before), route, rule, (id, sent)));
         let new = made.and_then(|made| self.sealed(before, id, made));

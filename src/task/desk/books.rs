@@ -25,6 +25,8 @@ struct Pages {
     ended: HashMap<TaskId, Arc<Record>>,
     /// Of these, in the order in which they came: the first is forgotten first.
     ended_order: VecDeque<TaskId>,
+    /// How often some of them were forgotten.
+    forgotten: u64,
     /// By upstream: how many are open, and which wait.
     upstreams: HashMap<Arc<str>, Crowd>,
     /// Open tasks by upstream and share.
@@ -267,22 +269,39 @@ impl Books {
         drop(ended);
     }
 
-    /// Keeps a task that is over at hand.
-    pub(super) fn remember(&self, record: Arc<Record>) {
-        self.0.lock().end(record);
+    /// How often tasks were forgotten.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.0.lock().forgotten
     }
 
-    /// A task was forgotten.
-    pub(super) fn forget(&self, id: TaskId) {
+    /// Keeps a task that is over at hand, which was read when tasks had been `forgotten` so often: by now it may be one of them.
+    pub(super) fn remember(&self, record: Arc<Record>, forgotten: u64) {
         let mut pages = self.0.lock();
-        if pages.ended.remove(&id).is_some() {
-            pages.ended_order.retain(|other| *other != id);
+        if pages.forgotten == forgotten {
+            pages.end(record);
+        }
+    }
+
+    /// Tasks were forgotten.
+    pub(super) fn forget(&self, ids: &[TaskId]) {
+        let mut pages = self.0.lock();
+        pages.forgotten += u64::from(!ids.is_empty());
+        let Pages {
+            ended, ended_order, ..
+        } = &mut *pages;
+        let before = ended.len();
+        for id in ids {
+            ended.remove(id);
+        }
+        if ended.len() < before {
+            ended_order.retain(|id| ended.contains_key(id));
         }
     }
 
     /// Forgets what expired before `now`.
     pub(super) fn expire(&self, now: Millis) {
         let mut pages = self.0.lock();
+        pages.forgotten += 1;
         let Pages {
             ended, ended_order, ..
         } = &mut *pages;

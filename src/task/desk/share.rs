@@ -1,28 +1,11 @@
 //! In whose shares of an upstream's queue a task takes room.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use crate::task::record::{Owner, Requested};
 
-/// Its owner's; and where no user is proven, that of the place it comes from, for all who come from there together: anybody
-/// can make credentials up, and new ones for each task.
+/// Its owner's; and where no user is proven, that of the place it comes from.
 pub(super) fn shares(requested: &Requested) -> Vec<Owner> {
-    let unproven = requested.user.is_none();
-    let place = unproven.then(|| format!("from:{}", place(requested.address)));
     let owner = requested.owner.clone();
-    let place = place.map(|place| Owner(place.into()));
-    std::iter::once(owner).chain(place).collect()
-}
-
-/// An address; of IPv6 the network, for whoever has one address there has 2⁶⁴.
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-        address @ IpAddr::V4(_) => address,
-    }
+    std::iter::once(owner).chain(requested.of_place()).collect()
 }
 
 #[cfg(test)]

@@ -107,8 +107,8 @@ impl Desk {
     fn made(&self, before: &Record, event: Event, next: &Arc<Record>) {
         self.books.changed(next);
         self.tally.step(before, event, next);
-        if next.status.state().is_done() && !next.is_compensation() {
-            self.pace.note(next);
+        if next.status.state().is_done() {
+            self.note_end(next);
         }
     }
 
@@ -142,7 +142,7 @@ impl Desk {
         let release_key = next.keyed && is_done && !next.dispatched;
         next.keyed &= !release_key;
         if is_done {
-            next.expires = Some(now.after(self.bounds.kept_for(next.keyed)));
+            next.expires = Some(now.after(self.kept_for(&next)));
         }
         Ok(Draft {
             event,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::session::{SealError, StoreError};
-use crate::task::port::{Answer, Key, SeatChange};
+use crate::task::port::{Answer, Keep, Key, Most, SeatChange};
 use crate::task::record::{Fault, Millis, Mode, Outcome, Record, Requested, ResultHead};
 use crate::task::state::Illegal;
 
@@ -35,6 +35,34 @@ impl Bounds {
             self.keys_for()
         } else {
             self.retention
+        }
+    }
+}
+
+/// How much is kept of what is over, beside the time that [`Bounds`] say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// Tasks and their tombstones.
+    pub keep: Keep,
+    /// How long a task without a key is kept that the upstream never executed, or that it refused to somebody whom it has
+    /// never accepted; no longer than [`Bounds::retention`].
+    pub slight: Duration,
+}
+
+impl Default for Keeping {
+    /// Nothing but time bounds them.
+    fn default() -> Self {
+        let most = Most {
+            tasks: usize::MAX,
+            bytes: u64::MAX,
+        };
+        Self {
+            keep: Keep {
+                of_all: most,
+                of_one: most,
+                tombstones: usize::MAX,
+            },
+            slight: Duration::MAX,
         }
     }
 }
@@ -74,6 +102,17 @@ pub enum SubmitError {
     #[error("the request cannot be kept: {0}")]
     Seal(#[from] SealError),
     /// It cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the request of a task is not at hand.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// It cannot be opened: it is damaged, or was sealed with another key.
+    #[error("it cannot be opened: {0}; was state.key_file replaced?")]
+    Closed(#[from] SealError),
+    /// The store does not say.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

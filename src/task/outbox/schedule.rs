@@ -49,10 +49,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// What the store notes.
-    pub(super) const fn outcome(self) -> HookOutcome {
+    pub(super) const fn outcome(self, now: Millis) -> HookOutcome {
         match self {
             Self::Delivered | Self::GivenUp => HookOutcome::Settled,
-            Self::Disabled => HookOutcome::Disabled,
+            Self::Disabled => HookOutcome::Disabled(now),
             Self::Again(next) => HookOutcome::Again(next),
         }
     }

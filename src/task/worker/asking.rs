@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -13,7 +14,7 @@ use super::probe;
 use crate::admit::{Terms, rank};
 use crate::call::{self, Call, Caller, Spoken};
 use crate::dialect::adapter::Request;
-use crate::forward::Upstream;
+use crate::forward::{Freight, Upstream};
 use crate::limit::Rank;
 use crate::task::parcel::Parcel;
 use crate::task::record::{Fault, Operation, Record, Requested};
@@ -65,6 +66,16 @@ impl Asking {
         };
         asking.with(|_, _| ())?;
         Ok(asking)
+    }
+
+    /// What goes up, with this body.
+    pub(super) fn freight(&self, body: Bytes) -> Freight {
+        Freight {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body,
+        }
     }
 
     /// The same asker's question for `target`, which only reads.

@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
 use super::job::Job;
+use super::lever::Lever;
 use super::recover::Recovered;
 use super::works::{Means, Works};
 use crate::session::StoreError;
@@ -71,6 +72,12 @@ impl Crew {
     pub fn drain(&self) {
         self.told
             .send_if_modified(|told| std::mem::replace(told, Told::Drain.max(*told)) != *told);
+    }
+
+    /// What the operator frees seats of lost calls by.
+    #[must_use]
+    pub fn lever(&self) -> Lever {
+        Lever::new(self.works.clone())
     }
 
     /// Tasks that are up, or about to go.

@@ -8,11 +8,13 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use super::lever::LostCall;
 use super::works::Works;
 use crate::admit::LeftBehind;
 use crate::limit::Mutex;
 use crate::task::id::TaskId;
-use crate::task::port::Found;
+use crate::task::port::{Found, SeatOf};
+use crate::task::record::Millis;
 use crate::task::state::State;
 
 /// The seats of calls that nobody listens to, by task: one for each of its calls whose answer was lost, and no more than
@@ -20,11 +22,52 @@ use crate::task::state::State;
 #[derive(Debug, Default)]
 pub(super) struct Ghosts(Mutex<HashMap<TaskId, Vec<Ghost>>>);
 
+/// A call that nobody listens to.
+#[derive(Debug, Clone)]
+pub(super) struct Lost {
+    /// Its task, or its own name where it has none.
+    pub(super) id: TaskId,
+    /// Which call of the task it is; the first is 1.
+    pub(super) number: u64,
+    /// Whose it is, where no task that can be read stands for it.
+    pub(super) of: Option<SeatOf>,
+    pub(super) upstream: Arc<str>,
+    /// When it went up, where that is known.
+    pub(super) since: Option<Millis>,
+    /// When it can be at work no more.
+    pub(super) until: Millis,
+}
+
 #[derive(Debug)]
 struct Ghost {
-    _seats: LeftBehind,
-    number: u64,
+    seats: LeftBehind,
+    lost: Lost,
     timer: AbortHandle,
+}
+
+impl Ghost {
+    fn shown(&self) -> LostCall {
+        let Lost {
+            id,
+            of,
+            ref upstream,
+            since,
+            until,
+            ..
+        } = self.lost;
+        LostCall {
+            id,
+            of: match of {
+                None => "task",
+                Some(SeatOf::Call) => "call",
+                Some(SeatOf::Unreadable) => "unreadable",
+            },
+            upstream: upstream.clone(),
+            limits: self.seats.limits(),
+            since,
+            until,
+        }
+    }
 }
 
 impl Drop for Ghost {
@@ -52,13 +95,22 @@ impl Ghosts {
         drop(gone);
     }
 
+    /// Every one, those that went up first before the others.
+    pub(super) fn all(&self) -> Vec<LostCall> {
+        let all = self.0.lock();
+        let mut calls: Vec<LostCall> = all.values().flatten().map(Ghost::shown).collect();
+        drop(all);
+        calls.sort_by_key(|call| (call.since, call.id));
+        calls
+    }
+
     /// One call of this task is over. True where that was the last.
     fn lay_one(&self, id: TaskId, number: u64) -> bool {
         let mut all = self.0.lock();
         let Some(ghosts) = all.get_mut(&id) else {
             return false;
         };
-        let at = ghosts.iter().position(|ghost| ghost.number == number);
+        let at = ghosts.iter().position(|ghost| ghost.lost.number == number);
         let gone = at.map(|at| ghosts.swap_remove(at));
         let was_last = ghosts.is_empty();
         if was_last {
@@ -71,19 +123,14 @@ impl Ghosts {
 }
 
 impl Works {
-    /// Keeps the seats of a call of this task, which went up for the `number`th time, for this long at most.
-    pub(super) fn haunt(
-        self: &Arc<Self>,
-        id: TaskId,
-        number: u64,
-        seats: LeftBehind,
-        most: Duration,
-    ) {
+    /// Keeps the seats of a call for this long at most.
+    pub(super) fn haunt(self: &Arc<Self>, lost: Lost, seats: LeftBehind, most: Duration) {
+        let (id, number) = (lost.id, lost.number);
         let works = self.clone();
         // Locked until the seat is entered: its time may be up already, and its timer must find it.
         let mut all = self.ghosts.0.lock();
         let of_task = all.entry(id).or_default();
-        if of_task.iter().any(|ghost| ghost.number == number) {
+        if of_task.iter().any(|ghost| ghost.lost.number == number) {
             drop(all);
             drop(seats);
             return;
@@ -93,8 +140,8 @@ impl Works {
             works.over_by_time(id, number);
         });
         let ghost = Ghost {
-            _seats: seats,
-            number,
+            seats,
+            lost,
             timer: timer.abort_handle(),
         };
         of_task.push(ghost);

@@ -19,6 +19,7 @@ use super::works::Works;
 use crate::admit::Claim;
 use crate::forward::{Carrier, Freight};
 use crate::limit::Moment;
+use crate::session::StoreError;
 use crate::task::after::NOTHING_TO_UNDO;
 use crate::task::desk::Change;
 use crate::task::id::TaskId;
@@ -26,9 +27,6 @@ use crate::task::parcel::Parcel;
 use crate::task::port::{Answer, SeatChange};
 use crate::task::record::{Fault, Mode, Outcome, Record};
 use crate::task::state::{Event, State, Status};
-
-/// Attempts to read a request that the store says it cannot give.
-const MOST_READS: u32 = 4;
 
 /// One task in hand.
 pub(super) struct Job {
@@ -291,7 +289,13 @@ impl Job {
                 sleep(back_off(failed, works.spread.next())).await;
                 continue;
             }
-            let freight = Box::pin(self.freight(&asking)).await?;
+            let Ok(parcel) = Box::pin(self.read_parcel()).await else {
+                // Nobody is to wait for its units while it waits for the store.
+                drop(claim);
+                Box::pin(self.parcel()).await?;
+                continue;
+            };
+            let freight = asking.freight(parcel?.body);
             let carrier = asking.upstream.carrier(claim.socket_group());
             match Box::pin(carrier).await {
                 Ok(_) if !self.takes_turn(&free, &mut stale) => {}
@@ -320,21 +324,17 @@ impl Job {
         }
     }
 
-    /// What goes up.
-    async fn freight(&self, asking: &Asking) -> Result<Freight, Fault> {
-        let parcel = self.parcel().await?;
-        Ok(Freight {
-            method: asking.method.clone(),
-            target: asking.target.clone(),
-            headers: asking.headers.clone(),
-            body: parcel.body,
-        })
-    }
-
-    /// Its request. A store that fails for a while is waited for.
+    /// Its request. While the store cannot be read it waits, and no task is taken in: it was accepted, so it does not fail for
+    /// that. What is damaged, or is gone, nobody can send.
     pub(super) async fn parcel(&self) -> Result<Parcel, Fault> {
         let parcel = self.works.parcel(self.id).await;
         parcel.map(|parcel| self.with_found(parcel))
+    }
+
+    /// The same, where the store can be read.
+    async fn read_parcel(&self) -> Result<Result<Parcel, Fault>, StoreError> {
+        let read = self.works.read_parcel(self.id).await?;
+        Ok(read.map(|parcel| self.with_found(parcel)))
     }
 
     /// Sends the task back to its line: it was not executed. Its units are given back at once, and how long it held them
@@ -353,37 +353,6 @@ impl Job {
     }
 }
 
-impl Works {
-    /// The request of a task. A store that fails for a while is waited for.
-    pub(super) async fn parcel(&self, id: TaskId) -> Result<Parcel, Fault> {
-        let mut lasting = 0;
-        for failed in 1.. {
-            let read = {
-                let _turn = self.reading.acquire().await;
-                self.desk.request(id).await
-            };
-            match read {
-                Ok(Some(request)) => {
-                    return Parcel::decode(request).ok_or_else(|| unreadable("it is damaged"));
-                }
-                Ok(None) => return Err(unreadable("it is gone")),
-                Err(error) => {
-                    lasting += u32::from(error.lasting);
-                    self.store_fails(id, &error);
-                    if lasting >= MOST_READS {
-                        return Err(unreadable(
-                            "the gate cannot open it any more; its log says why",
-                        ));
-                    }
-                    let pause = back_off(failed, self.spread.next());
-                    sleep(if error.lasting { pause / 10 } else { pause }).await;
-                }
-            }
-        }
-        Err(unreadable("it could not be read"))
-    }
-}
-
 pub(super) async fn late(start_by: Option<Instant>) {
     match start_by {
         Some(at) => sleep_until(at).await,
@@ -396,14 +365,6 @@ pub(super) fn gone(kind: &'static str, detail: String) -> Fault {
         kind,
         status: 502,
         detail,
-    }
-}
-
-fn unreadable(why: &str) -> Fault {
-    Fault {
-        kind: "request-lost",
-        status: 502,
-        detail: format!("the request, with its credentials, cannot be sent: {why}"),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use tokio::time::Instant;
 
+use super::ghosts::Lost;
 use super::job::Job;
+use super::recover::sent;
 use super::run::Up;
 use crate::task::desk::Change;
 use crate::task::state::Event;
@@ -35,7 +37,15 @@ impl Job {
         let left = up.hard.saturating_duration_since(Instant::now());
         let seats = up.claim.leave_behind((self.works.clock)());
         let seen = self.works.desk.watch(self.id);
-        let fence = seen.map_or(0, |seen| seen.borrow().fence);
-        self.works.haunt(self.id, fence, seats, left);
+        let record = seen.map(|seen| seen.borrow().clone());
+        let lost = Lost {
+            id: self.id,
+            number: record.as_ref().map_or(0, |record| record.fence),
+            of: None,
+            upstream: up.upstream.name().clone(),
+            since: record.map(|record| sent(&record)),
+            until: self.works.desk.now().after(left),
+        };
+        self.works.haunt(lost, seats, left);
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::asking::Asking;
 use super::place::Standing;
 use super::works::Works;
-use crate::forward::{Carried, Freight, OwnAnswer};
+use crate::forward::{Carried, OwnAnswer};
 
 impl Works {
     /// One answer to `asking`, with at most `most` bytes of body, under the limits of its class. A limit that is full for
@@ -28,14 +28,9 @@ impl Works {
         let mut claim = claim.await.ok()?.ok()?;
         let carrier = asking.upstream.carrier(claim.socket_group()).await.ok()?;
         claim.dispatch((self.clock)()).ok()?;
-        let freight = Freight {
-            method: asking.method.clone(),
-            target: asking.target.clone(),
-            headers: asking.headers.clone(),
-            body,
-        };
+        let freight = asking.freight(body);
         let within = asking.upstream.config().response_timeout;
-        match timeout(within, carrier.carry(freight, most)).await {
+        match timeout(within, carrier.carry(freight, most, &self.answers)).await {
             Ok(Carried::Answer(answer)) => {
                 self.release(Some(claim));
                 Some(answer)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::asking::Asking;
+use super::ghosts::Lost;
 use super::works::Works;
 use crate::session::StoreError;
 use crate::task::parcel::Parcel;
@@ -37,6 +38,7 @@ impl Works {
         loop {
             let page = self.desk.store().unfinished(after, PAGE).await?;
             let Some(last) = page.last() else {
+                self.recover_seats(&mut found).await?;
                 return Ok(found);
             };
             after = Some(last.record.id);
@@ -49,8 +51,10 @@ impl Works {
     async fn take_up(self: &Arc<Self>, kept: Kept, found: &mut Recovered) {
         let Kept { record, seat } = kept;
         let state = record.status.state();
-        // A task at work without a seat is none that this version leaves; it holds one all the same.
-        let has_seat = state == State::Running && record.mode == Mode::Queued;
+        // A task at work without a seat is none that this version leaves; it holds one all the same. One in doubt has none where
+        // its call is known to be over.
+        let is_up = state == State::Running && record.status != Status::Reconciling;
+        let has_seat = is_up && record.mode == Mode::Queued;
         let until_last = seat.or_else(|| has_seat.then(|| self.latest_end(&record)));
         if let Some(until) = until_last {
             found.seats += usize::from(self.hold(&record, record.fence, until).await);
@@ -116,7 +120,15 @@ impl Works {
         };
         // Whatever the clock says, no longer than a call may take.
         let left: Duration = until.since(self.desk.now()).min(self.longest(requested));
-        self.haunt(id, number, seats, left);
+        let lost = Lost {
+            id,
+            number,
+            of: None,
+            upstream: requested.upstream.clone(),
+            since: Some(self::sent(record)),
+            until,
+        };
+        self.haunt(lost, seats, left);
         true
     }
 

@@ -10,11 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use super::asking::Asking;
 use super::commit::Unmade;
 use super::fields;
+use super::ghosts::Lost;
 use super::hearing::Heard;
 use super::job::{Job, Ready};
 use super::native::Form;
 use super::pause::back_off;
+use super::recover;
 use super::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
+use super::wake::Wake;
 use super::works::Works;
 use crate::admit::{Claim, Pushback, Why};
 use crate::call::Spoken;
@@ -27,6 +30,8 @@ use crate::task::state::{Event, State};
 
 /// Largest body of an answer that is kept, bytes, where no limit says less.
 pub(super) const LARGEST: usize = 64 * 1024 * 1024;
+/// Largest body of an answer that leaves a task in doubt and is kept with it.
+const LONGEST_IN_DOUBT: usize = 64 * 1024;
 /// The endpoint takes no call, or ends those that it has. A 502 or 504 is said by what stands before it, of a call that may
 /// go on behind.
 pub(super) const UNAVAILABLE: u16 = 503;
@@ -37,6 +42,8 @@ const LONGEST_SHUT: Duration = Duration::from_secs(30);
 
 /// What a task is after it went up.
 pub(super) struct Up {
+    /// Dropped before the claim.
+    _wake: Option<Wake>,
     pub(super) claim: Claim,
     pub(super) upstream: Arc<Upstream>,
     spoken: Spoken,
@@ -79,14 +86,15 @@ impl Job {
             stood,
             ..change
         };
-        match works.step(self.id, Event::Dispatch, change).await {
-            Ok(_) => self.untaken = 0,
+        let sent = match works.step(self.id, Event::Dispatch, change).await {
+            Ok(sent) => sent,
             Err(unmade) => {
                 drop((claim, carrier));
                 self.not_sent(unmade).await;
                 return;
             }
-        }
+        };
+        self.untaken = 0;
         let went = Instant::now();
         // It may have taken so long that a rate has no room any more, or that the upstream has hung up.
         if let Err(refusal) = claim.dispatch((works.clock)()) {
@@ -100,19 +108,37 @@ impl Job {
             self.send_back(rest, Some(claim)).await;
             return;
         }
+        let mut asking = asking;
+        let form = asking.form.take();
+        let begins_at_once = form.as_ref().is_some_and(|form| form.begins_at_once());
+        let asking = Arc::new(asking);
+        let hard = went + longest;
         let up = Up {
+            // What begins a task of the upstream's own holds none of the seats that are left behind.
+            _wake: (!begins_at_once).then(|| self.wake(&sent, &asking, hard)),
             claim,
             upstream: asking.upstream.clone(),
             spoken: asking.with(|_, spoken| spoken).unwrap_or(Spoken::Plain),
-            asked: asking.headers,
+            asked: asking.headers.clone(),
             route: record.requested.route.clone(),
-            form: asking
-                .form
-                .map(|form| Box::new(form.with_body(freight.body.clone()))),
+            form: form.map(|form| Box::new(form.with_body(freight.body.clone()))),
             went,
-            hard: went + longest,
+            hard,
         };
         self.carry(record, up, carrier, freight).await;
+    }
+
+    fn wake(&self, sent: &Record, asking: &Arc<Asking>, hard: Instant) -> Wake {
+        let left = hard.saturating_duration_since(Instant::now());
+        let lost = Lost {
+            id: self.id,
+            number: sent.fence,
+            of: None,
+            upstream: asking.upstream.name().clone(),
+            since: Some(recover::sent(sent)),
+            until: self.works.desk.now().after(left),
+        };
+        Wake::new(self.works.clone(), asking.clone(), lost, hard)
     }
 
     /// How long its call may be at work, and what is noted of it before it goes up. What asks for a task of the upstream's own
@@ -161,9 +187,9 @@ impl Job {
             .map_or(LARGEST, |(_, bytes)| (*bytes).min(LARGEST));
         // What begins a task of the upstream's own answers at once, or not at all.
         let is_start = up.form.is_some();
-        let hard = up.hard;
+        let (hard, answers) = (up.hard, &self.works.answers);
         let exchange = async move {
-            let exchange = carrier.carry(freight, most);
+            let exchange = carrier.carry(freight, most, answers);
             if !is_start {
                 return exchange.await;
             }
@@ -218,23 +244,13 @@ impl Job {
                 .await;
             }
             Verdict::Unauthenticated(fault) => {
-                self.over(
-                    up,
-                    answer,
-                    Event::Fail,
-                    Change {
-                        outcome: Some(Outcome::NotApplied),
-                        error: Some(fault),
-                        not_executed: true,
-                        ..Change::default()
-                    },
-                )
-                .await;
+                self.over(up, answer, Event::Fail, not_executed(fault))
+                    .await;
             }
             Verdict::Refused => self.refused(record, up, answer).await,
             Verdict::InDoubt => {
                 let is_over = answer.status == UNAVAILABLE;
-                self.doubtful = Some(up.kept(answer));
+                self.doubtful = kept_in_doubt(&up, answer);
                 if is_over {
                     self.closed(up).await;
                 } else {
@@ -287,18 +303,8 @@ impl Job {
         let come_back = self.works.shrink((&up.claim, &up.upstream), &answer);
         if nth > MOST_REFUSED {
             let fault = refusal(answer.status, None);
-            self.over(
-                up,
-                answer,
-                Event::Fail,
-                Change {
-                    outcome: Some(Outcome::NotApplied),
-                    error: Some(fault),
-                    not_executed: true,
-                    ..Change::default()
-                },
-            )
-            .await;
+            self.over(up, answer, Event::Fail, not_executed(fault))
+                .await;
             return;
         }
         let rest = come_back.unwrap_or_else(|| back_off(nth, self.works.spread.next()));
@@ -334,6 +340,22 @@ impl Works {
             tracing::debug!(%limit, status = answer.status, "the upstream refuses by itself: this limit shrinks");
         }
         come_back
+    }
+}
+
+/// An answer that does not say what became of the task, where it is short: it is kept for as long as the task is in doubt.
+pub(super) fn kept_in_doubt(up: &Up, answer: OwnAnswer) -> Option<Answer> {
+    let is_short = answer.body.len() <= LONGEST_IN_DOUBT;
+    is_short.then(|| up.kept(answer))
+}
+
+/// It fails, and provably did nothing.
+fn not_executed(fault: Fault) -> Change {
+    Change {
+        outcome: Some(Outcome::NotApplied),
+        error: Some(fault),
+        not_executed: true,
+        ..Change::default()
     }
 }
 

@@ -15,7 +15,9 @@ use crate::dialect::effect::{Effect, effect};
 use crate::task::record::{Fault, Replay};
 use crate::task::state::Event;
 
-/// Most times that a task is sent again after its answer was lost, where again does no harm.
+/// Most times that a task is sent again after its answer was lost, where again does no harm. Answers that were lost because
+/// the gate died count as all others: nothing tells a request that brings the gate down from one that was up when it died of
+/// something else, and the first must not be sent for ever.
 pub(super) const MOST_RESENT: usize = 5;
 /// Most refusals before the last is taken for the answer: with their pauses, most of an hour.
 pub(super) const MOST_REFUSED: u32 = 50;

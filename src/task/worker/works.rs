@@ -16,12 +16,15 @@ use super::native::{Own, Rounds, Seekers, Shown};
 use super::pause::Spread;
 use crate::call::{Caller, Spoken};
 use crate::forward::Upstream;
-use crate::limit::Moment;
+use crate::limit::{Memory, Moment};
 use crate::task::desk::Desk;
 use crate::task::record::Requested;
 
 /// Requests that are read from the store at the same time, as jobs begin.
 const READ_AT_ONCE: usize = 16;
+
+/// Bytes of all answers that are read, or wait for the store, at the same time: four of the largest.
+const ALL_ANSWERS: usize = 256 * 1024 * 1024;
 
 /// What the crew asks of those who know users and sessions.
 pub trait Roster: Send + Sync {
@@ -58,10 +61,12 @@ pub(super) struct Works {
     upstreams: Vec<Arc<Upstream>>,
     pub(super) roster: Arc<dyn Roster>,
     pub(super) clock: Arc<dyn Fn() -> Moment + Send + Sync>,
-    max_blocking: Duration,
+    pub(super) max_blocking: Duration,
     pub(super) reconcile: Duration,
     pub(super) spread: Spread,
     pub(super) reading: Semaphore,
+    /// Memory for answers that are read, or wait for the store.
+    pub(super) answers: Memory,
     /// Who stands at the door of an upstream that is down, for all its tasks.
     pub(super) leads: Vec<Mutex<()>>,
     pub(super) ghosts: Ghosts,
@@ -107,6 +112,7 @@ impl Works {
             reconcile,
             spread: Spread::default(),
             reading: Semaphore::new(READ_AT_ONCE),
+            answers: Memory::new(ALL_ANSWERS),
             ghosts: Ghosts::default(),
             at_work: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),

@@ -6,11 +6,11 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::queue::Work;
 use super::{limit, millis, row};
-use crate::task::{HookId, HookOutcome, Millis, Purged, TaskId};
+use crate::task::{GONE_FOR, HookId, HookOutcome, MOST_GONE, Millis, Purged, TaskId};
 
 /// Leaves a tombstone of task `?1` until `?2`.
-const TOMBSTONE: &str = "INSERT OR REPLACE INTO tombstone (task, owner, upstream, until) \
-     SELECT id, owner, upstream, ?2 FROM task WHERE id = ?1";
+const TOMBSTONE: &str = "INSERT INTO tombstone (task, owner, upstream, until) \
+     SELECT id, owner, upstream, ?2 FROM task WHERE id = ?1 ON CONFLICT (task) DO UPDATE SET until = excluded.until";
 /// Everything else that there is of task `?1`.
 const REMAINS: [&str; 4] = [
     "DELETE FROM body WHERE task = ?1",
@@ -31,11 +31,23 @@ const OLD_TOMBSTONES: &str = "DELETE FROM tombstone WHERE task IN \
 const SETTLED: &str = "DELETE FROM outbox WHERE id = ?";
 const AGAIN: &str = "UPDATE outbox SET next = ?, tries = tries + 1 WHERE id = ?";
 const LATER: &str = "UPDATE outbox SET next = ? WHERE id = ?";
+/// It went deaf when it was heard of; the oldest make room.
 const DEAF: &str =
-    "INSERT INTO deaf (url) SELECT url FROM outbox WHERE id = ? ON CONFLICT DO NOTHING";
+    "INSERT INTO deaf (url, since) SELECT url, ?2 FROM outbox WHERE id = ?1 ON CONFLICT DO NOTHING";
+const MOST_DEAF: &str = "DELETE FROM deaf WHERE url IN (SELECT url FROM deaf ORDER BY since DESC, url LIMIT -1 OFFSET ?)";
+const DEAF_NO_MORE: &str = "DELETE FROM deaf WHERE since <= ?";
 const UNHEARD: &str = "DELETE FROM outbox WHERE url = (SELECT url FROM outbox WHERE id = ?)";
 
-async fn bury(
+/// Forgets all of a task.
+pub(super) async fn bury(
+    on: &mut SqliteConnection,
+    id: &[u8],
+    until: Millis,
+) -> Result<(), sqlx::Error> {
+    bury_but(on, id, until, &REMAINS).await
+}
+
+async fn bury_but(
     on: &mut SqliteConnection,
     id: &[u8],
     until: Millis,
@@ -74,7 +86,7 @@ impl Work for Forget {
         } else {
             &REMAINS
         };
-        bury(on, &id, self.until, remains).await?;
+        bury_but(on, &id, self.until, remains).await?;
         Ok(true)
     }
 }
@@ -100,12 +112,14 @@ impl Work for Purge {
             .bind(limit(self.most));
         let due: Vec<Vec<u8>> = due.fetch_all(&mut *on).await?;
         for id in &due {
-            bury(on, id, self.until, &REMAINS).await?;
+            bury(on, id, self.until).await?;
         }
         let old = sqlx::query(OLD_TOMBSTONES)
             .bind(millis(self.now))
             .bind(limit(self.most));
-        let old = old.execute(on).await?.rows_affected();
+        let old = old.execute(&mut *on).await?.rows_affected();
+        let heard = millis(self.now).saturating_sub(millis(Millis::default().after(GONE_FOR)));
+        sqlx::query(DEAF_NO_MORE).bind(heard).execute(on).await?;
         Ok(Purged {
             tasks: due.len(),
             tombstones: usize::try_from(old).unwrap_or(usize::MAX),
@@ -136,8 +150,11 @@ impl Work for Settle {
                 let query = sqlx::query(LATER).bind(millis(next)).bind(id);
                 query.execute(on).await?
             }
-            HookOutcome::Disabled => {
-                sqlx::query(DEAF).bind(id).execute(&mut *on).await?;
+            HookOutcome::Disabled(now) => {
+                let deaf = sqlx::query(DEAF).bind(id).bind(millis(now));
+                deaf.execute(&mut *on).await?;
+                let most = sqlx::query(MOST_DEAF).bind(limit(MOST_GONE));
+                most.execute(&mut *on).await?;
                 sqlx::query(UNHEARD).bind(id).execute(on).await?
             }
         };

@@ -4,6 +4,8 @@ mod answer;
 mod clear;
 mod read;
 mod row;
+mod seat;
+mod trim;
 mod words;
 mod write;
 
@@ -13,14 +15,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::clear::{Forget, Purge, Settle};
+use self::seat::TakeSeat;
+use self::trim::Trim;
 use self::write::FreeSeat;
 use super::queue::Way;
 use super::writer::Check;
 use super::{Sqlite, queue};
 use crate::session::StoreError;
 use crate::task::{
-    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Key, Millis, New, Purged,
-    Record, Step, Submitted, TaskId, TaskStore,
+    Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Keep, Kept, Key, Millis, New,
+    Purged, Record, Seat, Step, Submitted, TaskId, TaskStore,
 };
 
 impl Sqlite {
@@ -81,6 +85,18 @@ impl TaskStore for Sqlite {
         self.told(read::list(&self.readers, filter, before, most).await)
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    async fn take_seat(&self, seat: &Seat) -> Result<(), StoreError> {
+        self.write(TakeSeat(seat.clone())).await
+    }
+
+    async fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+        self.told(seat::lone(&self.readers, &self.path).await)
+    }
+
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
         self.write(FreeSeat(id)).await
     }
@@ -91,6 +107,22 @@ impl TaskStore for Sqlite {
 
     async fn purge(&self, now: Millis, until: Millis, most: usize) -> Result<Purged, StoreError> {
         self.write(Purge { now, until, most }).await
+    }
+
+    async fn trim(
+        &self,
+        keep: &Keep,
+        (now, until): (Millis, Millis),
+        most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let keep = *keep;
+        self.write(Trim {
+            keep,
+            now,
+            until,
+            most,
+        })
+        .await
     }
 
     async fn due_hooks(&self, now: Millis, most: usize) -> Result<Vec<Hook>, StoreError> {

@@ -109,7 +109,7 @@ pub(super) async fn unfinished(
     let states = row::open_states().map(|state| {
         format!("SELECT id FROM (SELECT id FROM task WHERE state = '{state}' AND id > ?1 ORDER BY id LIMIT ?2)")
     });
-    let seats = "SELECT task FROM (SELECT task FROM seat WHERE task > ?1 ORDER BY task LIMIT ?2)";
+    let seats = "SELECT task FROM (SELECT task FROM seat WHERE task > ?1 AND held IS NULL ORDER BY task LIMIT ?2)";
     let ids: Vec<String> = states.chain([seats.to_owned()]).collect();
     let sql = format!(
         "SELECT {}, (SELECT until FROM seat WHERE seat.task = task.id) AS until FROM task \

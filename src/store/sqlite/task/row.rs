@@ -315,7 +315,7 @@ pub(super) fn id(bytes: &[u8]) -> Result<TaskId, sqlx::Error> {
     Ok(TaskId::from_bytes(bytes))
 }
 
-fn array<const N: usize>(text: &str) -> Result<[u8; N], sqlx::Error> {
+pub(super) fn array<const N: usize>(text: &str) -> Result<[u8; N], sqlx::Error> {
     let bytes = BASE64_STANDARD_NO_PAD.decode(text).ok();
     let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| unreadable("no base64 of the right length"))

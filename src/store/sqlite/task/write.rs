@@ -10,6 +10,8 @@ use super::super::queue::Work;
 use super::{answer, millis, row};
 use crate::task::{Advanced, Answer, Hook, Key, New, Record, SeatChange, Step, Submitted, TaskId};
 
+/// Bytes of a row, beside what of it has no bound, about.
+const ROW: usize = 1024;
 /// Longest body that stands in the row itself.
 pub(super) const IN_ROW: usize = 64 << 10;
 /// Part of a body that stands beside its row.
@@ -27,8 +29,8 @@ const NEW_KEYED: &str = "INSERT INTO idem (fingerprint, task, name) VALUES (?, ?
      progress, history, request_id) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE changes() = 1";
 const BESIDE: &str = "INSERT OR REPLACE INTO body (task, part, bytes) VALUES (?, ?, ?)";
 /// A step: only of the task that it was made for.
-const ADVANCE: &str = "UPDATE task SET state = ?, substate = ?, version = ?, fence = ?, expires = ?, progress = ?, \
-     history = ?, upstream_task = ? WHERE id = ? AND version = ? AND fence = ?";
+const ADVANCE: &str = "UPDATE task SET state = ?, substate = ?, version = ?, fence = ?, expires = ?, weight = ?, \
+     share = ?, progress = ?, history = ?, upstream_task = ? WHERE id = ? AND version = ? AND fence = ?";
 const FORGET_REQUEST: &str =
     "UPDATE task SET sealed = NULL WHERE id = ?; DELETE FROM body WHERE task = ? AND part = 0";
 const RELEASE_KEY: &str = "DELETE FROM idem WHERE name = (SELECT idem FROM task WHERE id = ?); \
@@ -151,7 +153,7 @@ impl Work for Step {
 
     async fn run(&self, on: &mut SqliteConnection) -> Result<Advanced, sqlx::Error> {
         let id = self.record.id.bytes();
-        if !step(on, &self.record, self.fence).await? {
+        if !step(on, self).await? {
             return Ok(Advanced::Stale);
         }
         seat(on, &self.record, self.seat).await?;
@@ -184,24 +186,35 @@ impl Work for Step {
 }
 
 /// False where the task is not what the step takes it for.
-async fn step(on: &mut SqliteConnection, record: &Record, fence: u64) -> Result<bool, sqlx::Error> {
+async fn step(on: &mut SqliteConnection, step: &Step) -> Result<bool, sqlx::Error> {
+    let record = &*step.record;
     let Some(before) = record.version.checked_sub(1) else {
         return Ok(false);
     };
     let (state, substate) = row::status_words(record.status);
     let id = record.id.bytes();
+    let (progress, history) = (row::progress(record)?, row::history(record));
+    let answer = step.answer.as_ref().map_or(0, |answer| answer.body.len());
+    let weight = [ROW, progress.len(), history.len(), answer]
+        .iter()
+        .sum::<usize>();
+    let share = record
+        .expires
+        .map(|_| record.requested.share().0.to_string());
     let query = sqlx::query(ADVANCE)
         .bind(state)
         .bind(substate)
         .bind(record.version.cast_signed())
         .bind(record.fence.cast_signed())
         .bind(record.expires.map(millis))
-        .bind(row::progress(record)?)
-        .bind(row::history(record))
+        .bind(i64::try_from(weight).unwrap_or(i64::MAX))
+        .bind(share)
+        .bind(progress)
+        .bind(history)
         .bind(record.upstream_task.as_deref())
         .bind(id.as_slice())
         .bind(before.cast_signed())
-        .bind(fence.cast_signed());
+        .bind(step.fence.cast_signed());
     Ok(query.execute(on).await?.rows_affected() == 1)
 }
 

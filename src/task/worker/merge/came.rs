@@ -18,7 +18,9 @@ use crate::task::port::SeatChange;
 use crate::task::record::{Fault, Outcome, Source};
 use crate::task::state::Event;
 use crate::task::worker::fields;
+use crate::task::worker::ghosts::Lost;
 use crate::task::worker::pause::back_off;
+use crate::task::worker::recover::sent;
 use crate::task::worker::run::{LONGEST_REST, UNAVAILABLE, nth_refusal};
 use crate::task::worker::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use crate::task::worker::works::Works;
@@ -193,8 +195,15 @@ impl Works {
         let left = hard.saturating_duration_since(Instant::now());
         let seats = up.claim.leave_behind((self.clock)());
         let lead = members.iter().find(|one| one.id == up.lead);
-        let fence = lead.map_or(0, |one| one.record.fence);
-        self.haunt(up.lead, fence, seats, left);
+        let lost = Lost {
+            id: up.lead,
+            number: lead.map_or(0, |one| one.record.fence),
+            of: None,
+            upstream: up.upstream.name().clone(),
+            since: lead.map(|one| sent(&one.record)),
+            until: self.desk.now().after(left),
+        };
+        self.haunt(lost, seats, left);
         self.lost_all(key, members, SeatChange::Keep).await
     }
 

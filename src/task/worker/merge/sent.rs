@@ -74,7 +74,7 @@ impl Works {
         let most = cap.map_or(LARGEST, |cap| {
             usize::try_from(cap.bytes).unwrap_or(LARGEST).min(LARGEST)
         });
-        match timeout(within, carrier.carry(freight, most)).await {
+        match timeout(within, carrier.carry(freight, most, &self.answers)).await {
             Ok(Carried::Answer(answer)) => self.judged(key, up, members, answer).await,
             Ok(Carried::TooLong(head)) => self.too_long(key, up, members, (&head, most)).await,
             Ok(Carried::Lost(_)) => self.leave_all(key, up, members).await,

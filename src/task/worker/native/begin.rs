@@ -14,7 +14,7 @@ use crate::task::record::{Mode, Record};
 use crate::task::state::Event;
 use crate::task::worker::job::Job;
 use crate::task::worker::native::Form;
-use crate::task::worker::run::Up;
+use crate::task::worker::run::{Up, kept_in_doubt};
 
 impl Job {
     /// Reads the answer to a call that went up by `form`.
@@ -39,7 +39,7 @@ impl Job {
             Started::NoSuchForm => self.formless(up, form).await,
             // It may be at work, and nobody can ask after it.
             Started::NoHandle => {
-                self.doubtful = Some(up.kept(answer));
+                self.doubtful = kept_in_doubt(&up, answer);
                 self.leave(up).await;
             }
         }

@@ -1,0 +1,102 @@
+//! Seats of calls that clients hold, as the store remembers them: a process that dies leaves its calls at work upstream, and
+//! the next one is to know of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::Desk;
+use crate::limit::Mutex;
+use crate::session::StoreError;
+use crate::task::id::TaskId;
+use crate::task::port::Seat;
+
+/// How long a call waits for the store to note its seat: a store that hangs is to stop no call that needs none.
+const NOTED: Duration = Duration::from_secs(2);
+/// How long a store that fails is left alone.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Seats that are free, and that the store still has.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    free: Mutex<Vec<TaskId>>,
+    more: Notify,
+}
+
+/// A call's seat, as the store remembers it. Dropped, it is free.
+#[derive(Debug)]
+pub struct Noted {
+    desk: Arc<Desk>,
+    id: TaskId,
+    stays: bool,
+}
+
+impl Noted {
+    /// The process ends while the call is at work: the next one is to find its seat held.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if !self.stays {
+            self.desk.held.free.lock().push(self.id);
+            self.desk.held.more.notify_one();
+        }
+    }
+}
+
+impl Desk {
+    /// Whether seats outlive the process.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        self.store.remembers()
+    }
+
+    /// Has the store note a seat, and waits until it has: before the first byte of its call goes up. A store that does not
+    /// take it is in no call's way, and counts as lost.
+    pub async fn note_seat(self: &Arc<Self>, seat: Seat) -> Noted {
+        // First of all: it is given back though nobody waits to the end, or the store says no and has it.
+        let noted = Noted {
+            desk: self.clone(),
+            id: seat.id,
+            stays: false,
+        };
+        let taken = timeout(NOTED, self.store.take_seat(&seat)).await;
+        let taken = taken.unwrap_or_else(|_| {
+            Err(StoreError {
+                lasting: false,
+                what: format!("the store did not note a seat within {} s", NOTED.as_secs()),
+            })
+        });
+        self.standing.heard(&taken);
+        noted
+    }
+
+    /// Has the store forget seats that are free, for as long as this is polled.
+    pub async fn forget_seats(&self) {
+        loop {
+            self.held.more.notified().await;
+            while !self.forget_free_seats().await {
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+
+    /// Has the store forget the seats that are free by now. False where it does not take that.
+    pub async fn forget_free_seats(&self) -> bool {
+        let mut free = std::mem::take(&mut *self.held.free.lock());
+        while let Some(id) = free.pop() {
+            if let Err(error) = self.store.free_seat(id).await {
+                self.standing.heard::<()>(&Err(error));
+                free.push(id);
+                self.held.free.lock().append(&mut free);
+                return false;
+            }
+        }
+        true
+    }
+}
