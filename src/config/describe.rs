@@ -6,11 +6,9 @@ use super::adapter;
 use super::after;
 use super::measure::{say_duration, say_size};
 use super::say_limit::say;
-use super::types::{
-    AccessLog, Config, HostHeader, Interim, Listen, Store, Tasks, Upstream, Verify,
-};
-use super::words::{INTERIM, LOG_FORMAT, LOG_LEVEL, of};
-use super::{say_route, say_waiting};
+use super::types::{AccessLog, Config, HostHeader, Listen, Store, Upstream, Verify};
+use super::words::{LOG_FORMAT, LOG_LEVEL, of};
+use super::{say_route, say_tasks, say_waiting};
 
 /// The configuration in plain words, for people; ends in a line feed. Shows no secret.
 #[must_use]
@@ -26,19 +24,19 @@ pub fn describe(config: &Config) -> String {
 }
 
 /// The text so far.
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn heading(&mut self, text: &str) {
+    pub(super) fn heading(&mut self, text: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
         self.put(format_args!("{gap}{text}\n"));
     }
 
-    fn line(&mut self, name: &str, said: impl Display) {
+    pub(super) fn line(&mut self, name: &str, said: impl Display) {
         self.put(format_args!("  {name:<20} {said}\n"));
     }
 
-    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+    pub(super) fn put(&mut self, text: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
         self.0.write_fmt(text).unwrap_or_default();
     }
@@ -160,7 +158,7 @@ fn gate(page: &mut Page, config: &Config) {
     let level = of(&LOG_LEVEL, &config.log.level);
     page.line("log", format_args!("{format} from {level} up; {access}"));
     kept(page, config);
-    tasks(page, config);
+    say_tasks::tasks(page, config);
     let users = config.admin.break_glass_users.join(", ");
     if !users.is_empty() {
         let share = f64::from(config.admin.break_glass_share_ppm) / 10_000.0;
@@ -182,103 +180,6 @@ fn kept(page: &mut Page, config: &Config) {
             );
         }
     }
-}
-
-fn tasks(page: &mut Page, config: &Config) {
-    let tasks = &config.tasks;
-    page.line(
-        "tasks",
-        format_args!(
-            "under {}: blocking calls become tasks when their clients or routes ask for it",
-            tasks.prefix
-        ),
-    );
-    page.line(
-        "task_queue",
-        format_args!(
-            "at most {} tasks of an upstream that are not over; over it 503",
-            tasks.queue
-        ),
-    );
-    page.line(
-        "task_queue_per_user",
-        format_args!(
-            "at most {} of these of one user; over it 429",
-            tasks.queue_per_user
-        ),
-    );
-    finished(page, tasks);
-    page.line(
-        "a gate that died",
-        format_args!(
-            "its calls hold their seats for {} at most; what became of them is asked for {}",
-            say_duration(tasks.max_blocking),
-            say_duration(tasks.reconcile)
-        ),
-    );
-    ways_of_tasks(page, config);
-}
-
-/// What clients of tasks may do and are told beyond the usual.
-fn ways_of_tasks(page: &mut Page, config: &Config) {
-    let tasks = &config.tasks;
-    for (is_said, field) in [
-        (tasks.operation_location, "Operation-Location"),
-        (tasks.azure_async_operation, "Azure-AsyncOperation"),
-    ] {
-        if is_said {
-            page.line(field, "says the same as Location, beside it");
-        }
-    }
-    if tasks.detach {
-        page.line(
-            "detach",
-            "a cancel frees the client from a blocking call that is at work: its answer is lost, its seat kept until it ends",
-        );
-    }
-    page.line(
-        "webhooks",
-        match &*tasks.webhooks {
-            [] => "none".to_owned(),
-            prefixes => format!("to URLs below {}, signed", prefixes.join(", ")),
-        },
-    );
-    interim(page, tasks);
-    if config.headers.idempotency_key {
-        page.line(
-            "Idempotency-Key",
-            "honoured on blocking calls; goes up where a route has an upstream_key, and nowhere else",
-        );
-    }
-}
-
-fn interim(page: &mut Page, tasks: &Tasks) {
-    if tasks.interim == Interim::Off {
-        return;
-    }
-    let word = of(&INTERIM, &tasks.interim);
-    let every = say_duration(tasks.interim_every);
-    let said = format_args!("{word} every {every}, over HTTP/1.1");
-    page.line("while a client waits", said);
-}
-
-fn finished(page: &mut Page, tasks: &Tasks) {
-    let bytes = say_size(tasks.max_finished_bytes);
-    let slight = say_duration(tasks.retention_unexecuted.min(tasks.retention));
-    page.line(
-        "results",
-        format_args!(
-            "kept for {} after the end of a task; with an Idempotency-Key a day at least; what was never executed for {slight}",
-            say_duration(tasks.retention)
-        ),
-    );
-    page.line(
-        "finished tasks",
-        format_args!(
-            "at most {}, of one user {}, with at most {bytes}; beyond that those that expire first are forgotten (410)",
-            tasks.max_finished, tasks.max_finished_per_user
-        ),
-    );
 }
 
 fn about_upstream(page: &mut Page, upstream: &Upstream) {

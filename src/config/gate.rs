@@ -17,6 +17,8 @@ use super::user::user;
 use super::value::{duration, flag, share, size, text, whole, whole_u32, word};
 use super::words::{INTERIM, LOG_FORMAT, LOG_LEVEL};
 
+/// Where tasks are, by default.
+const PREFIX: &str = "/-/tasks";
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -68,20 +70,15 @@ pub(super) fn tasks(top: &Reader<'_>) -> Tasks {
         r.get(key, duration(LEAST..=most))
             .unwrap_or(Duration::from_secs(default))
     };
-    let count = |key, default: usize| {
-        let read = r.get(key, whole(1..=MOST_TASKS));
+    let up_to = |most, key, default: usize| {
+        let read = r.get(key, whole(1..=most));
         read.and_then(|count| usize::try_from(count).ok())
             .unwrap_or(default)
     };
-    let kept = |key, default: usize| {
-        let read = r.get(key, whole(1..=MOST_FINISHED));
-        read.and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(default)
-    };
+    let count = |key, default| up_to(MOST_TASKS, key, default);
+    let kept = |key, default| up_to(MOST_FINISHED, key, default);
     let tasks = Tasks {
-        prefix: r
-            .get("prefix", prefix)
-            .unwrap_or_else(|| "/-/tasks".to_owned()),
+        prefix: r.get("prefix", prefix).unwrap_or(PREFIX.to_owned()),
         queue: count("queue", 5000),
         queue_per_user: count("queue_per_user", 1250),
         max_body: r

@@ -65,6 +65,7 @@ mod route;
 /// One limit in plain words.
 mod say_limit;
 mod say_route;
+mod say_tasks;
 /// What waits, in plain words.
 mod say_waiting;
 /// Keys that sign messages about tasks.

@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 35] = [
+const CONTRACT: [(&str, &str, &[&str]); 38] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),

@@ -1,6 +1,7 @@
 //! The operator's file: what loads, what is refused and with which words, what it comes to.
 
 mod certificates;
+mod dialect_words;
 mod dialects;
 mod faults;
 mod files;

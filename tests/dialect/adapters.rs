@@ -280,7 +280,6 @@ fn face(
         error_status: None,
         error_kind: None,
         error_message: find("error_message"),
-        error_status: None,
     };
     answer(&if word == "face-started" {
         face_started(face, adapter, &task)

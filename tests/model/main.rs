@@ -30,7 +30,7 @@ mod limit;
 
 /// Rooms that count nothing are the gate's own.
 mod call {
-    pub use tidegate::call::{Call, Class, Principal, Reason, Refusal, SessionKind, UserId};
+    pub use tidegate::call::{Call, Class, Principal, Reason, Refusal, SessionKind, UserId, place};
 }
 mod classify {
     pub use tidegate::classify::Wanted;

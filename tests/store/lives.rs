@@ -336,7 +336,7 @@ async fn who_is_gone_hears_nothing_more(bench: Bench) {
     bench.tasks.purge(later, later, 10).await.unwrap();
     let first = bench.there(5, &[]).await;
     let step = Step {
-        hook: Some(hook(5, gone, 1)),
+        hooks: vec![hook(5, gone, 1)],
         ..to(&first, after(&first, &[Event::Abort]))
     };
     bench.make(step).await;

@@ -239,3 +239,21 @@ async fn what_is_forgotten_while_it_is_waited_for_is_gone_afterwards() {
         .await;
     assert_eq!((answer.status, problem(&answer).as_str()), (410, "gone"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_without_a_pause_is_refused_for_a_while() {
+    let rig = Rig::new();
+    let id = rig.submit().await;
+    let target = format!("/-/tasks/{id}");
+    for _ in 0..100 {
+        assert_eq!(rig.get(&target).answer().await.status, 200);
+    }
+    let answer = rig.get(&target).answer().await;
+    assert_eq!(
+        (answer.status, problem(&answer).as_str()),
+        (429, "too-many-polls")
+    );
+    assert_eq!(header(&answer, "retry-after"), Some("1"));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(rig.get(&target).answer().await.status, 200);
+}

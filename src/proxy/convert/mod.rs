@@ -104,17 +104,20 @@ pub(super) async fn consider(
     stays(session, stage)?;
     let receipt = submit(session, stage, upstream, &plan, (body, share)).await;
     let receipt = receipt.map_err(|not_in| not_in.stop(stage))?;
-    let is_at_once = upstream
-        .config()
-        .merge_period
-        .is_some_and(|period| period.is_zero());
-    // Its vendor executes it at once, and answers as if it had not been asked for more.
-    let answer = if plan.merges.is_some() && matches!(plan.kind, Kind::Faced(_)) && is_at_once {
+    let answer = if is_at_once(upstream, &plan) {
         facade::answer(session, stage, upstream, receipt).await?
     } else {
         accepted::answer(session, stage, upstream, (receipt, &plan)).await?
     };
     Err(Stop::Answer(answer))
+}
+
+/// Its vendor executes it at once, and answers as if it had not been asked for more.
+fn is_at_once(upstream: &Upstream, plan: &Plan) -> bool {
+    let period = upstream.config().merge_period;
+    plan.merges.is_some()
+        && matches!(plan.kind, Kind::Faced(_))
+        && period.is_some_and(|period| period.is_zero())
 }
 
 /// Whether the body is one that can be made one with others. It is read in so that it can go up after all.

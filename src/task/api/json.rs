@@ -9,7 +9,7 @@ use super::problems;
 use crate::observe::redacted;
 use crate::task::desk::Live;
 use crate::task::id::TaskId;
-use crate::task::record::{Bond, Millis, Mode, Outcome, Record, ResultHead, Source};
+use crate::task::record::{Bond, Millis, Mode, Outcome, Record, Source};
 use crate::task::state::{State, Substate};
 
 /// Where a task stands in line.
@@ -246,23 +246,21 @@ fn shown<'a>(task: &'a Record, aside: Aside<'a>, root: Root<'a>) -> Shown<'a> {
         not_applied: (task.outcome == Some(Outcome::NotApplied)).then_some(true),
         result_source: task.result.as_ref().map(|result| source(result.source)),
         error: problems::of_task(task, root),
-        // What a probe saw is no answer to the call: its status would be taken for one.
-        result: task
-            .result
-            .as_ref()
-            .filter(|result| result.source == Source::Answer)
-            .map(|result| answered(task, result)),
+        result: answered(task),
         links: links(root, task),
     }
 }
 
-fn answered<'a>(task: &Record, result: &'a ResultHead) -> Answered<'a> {
-    Answered {
+/// What a probe saw is no answer to the call: its status would be taken for one.
+fn answered(task: &Record) -> Option<Answered<'_>> {
+    let result = task.result.as_ref();
+    let result = result.filter(|result| result.source == Source::Answer)?;
+    Some(Answered {
         status: result.status,
         content_type: result.content_type.as_deref(),
         bytes: result.bytes,
         available_until: task.expires.map(Stamp),
-    }
+    })
 }
 
 fn progress(live: &Live) -> Option<Progress<'_>> {

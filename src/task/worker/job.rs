@@ -17,7 +17,7 @@ use super::place::{Standing, from_now};
 use super::run::LONGEST_REST;
 use super::works::Works;
 use crate::admit::Claim;
-use crate::forward::{Carrier, Freight};
+use crate::forward::{Carrier, Freight, Unconnected};
 use crate::limit::Moment;
 use crate::session::StoreError;
 use crate::task::after::NOTHING_TO_UNDO;
@@ -261,19 +261,8 @@ impl Job {
     /// Gets everything that the task needs to go up.
     async fn ready(&mut self, record: &Arc<Record>) -> Result<Ready, Fault> {
         let works = &*self.works.clone();
-        if let Some(not_before) = record.not_before {
-            // No longer than it was put off at most, whatever became of the clock.
-            let rest = not_before.since(works.desk.now());
-            sleep(rest.min(LONGEST_REST)).await;
-        }
-        if record.is_compensation() {
-            Box::pin(self.look(record)).await?;
-        }
-        let stood = Box::pin(self.stands(record)).await;
-        let asking = Box::pin(self.starting(record)).await?;
-        if asking.form.is_some() {
-            self.before = Box::pin(self.look_before(record, &asking)).await;
-        }
+        self.rest(record).await;
+        let (asking, stood) = Box::pin(self.made_ready(record)).await?;
         let standing = Standing {
             since: self.since,
             sent_back: record.attempts > 0,
@@ -283,6 +272,7 @@ impl Job {
             let free = Box::pin(self.free(record, &asking)).await;
             let claim = works.admitted(&asking, standing).await;
             let claim = claim.map_err(|error| gone("request-refused", error.to_string()))?;
+            // Nobody is to wait for its units while it waits for the store.
             if works.is_clogged() {
                 drop(claim);
                 failed += 1;
@@ -290,7 +280,6 @@ impl Job {
                 continue;
             }
             let Ok(parcel) = Box::pin(self.read_parcel()).await else {
-                // Nobody is to wait for its units while it waits for the store.
                 drop(claim);
                 Box::pin(self.parcel()).await?;
                 continue;
@@ -315,12 +304,37 @@ impl Job {
                 Err(unconnected) => {
                     drop(claim);
                     failed += 1;
-                    if !unconnected.is_down || !asking.is_down() {
-                        tracing::debug!(task = %self.id, reason = unconnected.fault.as_str(), "no connection: back in line");
-                        sleep(back_off(failed, works.spread.next())).await;
-                    }
+                    self.unconnected(&asking, &unconnected, failed).await;
                 }
             }
+        }
+    }
+
+    /// What is looked at before the task stands in line; and whether what a compensation would look for is there already.
+    async fn made_ready(&mut self, record: &Arc<Record>) -> Result<(Asking, Option<bool>), Fault> {
+        if record.is_compensation() {
+            self.look(record).await?;
+        }
+        let stood = self.stands(record).await;
+        let asking = self.starting(record).await?;
+        if asking.form.is_some() {
+            self.before = self.look_before(record, &asking).await;
+        }
+        Ok((asking, stood))
+    }
+
+    /// No longer than it was put off at most, whatever became of the clock.
+    async fn rest(&self, record: &Record) {
+        if let Some(not_before) = record.not_before {
+            let rest = not_before.since(self.works.desk.now());
+            sleep(rest.min(LONGEST_REST)).await;
+        }
+    }
+
+    async fn unconnected(&self, asking: &Asking, unconnected: &Unconnected, failed: u32) {
+        if !unconnected.is_down || !asking.is_down() {
+            tracing::debug!(task = %self.id, reason = unconnected.fault.as_str(), "no connection: back in line");
+            sleep(back_off(failed, self.works.spread.next())).await;
         }
     }
 

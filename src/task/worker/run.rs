@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use tokio::time::{Instant, timeout_at};
@@ -108,24 +109,37 @@ impl Job {
             self.send_back(rest, Some(claim)).await;
             return;
         }
-        let mut asking = asking;
+        let up = self.up(
+            &sent,
+            (asking, claim),
+            freight.body.clone(),
+            (went, went + longest),
+        );
+        self.carry(record, up, carrier, freight).await;
+    }
+
+    fn up(
+        &self,
+        sent: &Record,
+        (mut asking, claim): (Asking, Claim),
+        body: Bytes,
+        (went, hard): (Instant, Instant),
+    ) -> Up {
         let form = asking.form.take();
         let begins_at_once = form.as_ref().is_some_and(|form| form.begins_at_once());
         let asking = Arc::new(asking);
-        let hard = went + longest;
-        let up = Up {
+        Up {
             // What begins a task of the upstream's own holds none of the seats that are left behind.
-            _wake: (!begins_at_once).then(|| self.wake(&sent, &asking, hard)),
+            _wake: (!begins_at_once).then(|| self.wake(sent, &asking, hard)),
             claim,
             upstream: asking.upstream.clone(),
             spoken: asking.with(|_, spoken| spoken).unwrap_or(Spoken::Plain),
             asked: asking.headers.clone(),
-            route: record.requested.route.clone(),
-            form: form.map(|form| Box::new(form.with_body(freight.body.clone()))),
+            route: sent.requested.route.clone(),
+            form: form.map(|form| Box::new(form.with_body(body))),
             went,
             hard,
-        };
-        self.carry(record, up, carrier, freight).await;
+        }
     }
 
     fn wake(&self, sent: &Record, asking: &Arc<Asking>, hard: Instant) -> Wake {
