@@ -46,13 +46,21 @@ pub(super) struct Namer(Mutex<Option<TaskId>>);
 /// By at most how much a name lies behind the last one: room for a million within a millisecond, and 60 bits of chance.
 const STEP: u128 = (1 << 60) - 1;
 
+/// Milliseconds by which a clock steps back as clocks do that are corrected: an hour. The reaper takes what lies further ahead for
+/// tasks of the future.
+const FAR: u64 = 3_600_000;
+
 impl Namer {
-    /// The next one, at this time or a little later.
+    /// The next one, at this time or a little later. A clock that was set back by more than [`FAR`] is believed: names that went
+    /// on in the old time would be of the future until it has caught up.
     pub(super) fn next(&self, at: SystemTime) -> TaskId {
         let fresh = TaskId::new(at);
         let mut last = self.0.lock();
         let next = match *last {
-            Some(last) if fresh <= last => {
+            Some(last)
+                if fresh <= last
+                    && last.0.timestamp_ms().saturating_sub(fresh.0.timestamp_ms()) <= FAR =>
+            {
                 let step = (fresh.0.0 & STEP) + 1;
                 TaskId(Ulid(last.0.0.saturating_add(step)))
             }
@@ -101,6 +109,11 @@ mod tests {
         }
         let later = namer.next(at + Duration::from_secs(1));
         assert!(later > last);
+        let set_back = at - Duration::from_hours(2);
+        assert!(
+            namer.next(set_back) < last,
+            "a clock that was set is believed"
+        );
     }
 
     #[test]

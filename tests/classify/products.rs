@@ -94,7 +94,7 @@ fn avi() {
         &table,
         "PATCH /api/pool/p-1?async_mode=true",
         Class::Rest,
-        "",
+        "pool-patch",
     );
 }
 

@@ -240,6 +240,8 @@ async fn a_task_that_the_upstream_refused_tells_of_it_in_the_apis_words() {
 async fn what_is_more_than_a_users_share_of_finished_tasks_is_410() {
     let origin = Origin::start().await;
     let gate = start(origin.address, "max_finished_per_user = 2");
+    // Before the upstream has accepted her, her tasks count in the share of her address.
+    assert_eq!(get(&gate, "/plain", ALICE).await.status, 200);
     let submission = || post("/clone", &format!("{ALICE}{WAITS}"));
     let mut ids = Vec::new();
     for _ in 0..4 {

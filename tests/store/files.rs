@@ -67,7 +67,7 @@ async fn it_is_made_as_it_should_be() {
             .fetch_all(&mut raw)
             .await
             .unwrap();
-    assert_eq!(steps.len(), 3);
+    assert_eq!(steps.len(), 5);
     assert_eq!((steps[0].0, steps[0].1.len()), (1, 48));
 }
 

@@ -71,8 +71,8 @@ struct Talk {
     requests: mpsc::UnboundedReceiver<Heard>,
     /// What the client has said last waits for its answer.
     asked: Option<JoinHandle<Answer>>,
-    /// What the upstream has heard last does.
-    answers: Option<oneshot::Sender<String>>,
+    /// What the upstream has heard does: what it heard last is answered first.
+    answers: Vec<oneshot::Sender<String>>,
     task: String,
 }
 
@@ -122,7 +122,7 @@ impl Talk {
             upstream,
             requests,
             asked: None,
-            answers: None,
+            answers: Vec::new(),
             task: String::new(),
         }
     }
@@ -141,7 +141,7 @@ impl Talk {
     fn answers<'t>(&mut self, said: &'t str) -> &'t str {
         let answer = framed(&said.replace("upstream.example", &self.upstream));
         // Where nothing went up, that is what is told.
-        if let Some(answers) = self.answers.take() {
+        if let Some(answers) = self.answers.pop() {
             answers.send(answer).unwrap();
         }
         said
@@ -152,7 +152,7 @@ impl Talk {
             return "nothing".to_owned();
         };
         let (request, answers) = heard.unwrap();
-        self.answers = Some(answers);
+        self.answers.push(answers);
         self.plain(&request)
     }
 

@@ -4,9 +4,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::LARGEST;
-use super::seen::below;
+use super::seen::{Body, Seen};
 use super::told::{Made, made};
-use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, Spot, What};
+use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, What};
 
 /// Most letters of what an upstream said went wrong.
 const LONGEST_SAID: usize = 1024;
@@ -205,12 +205,8 @@ fn said(face: &Face, task: &Shown<'_>) -> Option<Value> {
     if face.message.is_empty() || !ended_badly(task) {
         return None;
     }
-    let answer = result(task)?;
-    let mut places = face.message.iter();
-    let said = places.find_map(|place| match place {
-        Spot::Json(steps) => below(&answer, steps)?.as_str(),
-        _ => None,
-    })?;
+    let (_, _, body) = task.result?;
+    let said = Seen::entry(Body::read(body)).first(&face.message)?;
     Some(json!(said.chars().take(LONGEST_SAID).collect::<String>()))
 }
 

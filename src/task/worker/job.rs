@@ -261,7 +261,7 @@ impl Job {
     /// Gets everything that the task needs to go up.
     async fn ready(&mut self, record: &Arc<Record>) -> Result<Ready, Fault> {
         let works = &*self.works.clone();
-        self.rest(record).await;
+        Box::pin(self.rest(record)).await;
         let (asking, stood) = Box::pin(self.made_ready(record)).await?;
         let standing = Standing {
             since: self.since,
@@ -304,7 +304,7 @@ impl Job {
                 Err(unconnected) => {
                     drop(claim);
                     failed += 1;
-                    self.unconnected(&asking, &unconnected, failed).await;
+                    Box::pin(self.unconnected(&asking, &unconnected, failed)).await;
                 }
             }
         }
