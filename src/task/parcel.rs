@@ -60,6 +60,17 @@ impl fmt::Debug for Parcel {
 }
 
 impl Parcel {
+    /// A request of which no more is known than this target.
+    #[must_use]
+    pub fn bare(target: &str) -> Self {
+        Self {
+            target: target.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            look: None,
+        }
+    }
+
     /// Its bytes: length and text of the target, and of the question where there is one; for each field the two lengths (4 bytes, little endian), the name and the value; then a name of no
     /// length, and the body.
     #[must_use]

@@ -11,7 +11,7 @@ use crate::vendors::skytap::Skytap;
 use crate::vendors::{Kind, Model, Pace};
 
 /// The names that changes asked for, in the order in which they were sent.
-fn named(skytap: &Model<Skytap>) -> Vec<Value> {
+pub fn named(skytap: &Model<Skytap>) -> Vec<Value> {
     let heard = skytap.books.heard().into_iter();
     let changes = heard.filter(|heard| heard.kind == Kind::Start);
     changes

@@ -4,12 +4,16 @@
 mod support;
 #[path = "../support/vendors/mod.rs"]
 mod vendors;
+#[path = "../worker/faulty.rs"]
+#[expect(dead_code, reason = "its whims are for tests/worker")]
+mod faulty;
 
 mod after;
 mod backs;
 mod busy;
 mod busy_killed;
 mod busy_lost;
+mod busy_order;
 mod busy_turns;
 mod found;
 mod killed;

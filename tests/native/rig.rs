@@ -18,7 +18,7 @@ use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
     Answer, Bounds, Crew, Desk, Event, Found, Means, Owner, Parcel, Record, Recovered, Replay,
-    Requested, Roster, Status, Submission, TaskId,
+    Requested, Roster, Status, Submission, TaskId, TaskStore,
 };
 use tokio::task::JoinHandle;
 
@@ -31,14 +31,20 @@ pub const CLONE: &str = "/api/vcenter/vm?action=clone";
 /// What outlives a gate.
 #[derive(Clone)]
 pub struct Kept {
-    store: Arc<Memory>,
+    store: Arc<dyn TaskStore>,
     keys: Arc<Keys>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
+        Self::on(Arc::new(Memory::default()))
+    }
+}
+
+impl Kept {
+    pub fn on(store: Arc<dyn TaskStore>) -> Self {
         Self {
-            store: Arc::new(Memory::default()),
+            store,
             keys: Arc::new(Keys::random().unwrap()),
         }
     }

@@ -3,7 +3,7 @@
 //! Directions: `blocks/async`, a client blocks on what its upstream does behind its answer; `async/blocks`, a client asks for a task
 //! of what blocks upstream; `async/async`, a client asks for a task, and the upstream's own does it; `passes`, the gate leaves it as it
 //! is. Forms: `native`, the upstream's own asynchronous one; `queued`, the gate's, of calls that block; `busy`, a resource that is asked
-//! before and after; `merged`, patches that are gathered. A row without a test says why.
+//! before, and after where the gate waits for the change; `merged`, patches that the gate gathers. A row without a test says why.
 //!
 //! | system | direction | form | test |
 //! |---|---|---|---|
@@ -40,13 +40,21 @@
 //! | NSX-T | async/async | – | it has no asynchronous form |
 //! | NSX-T | passes | queued | systems::nsx_t::nsx_t_passes_as_it_is |
 //! | Avi | blocks/async | native | systems::seed_pools::a_patch_that_blocks_is_done_by_the_controller_s_own_merge |
-//! | Avi | async/blocks | – | merges by the gate are to come |
+//! | Avi | async/blocks | merged | merge::periods::a_thousand_patches_of_one_period_are_one_call |
+//! | Avi | async/blocks | merged | merge::bad::one_bad_patch_of_a_hundred_fails_alone_with_the_controller_s_words |
+//! | Avi | async/blocks | merged | merge::alone::who_does_not_ask_for_patience_is_executed_at_once_and_who_prefers_it_is_gathered |
+//! | Avi | async/blocks | merged | merge::killed::a_gate_that_is_killed_during_its_call_leaves_nothing_unsaid |
+//! | Avi | async/blocks | queued | facade::avi_face::a_patch_is_made_at_once_and_told_as_the_guide_has_it |
 //! | Avi | async/async | native | systems::seed_pools::a_patch_that_is_asked_for_as_a_task_follows_the_controller_s_merge |
-//! | Avi | passes | merged | systems::seed_pools::an_asynchronous_patch_is_queued_merged_and_asked_for_by_its_id |
-//! | Skytap | blocks/async | – | the busy gate is to come |
-//! | Skytap | async/blocks | – | the busy gate is to come |
-//! | Skytap | async/async | – | the busy gate is to come |
-//! | Skytap | passes | – | the busy gate is to come |
+//! | Avi | passes | native | systems::seed_pools::an_asynchronous_patch_is_queued_merged_and_asked_for_by_its_id |
+//! | Skytap | blocks/async | busy | facade::skytap::a_client_that_blocks_gets_its_answer_once_the_change_is_made |
+//! | Skytap | blocks/async | busy | facade::skytap::twenty_clients_that_change_one_environment_are_all_served |
+//! | Skytap | async/blocks | – | none of its changes blocks: a 200 comes before the work is done |
+//! | Skytap | async/async | busy | facade::skytap::who_asks_for_a_task_gets_one_and_so_does_everybody_where_the_route_says_so |
+//! | Skytap | async/async | busy | native::busy::after_a_200_it_is_polled_until_it_runs |
+//! | Skytap | async/async | busy | native::busy_killed::every_change_is_made_once_and_in_order_over_kills |
+//! | Skytap | passes | busy | facade::skytap::a_route_that_refuses_looks_once_for_all_who_ask |
+//! | Skytap | passes | busy | facade::skytap::what_is_not_busy_is_passed_on_as_it_came |
 //! | Redfish | blocks/async | native | systems::redfish::redfish_is_waited_for_by_clients_that_block |
 //! | Redfish | async/blocks | queued | systems::redfish::a_service_that_blocks_is_asked_by_a_task_that_holds_a_seat |
 //! | Redfish | async/async | native | systems::redfish::redfish_is_followed_by_a_task |
@@ -152,8 +160,9 @@ fn the_readme_says_the_same_in_short() {
         let mut line = format!("| {system} |");
         for direction in DIRECTIONS {
             let of_it = |row: &&Row| row.system == system && row.direction == direction;
-            let form = rows.iter().find(of_it).unwrap().form;
-            write!(line, " {form} |").unwrap();
+            let mut forms: Vec<_> = rows.iter().filter(of_it).map(|row| row.form).collect();
+            forms.dedup();
+            write!(line, " {} |", forms.join(", ")).unwrap();
         }
         assert!(readme.contains(&line), "not in README.md: {line}");
     }

@@ -44,6 +44,8 @@ pub struct Faulty {
     /// Requests cannot be read until this is taken back.
     pub unreadable: AtomicBool,
     failed: AtomicUsize,
+    /// Whoever reads the request of this task waits until this is closed.
+    pub held_back: Mutex<Option<(TaskId, Arc<Semaphore>)>>,
     /// Whoever reads a task has read it, and comes back when this is let go.
     pub slow: Mutex<Option<Arc<Semaphore>>>,
     pub slowed: AtomicUsize,
@@ -134,6 +136,10 @@ impl TaskStore for Faulty {
                 lasting: true,
                 ..fails()
             });
+        }
+        let held_back = self.held_back.lock().unwrap().clone();
+        if let Some((_, until)) = held_back.filter(|(task, _)| *task == id) {
+            drop(until.acquire().await);
         }
         self.inner.request(id).await
     }

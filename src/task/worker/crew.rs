@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
+use super::gate::Turn;
 use super::job::Job;
 use super::lever::Lever;
 use super::recover::Recovered;
@@ -111,22 +112,37 @@ struct Foreman {
 impl Foreman {
     async fn work(mut self, mut arriving: mpsc::UnboundedReceiver<TaskId>) {
         let mut hears = self.hears.clone();
+        self.begin_recovered(&mut arriving);
         loop {
             tokio::select! {
                 biased;
                 // An error means that the crew is gone.
                 _ = hears.wait_for(|told| *told == Told::Stop) => break,
                 Some(ended) = self.jobs.join_next_with_id() => self.ended(ended),
-                Some(id) = arriving.recv() => self.begin(id, 0),
+                Some(id) = arriving.recv() => self.begin(self.stands(id), 0),
             }
         }
         self.jobs.shutdown().await;
     }
 
-    fn begin(&mut self, id: TaskId, breaks: u32) {
+    /// All that was recovered stands in line before any of it is worked on: what is up is waited for by whoever is older, too.
+    fn begin_recovered(&mut self, arriving: &mut mpsc::UnboundedReceiver<TaskId>) {
+        let recovered = std::iter::from_fn(|| arriving.try_recv().ok());
+        let recovered: Vec<_> = recovered.map(|id| self.stands(id)).collect();
+        for standing in recovered {
+            self.begin(standing, 0);
+        }
+    }
+
+    /// A task, with its place in the line of what it changes.
+    fn stands(&self, id: TaskId) -> (TaskId, Option<Turn>) {
+        (id, self.works.turn(id, (self.works.clock)()))
+    }
+
+    fn begin(&mut self, (id, turn): (TaskId, Option<Turn>), breaks: u32) {
         // Jobs stand in line by the order in which they were named.
         let since = (self.works.clock)();
-        let job = Job::new(self.works.clone(), id, since, self.hears.clone());
+        let job = Job::new(self.works.clone(), (id, turn), since, self.hears.clone());
         let job = match breaks {
             MOST_BREAKS.. => self.jobs.spawn(job.give_up()),
             0 => self.jobs.spawn(job.expected().work()),
@@ -145,7 +161,7 @@ impl Foreman {
                 };
                 if error.is_panic() {
                     tracing::error!(%task, "the work on a task failed inside the gate; it begins anew");
-                    self.begin(task, breaks + 1);
+                    self.begin(self.stands(task), breaks + 1);
                 }
             }
         }

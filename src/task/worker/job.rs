@@ -75,7 +75,7 @@ pub(super) struct Ready {
 impl Job {
     pub(super) fn new(
         works: Arc<Works>,
-        id: TaskId,
+        (id, turn): (TaskId, Option<Turn>),
         since: Moment,
         told: watch::Receiver<Told>,
     ) -> Self {
@@ -87,7 +87,7 @@ impl Job {
             doubtful: None,
             untaken: 0,
             before: None,
-            turn: None,
+            turn: turn.map(Box::new),
             expected: None,
             found: OnceLock::new(),
         }

@@ -111,6 +111,14 @@ impl Turn {
         self.place.1
     }
 
+    pub(super) const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(super) fn resource(&self) -> &str {
+        &self.key.resource
+    }
+
     /// What is to be done next, by one who would look at `target`.
     pub(super) fn next(&self, target: &str, now: Instant) -> Next {
         let next = self.with(|book| {

@@ -33,7 +33,10 @@ use crate::config::Before;
 use crate::dialect::adapter::{Answered, Earlier, LARGEST, Request, Seen, is_busy};
 use crate::dialect::come_back;
 use crate::forward::OwnAnswer;
-use crate::task::record::Record;
+use crate::limit::Moment;
+use crate::task::id::TaskId;
+use crate::task::record::{Mode, Record};
+use crate::task::state::State;
 
 /// Longest rest that an upstream can ask for before it is looked at again.
 const LONGEST_REST: Duration = Duration::from_mins(5);
@@ -73,11 +76,12 @@ struct Question<'a> {
 
 impl Job {
     /// Waits until the resource that the task changes is its to change.
-    pub(super) async fn free(&mut self, record: &Record, asking: &Asking) -> Free {
-        let Some(form) = asking.form.as_deref() else {
-            return Free::Unasked;
-        };
-        let (Some(before), Some(request)) = (&form.native().before, form.before_request()) else {
+    pub(super) async fn free<'a>(&mut self, record: &Record, asking: &'a Asking) -> Free {
+        let asks =
+            |form: &'a Form| Some((form, form.native().before.as_ref()?, form.before_request()?));
+        let Some((form, before, request)) = asking.form.as_deref().and_then(asks) else {
+            // By its head alone it may have stood in line.
+            self.turn = None;
             return Free::Unasked;
         };
         let mut asker = asking.question(request.target.clone());
@@ -88,13 +92,15 @@ impl Job {
             asking: asker,
             request,
         };
-        if self.turn.is_none() {
-            self.turn = self.enters(record, form, asking.upstream.index(), false);
-        }
+        self.lines_up(record, form, asking.upstream.index(), false);
         let works = self.works.clone();
         let Some(turn) = &self.turn else {
             return Free::Unasked;
         };
+        let waits = format!("waits its turn: {}", turn.resource());
+        works
+            .desk
+            .show(self.id, |live| live.message = Some(waits.into()));
         turn.back();
         loop {
             match turn.next(&question.request.target, Instant::now()) {
@@ -128,29 +134,45 @@ impl Job {
 
     /// It waits for nobody: its change goes on upstream.
     pub(super) fn is_up(&mut self, record: &Record, form: &Form, upstream: usize) {
-        if self.turn.is_none() {
-            self.turn = self.enters(record, form, upstream, true);
-        }
+        self.lines_up(record, form, upstream, true);
     }
 
-    fn enters(&self, record: &Record, form: &Form, upstream: usize, up: bool) -> Option<Box<Turn>> {
-        let key = Key {
-            upstream,
-            resource: form.resource()?,
-        };
-        let owner = record.requested.owner.clone();
-        if !up {
-            let waits = format!("waits its turn: {}", key.resource);
-            self.works
-                .desk
-                .show(self.id, |live| live.message = Some(waits.into()));
+    /// Has its place where `form` says; by its head alone it may have stood elsewhere.
+    fn lines_up(&mut self, record: &Record, form: &Form, upstream: usize, up: bool) {
+        let key = form.resource().map(|resource| Key { upstream, resource });
+        if self.turn.as_deref().map(Turn::key) != key.as_ref() {
+            let of = (record.requested.owner.clone(), (self.since, self.id));
+            let turn = key.map(|key| Turn::new(self.works.clone(), key, of, up));
+            self.turn = turn.map(Box::new);
         }
-        let of = (owner, (self.since, self.id));
-        Some(Box::new(Turn::new(self.works.clone(), key, of, up)))
     }
 }
 
 impl Works {
+    /// Where a task stands in line before its job has read its request, by its head alone: who came later is not to go first for
+    /// having been read sooner. What goes on upstream already is waited for.
+    pub(super) fn turn(self: &Arc<Self>, id: TaskId, since: Moment) -> Option<Turn> {
+        let record = self.desk.watch(id)?.borrow().clone();
+        let task = &record.requested;
+        // What makes up for another may have to be found first.
+        if record.status.state().is_done() || record.is_compensation() {
+            return None;
+        }
+        let up = record.status.state() == State::Running;
+        // What went up as it came was not looked at.
+        if up && record.mode != Mode::Native {
+            return None;
+        }
+        let upstream = self.upstream(&task.upstream)?;
+        let own = self.own.get(upstream.index())?;
+        let key = Key {
+            upstream: upstream.index(),
+            resource: own.resource(upstream, task, up)?,
+        };
+        let of = (task.owner.clone(), (since, id));
+        Some(Turn::new(self.clone(), key, of, up))
+    }
+
     /// Looks once. False where the answer says nothing of the resource, and never will to who asks.
     async fn looks(&self, question: &Question<'_>, looking: Looking) -> bool {
         let patience = question.asking.upstream.config().response_timeout;

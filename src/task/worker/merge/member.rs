@@ -65,12 +65,7 @@ impl Works {
         let task = &record.requested;
         let upstream = self.upstream(&task.upstream)?;
         upstream.config().merge_period?;
-        let bare = Parcel {
-            target: task.target.clone(),
-            headers: HeaderMap::new(),
-            body: bytes::Bytes::new(),
-            look: None,
-        };
+        let bare = Parcel::bare(&task.target);
         let key = self.merging(upstream, task, &bare)?.0;
         self.gathered.expect(&key, id);
         Some(Expected {

@@ -32,6 +32,8 @@ pub(in crate::task::worker) struct Own {
     forms: Forms,
     /// In the order of its adapters.
     all: Vec<Option<(Arc<Adapter>, Arc<Native>)>>,
+    /// Some of them look at what they change before.
+    looks: bool,
     /// Until when it counts as having none, by adapter.
     formless: Mutex<HashMap<usize, Instant>>,
 }
@@ -53,8 +55,13 @@ impl Own {
             let native = adapter.native.clone()?;
             Some((Arc::new(adapter.clone()), Arc::new(native)))
         });
+        let mut natives = upstream
+            .adapters
+            .iter()
+            .filter_map(|one| one.native.as_ref());
         Self {
             forms: Forms::new(&upstream.adapters),
+            looks: natives.any(|native| native.before.is_some()),
             all: all.collect(),
             formless: Mutex::default(),
         }
@@ -104,6 +111,20 @@ impl Own {
         }
         let fits = fits_body(&form.adapter, &form.origin());
         (fits && !self.is_formless(form.place)).then(|| form.waiting())
+    }
+
+    /// What a call changes that is looked at before, by its head alone; one that is not up must be one to go up by that form.
+    pub(in crate::task::worker) fn resource(
+        &self,
+        upstream: &Upstream,
+        task: &Requested,
+        is_up: bool,
+    ) -> Option<String> {
+        if !self.looks || !(is_up || upstream.config().native) {
+            return None;
+        }
+        self.form(upstream, task, &Parcel::bare(&task.target))?
+            .resource()
     }
 
     /// Place and adapter of a call that the gate makes one with others of its kind, if its body allows that.
