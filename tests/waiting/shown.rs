@@ -58,6 +58,8 @@ async fn limits_show_who_waits_and_metrics_how_many_and_how_long() {
         })
         .await;
     }
+    // Who has left the line may still be on the way up.
+    until("the last run", || rig.origin.seen.requests() == 7).await;
     rig.origin.release();
     for client in &mut clients {
         assert_eq!(client.answer().await.unwrap().status, 200);
