@@ -34,6 +34,7 @@ use crate::dialect::adapter::{Answered, Earlier, LARGEST, Request, Seen, is_busy
 use crate::dialect::come_back;
 use crate::forward::OwnAnswer;
 use crate::task::record::Record;
+use crate::task::state::Event;
 
 /// Longest rest that an upstream can ask for before it is looked at again.
 const LONGEST_REST: Duration = Duration::from_mins(5);
@@ -124,6 +125,15 @@ impl Job {
             return false;
         }
         self.turn.as_ref().is_none_or(|turn| turn.take())
+    }
+
+    /// A change that is over, and is tried again by the rule of its route: while it rests for that, which may be long, others
+    /// have their turn.
+    pub(super) fn rests_from_turn(&mut self, record: &Record) {
+        let last = record.history.last();
+        if last.is_some_and(|moved| moved.event == Event::Retry) {
+            self.turn = None;
+        }
     }
 
     /// It waits for nobody: its change goes on upstream.
