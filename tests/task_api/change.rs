@@ -1,12 +1,18 @@
 //! Taking a task back, and forgetting it (tasks.md section 6.6).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::Method;
-use tidegate::task::{Change, Event, Fault, Millis, Outcome, SeatChange, Step, TaskStore};
+use tidegate::session::Keys;
+use tidegate::store::Memory;
+use tidegate::task::{
+    Bounds, CancelError, Change, Desk, Event, Fault, Millis, Outcome, SeatChange, State, Step,
+    Submission, TaskStore,
+};
 
-use crate::rig::{Ask, Rig, header, json, problem, viewer};
+use crate::rig::{Ask, Rig, header, json, problem, requested, viewer};
 
 fn cancel(rig: &Rig, id: tidegate::task::TaskId) -> Ask<'_> {
     rig.ask(Method::POST, format!("/-/tasks/{id}/cancel"))
@@ -274,4 +280,36 @@ async fn of_all_who_take_it_back_while_it_is_sent_all_hear_the_same_truth() {
             assert_eq!(cancel.await.unwrap(), wanted);
         }
     }
+}
+
+/// Who waits for the answer takes back what has not gone up, and nothing else: not even where clients are let go from calls.
+#[tokio::test]
+async fn what_is_recalled_is_not_let_go_once_it_is_at_work() {
+    let bounds = Bounds {
+        of_upstream: 10,
+        of_owner: 10,
+        retention: Duration::from_secs(60),
+    };
+    let (store, keys) = (Arc::<Memory>::default(), Arc::new(Keys::random().unwrap()));
+    let (desk, _arriving) = Desk::new(store, keys, Arc::new(SystemTime::now), bounds);
+    let desk = Arc::new(desk.detaching(true));
+    let submit = async || {
+        let submission = Submission {
+            requested: requested(),
+            request: Bytes::from_static(b"x"),
+            key: None,
+        };
+        desk.submit(submission).await.unwrap().task.id
+    };
+    let waits = submit().await;
+    let back = desk.recall(waits, "too late").await.unwrap();
+    assert_eq!(back.status.state(), State::Aborted);
+    let goes = submit().await;
+    desk.advance(goes, Event::Dispatch, Change::default())
+        .await
+        .unwrap();
+    let kept = desk.recall(goes, "too late").await;
+    assert!(matches!(kept, Err(CancelError::NotCancelable)), "{kept:?}");
+    let let_go = desk.cancel(goes).await.unwrap();
+    assert_eq!(let_go.status.state(), State::Failed);
 }

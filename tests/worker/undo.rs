@@ -154,6 +154,27 @@ async fn what_stood_there_before_or_may_have_is_not_undone_and_the_operator_is_t
     }
 }
 
+/// What was refused goes up again later: what another has made of that name by then is not its work.
+#[tokio::test]
+async fn what_another_made_while_the_task_was_sent_back_is_not_undone() {
+    let model = Model::start(|asked, nth| match asked.line.as_str() {
+        CLONE if nth == 0 => Act::Answer(429, ""),
+        CLONE => Act::Close,
+        FIND if nth == 0 => Act::Answer(200, "[]"),
+        FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
+        _ => Act::Answer(204, ""),
+    })
+    .await;
+    let quiet = UNDO_LOST.replace("alert = true\n", "");
+    let rig = Rig::start(model.address, set(&[&quiet])).await;
+    let task = rig.over(rig.submit(clone()).await).await;
+    assert_eq!((task.attempts, task.outcome), (2, Some(Outcome::Unknown)));
+    assert_eq!((task.stood, task.bond), (Some(true), None));
+    assert_eq!(alerts(&rig, State::Failed), 1);
+    assert_eq!((all(&rig).await.len(), model.times(DELETE)), (1, 0));
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn a_run_cut_short_is_made_up_for_though_its_call_may_still_be_at_work() {
     let model = Model::start(|asked, before| match asked.line.as_str() {

@@ -69,9 +69,15 @@ pub(super) async fn consider(
         owner.unwrap_or_default(),
         request.target.clone(),
     );
-    let look = look(session, stage, upstream, (native, before, &origin), request);
+    let looked = async {
+        // Another was quicker, while this one waited to look: nothing is asked for it.
+        if changing.holds(&here, &resource, "") {
+            return (Sight::Busy(LOCKED), shared.now());
+        }
+        look(session, stage, upstream, (native, before, &origin), request).await
+    };
     let looks = &shared.tasks.looks;
-    let (sight, until) = looks.sight(key, || shared.now(), look).await;
+    let (sight, until) = looks.sight(key, || shared.now(), looked).await;
     if let Sight::Busy(status) = sight {
         let left = until.since(shared.now());
         return Err(refused(stage, upstream, (status, left)));

@@ -56,10 +56,11 @@ impl Rules {
         Self(upstreams.iter().map(of).collect())
     }
 
-    /// What is asked before a task first goes up, so that what stood there is not taken for its work; none where nothing would
-    /// be looked for.
+    /// What is asked before anything of a task can have been executed, so that what stood there is not taken for its work; none
+    /// where nothing would be looked for.
     pub(super) fn look_before(&self, task: &Record) -> Option<Probe> {
-        if task.is_compensation() || task.attempts > 0 {
+        // What was refused is as if it had never gone up.
+        if task.is_compensation() || task.dispatched {
             return None;
         }
         let route = self.of(&task.requested)?;

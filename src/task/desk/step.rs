@@ -130,7 +130,9 @@ impl Desk {
         next.mode = change.mode.unwrap_or(next.mode);
         next.upstream_task = change.upstream_task.clone().or(next.upstream_task);
         next.earlier = change.earlier.clone().or(next.earlier);
-        next.stood = next.stood.or(change.stood);
+        // While nothing of it was executed, what was found last counts, or that nobody could tell.
+        let is_first = event == Event::Dispatch && !before.dispatched;
+        next.stood = next.stood.filter(|_| !is_first).or(change.stood);
         next.unproven |= event == Event::Retry && !change.not_executed;
         next.dispatched &= !change.not_executed || next.may_be_done();
         // What this attempt did not do, one before it may have done.
@@ -188,6 +190,27 @@ impl Desk {
         id: TaskId,
         reason: Option<&str>,
     ) -> Result<Arc<Record>, CancelError> {
+        self.taken_back_by(id, reason, true).await
+    }
+
+    /// As [`Desk::cancel_because`], but nobody is let go from a call that is at work: it is for who waits for its answer then.
+    ///
+    /// # Errors
+    /// As [`Desk::cancel`].
+    pub async fn recall(
+        self: &Arc<Self>,
+        id: TaskId,
+        reason: &str,
+    ) -> Result<Arc<Record>, CancelError> {
+        self.taken_back_by(id, Some(reason), false).await
+    }
+
+    async fn taken_back_by(
+        self: &Arc<Self>,
+        id: TaskId,
+        reason: Option<&str>,
+        lets_go: bool,
+    ) -> Result<Arc<Record>, CancelError> {
         loop {
             let Found::Task(task) = self.find(id).await.map_err(AdvanceError::Store)? else {
                 return Err(AdvanceError::Unknown.into());
@@ -197,9 +220,9 @@ impl Desk {
                 State::Running if task.status == Status::Canceling => return Ok(task),
                 State::Running if self.is_cancelable(&task) => match task.mode {
                     Mode::Native => (Event::CancelSent, Change::default()),
-                    Mode::Queued => (Event::Fail, let_go(reason)),
-                    // Its call is that of others too.
-                    Mode::Merged => return Err(CancelError::NotCancelable),
+                    Mode::Queued if lets_go => (Event::Fail, let_go(reason)),
+                    // What goes up merged is the call of others too.
+                    Mode::Queued | Mode::Merged => return Err(CancelError::NotCancelable),
                 },
                 State::Running => return Err(CancelError::NotCancelable),
                 State::Aborted => return Ok(task),

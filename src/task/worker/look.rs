@@ -1,9 +1,10 @@
 //! What is to be undone is found before it is undone: nothing is ever undone blindly.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::asking::Asking;
 use super::job::Job;
@@ -22,6 +23,18 @@ use crate::task::state::Event;
 const LONGEST: usize = 1024 * 1024;
 /// Answers in a row by which nothing is there, before that is believed.
 const CONFIRMED: u32 = 3;
+
+/// How long it counts that nothing stood there. Lines may be long: who waited longer is not to take for its own work what
+/// another made meanwhile.
+const COUNTS: Duration = Duration::from_secs(10);
+/// How long a task that has its units looks once more. Without an answer nobody can tell.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What stood there, and when that was asked.
+pub(super) struct Stood {
+    there: Option<bool>,
+    at: Instant,
+}
 
 /// What goes up once it is known.
 pub(super) struct Found {
@@ -42,7 +55,8 @@ impl Job {
         let Some(look) = parcel.look else {
             return Ok(());
         };
-        let asking = self.asking(record).await?.question(parcel.target);
+        let mut asking = self.asking(record).await?.question(parcel.target);
+        asking.headers = probe::fields(&asking.headers);
         let found = self.look_for(record, &look, &asking).await?;
         // Nobody else sets it.
         drop(self.found.set(Box::new(found)));
@@ -89,9 +103,24 @@ impl Job {
         }
     }
 
-    /// Whether what a compensation would look for is there before the task first goes up: that is not its work. None where
-    /// nothing would be looked for, or the upstream does not say.
-    pub(super) async fn stands(&self, record: &Arc<Record>) -> Option<bool> {
+    /// Whether what a compensation would look for is there before the task first goes up: that is not its work.
+    pub(super) async fn stood(&self, record: &Arc<Record>) -> Stood {
+        let at = Instant::now();
+        let there = Box::pin(self.stands(record)).await;
+        Stood { there, at }
+    }
+
+    /// The same as the task goes up.
+    pub(super) async fn stands_still(&self, record: &Arc<Record>, stood: &Stood) -> Option<bool> {
+        if stood.there != Some(false) || stood.at.elapsed() < COUNTS {
+            return stood.there;
+        }
+        let again = timeout(PATIENCE, self.stands(record)).await;
+        again.ok().flatten()
+    }
+
+    /// None where nothing would be looked for, or the upstream does not say.
+    async fn stands(&self, record: &Arc<Record>) -> Option<bool> {
         let find = self.works.desk.look_before(record)?;
         let parcel = self.parcel().await.ok()?;
         let target = probe::target(&find, &parcel.target, &parcel.body)?;
@@ -140,7 +169,7 @@ fn question(look: &Look) -> Probe {
         get: String::new(),
         status: look.status,
         json: look.json.clone(),
-        every: std::time::Duration::from_millis(look.every),
+        every: Duration::from_millis(look.every),
     }
 }
 

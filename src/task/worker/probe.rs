@@ -18,13 +18,15 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// Longest target, bytes.
 const LONGEST: usize = 8 * 1024;
 /// Fields of the call that say nothing of a question, or would change its answer: that has to be read.
-const NOT_ASKED_WITH: [HeaderName; 8] = [
+const NOT_ASKED_WITH: [HeaderName; 9] = [
     ACCEPT_ENCODING,
     RANGE,
     CONTENT_TYPE,
     CONTENT_ENCODING,
     IF_MATCH,
     IF_NONE_MATCH,
+    // A key stands for its own request alone: of another with the same key an upstream that reads keys thinks it knows the answer.
+    HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("vapi-operation"),
     HeaderName::from_static("vapi-service"),
 ];
@@ -149,6 +151,20 @@ mod tests {
             assert_eq!(target_of(get, body), None, "{get}");
         }
         assert_eq!(target_of("/a?{/name}", "no json"), None);
+    }
+
+    #[test]
+    fn a_question_shows_the_credentials_and_no_key_of_the_call() {
+        let mut called = HeaderMap::new();
+        for (name, value) in [
+            ("vmware-api-session-id", "token"),
+            ("idempotency-key", "\"gw-1\""),
+            ("content-type", "application/json"),
+        ] {
+            called.insert(name, value.parse().unwrap());
+        }
+        let asked = fields(&called);
+        assert!(asked.keys().eq(["vmware-api-session-id"]), "{asked:?}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::forward::OwnAnswer;
 use crate::limit::Moment;
 use crate::task::id::TaskId;
 use crate::task::record::{Mode, Record};
-use crate::task::state::State;
+use crate::task::state::{Event, State};
 
 /// Longest rest that an upstream can ask for before it is looked at again.
 const LONGEST_REST: Duration = Duration::from_mins(5);
@@ -130,6 +130,15 @@ impl Job {
             return false;
         }
         self.turn.as_ref().is_none_or(|turn| turn.take())
+    }
+
+    /// A change that is over, and is tried again by the rule of its route: while it rests for that, which may be long, others
+    /// have their turn.
+    pub(super) fn rests_from_turn(&mut self, record: &Record) {
+        let last = record.history.last();
+        if last.is_some_and(|moved| moved.event == Event::Retry) {
+            self.turn = None;
+        }
     }
 
     /// It waits for nobody: its change goes on upstream.

@@ -123,7 +123,9 @@ impl Works {
             return After::Stopped;
         };
         let _at_work = self.goes_up();
-        let taken = self.gathered.with(key, |queue| queue.take(call));
+        // One that is not among them is over: its job leaves.
+        let ids: Vec<TaskId> = members.iter().map(|one| one.id).collect();
+        let taken = self.gathered.with(key, |queue| queue.take(&ids));
         let taken = taken.unwrap_or_default();
         members.retain(|one| taken.contains(&one.id));
         // Whose credentials it was to show may be gone by now.

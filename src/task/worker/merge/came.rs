@@ -43,6 +43,9 @@ impl Works {
             headers: &answer.headers,
             body: &answer.body,
         };
+        // It is the word on the credentials of the lead, as that of any call is on its own.
+        let asked = (said.spoken, &up.asking.headers);
+        self.roster.answered(key.upstream, asked, answer.status);
         match verdict(up.upstream.config(), &said) {
             Verdict::Over(Event::Fail, _) if members.len() > 1 && may_be_of_some(answer.status) => {
                 self.release(Some(up.claim));

@@ -149,15 +149,18 @@ impl Drop for Place {
 }
 
 impl Works {
-    /// A task joins those that are gathered; it was accepted so long ago.
+    /// A task joins those that are gathered; it was accepted so long ago, and was put off until then.
     pub(super) fn gather(
         self: &Arc<Self>,
         (key, way): (&Key, &Way),
         id: TaskId,
-        (item, age): (Item, Duration),
+        (item, age, put_off): (Item, Duration, Option<Instant>),
     ) -> (Place, oneshot::Receiver<()>) {
         self.enter((key, way), id, |queue, done| {
             queue.join(id, item, done, (Instant::now(), age));
+            if let Some(until) = put_off {
+                queue.put_off(id, until);
+            }
         })
     }
 

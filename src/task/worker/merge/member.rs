@@ -149,12 +149,11 @@ impl Job {
         let Gathering { key, way, item, .. } = gathering;
         let now = self.works.desk.now();
         let age = now.since(record.created);
-        let (place, mut done) = self.works.gather((&key, &way), self.id, (item, age));
-        if let Some(rest) = record.not_before.map(|until| until.since(now)) {
-            // No longer than it was put off at most, whatever became of the clock.
-            let until = Instant::now() + rest.min(LONGEST_REST);
-            self.works.gathered.with(&key, |queue| queue.rests(until));
-        }
+        let rest = record.not_before.map(|until| until.since(now));
+        // No longer than it was put off at most, whatever became of the clock.
+        let put_off = rest.map(|rest| Instant::now() + rest.min(LONGEST_REST));
+        let joins = (item, age, put_off);
+        let (place, mut done) = self.works.gather((&key, &way), self.id, joins);
         self.expected = None;
         let start_by = record.requested.start_deadline;
         let start_by = start_by.map(|by| from_now(by.since(now)));

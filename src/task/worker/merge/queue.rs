@@ -25,6 +25,8 @@ pub(super) struct Member {
     pub(super) item: Item,
     /// It is on its way: its job may not leave.
     is_taken: bool,
+    /// It was put off by itself until then: who changes its entries waits for it, and nobody else.
+    not_before: Option<Instant>,
     done: Done,
 }
 
@@ -133,10 +135,18 @@ impl Queue {
         let member = Member {
             item,
             is_taken: false,
+            not_before: None,
             done,
         };
         self.members.insert(id, member);
         self.wake.notify_one();
+    }
+
+    /// One of them is not to go up before then.
+    pub(super) fn put_off(&mut self, id: TaskId, until: Instant) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.not_before = Some(until);
+        }
     }
 
     /// A task leaves. False where it is on its way, or done with.
@@ -195,18 +205,27 @@ impl Queue {
             return Turn::Rest(ask);
         }
         self.cutoff = None;
-        let items = self
-            .members
-            .range(..=cutoff)
-            .map(|(id, one)| (*id, &one.item));
-        let blocked = self.doubts.values().flat_map(|one| one.keys.iter());
-        let calls = plan(&self.merge, items, blocked);
+        let calls = self.calls(cutoff, now);
         if calls.is_empty() {
-            return Turn::Rest(ask);
+            let back = self.members.values().filter_map(|one| one.not_before);
+            let back = back.filter(|at| *at > now).min();
+            return Turn::Rest([ask, back].into_iter().flatten().min());
         }
         self.rest = None;
         self.due = Some(now + self.period);
         Turn::Merge(calls)
+    }
+
+    /// The calls of those that came by `cutoff` and are not put off.
+    fn calls(&self, cutoff: TaskId, now: Instant) -> Vec<Vec<TaskId>> {
+        let rests = |one: &Member| one.not_before.is_some_and(|at| at > now);
+        let lost = self.doubts.values().flat_map(|one| one.keys.iter());
+        let resting = self.members.values().filter(|one| rests(one));
+        let resting = resting.flat_map(|one| one.item.keys.iter());
+        let items = self.members.range(..=cutoff);
+        let items = items.filter(|(_, one)| !rests(one));
+        let items = items.map(|(id, one)| (*id, &one.item));
+        plan(&self.merge, items, lost.chain(resting))
     }
 
     /// Until when nothing goes up; `Some(None)`: until something comes.

@@ -149,3 +149,21 @@ async fn who_changes_what_is_in_doubt_waits_and_nobody_else() {
         "nobody asks after it any more"
     );
 }
+
+/// The rule of a route has one tried again an hour later: nobody else's patch waits for that.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_put_off_is_waited_for_by_those_alone_who_change_what_it_does() {
+    let mut rig = Rig::new(Duration::ZERO);
+    let (first, _hears) = rig.join(0, "+1");
+    let until = rig.at(3600);
+    rig.queue.put_off(first, until);
+    let (same, _hears_too) = rig.join(1, "-1");
+    let (other, _hears_as_well) = rig.join(1, "+2");
+    assert_eq!(rig.turn(1), Turn::Merge(vec![vec![other]]));
+    rig.queue.take(&[other]);
+    rig.queue.finish(&[other]);
+    assert_eq!(rig.turn(2), Turn::Rest(Some(until)));
+    assert!(rig.queue.leave(same));
+    assert_eq!(rig.turn(3), Turn::Rest(Some(until)));
+    assert_eq!(rig.turn(3600), Turn::Merge(vec![vec![first]]));
+}

@@ -36,8 +36,12 @@ impl Works {
         if members.is_empty() && is_kept {
             return (members, After::Over);
         }
+        // The seat is noted of the lead, and so are its end and its loss: without it nothing goes up.
+        let has_lead = members.iter().any(|one| one.id == up.lead);
         // It may have taken so long that a rate has no room any more, or that the upstream has hung up.
-        let unready = if is_kept {
+        let unready = if is_kept && !has_lead {
+            Some(Duration::ZERO)
+        } else if is_kept {
             match up.claim.dispatch((self.clock)()) {
                 Err(refusal) => Some(refusal.retry_after.min(LONGEST_REST)),
                 Ok(()) if carrier.is_quiet() => None,
