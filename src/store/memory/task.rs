@@ -153,7 +153,6 @@ impl Tasks {
         if !self.seats.contains_key(&id) {
             self.rows.remove(&id);
         }
-        self.seats.remove(&id);
     }
 
     fn purge(&mut self, now: Millis, until: Millis, most: usize) -> Purged {
