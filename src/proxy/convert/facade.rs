@@ -186,7 +186,7 @@ async fn ended(shared: Arc<Shared>, receipt: Receipt, patience: Duration) -> Arc
         if task.status.state().is_done() || receipt.replayed {
             return task;
         }
-        match shared.desk.cancel_because(task.id, Some(TOO_LATE)).await {
+        match shared.desk.cancel_unbegun(task.id, TOO_LATE).await {
             Ok(now) if now.status.state().is_done() => return now,
             // It has just gone up, and the upstream is asked to take it back: what it says of that is the answer.
             Ok(now) => task = now,

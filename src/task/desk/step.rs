@@ -188,6 +188,27 @@ impl Desk {
         id: TaskId,
         reason: Option<&str>,
     ) -> Result<Arc<Record>, CancelError> {
+        self.take_back(id, reason, true).await
+    }
+
+    /// As [`Desk::cancel_because`], of a task whose client waits for its answer if it has begun: nobody is let go from it.
+    ///
+    /// # Errors
+    /// As [`Desk::cancel`].
+    pub async fn cancel_unbegun(
+        self: &Arc<Self>,
+        id: TaskId,
+        reason: &str,
+    ) -> Result<Arc<Record>, CancelError> {
+        self.take_back(id, Some(reason), false).await
+    }
+
+    async fn take_back(
+        self: &Arc<Self>,
+        id: TaskId,
+        reason: Option<&str>,
+        lets_go: bool,
+    ) -> Result<Arc<Record>, CancelError> {
         loop {
             let Found::Task(task) = self.find(id).await.map_err(AdvanceError::Store)? else {
                 return Err(AdvanceError::Unknown.into());
@@ -197,9 +218,9 @@ impl Desk {
                 State::Running if task.status == Status::Canceling => return Ok(task),
                 State::Running if self.is_cancelable(&task) => match task.mode {
                     Mode::Native => (Event::CancelSent, Change::default()),
-                    Mode::Queued => (Event::Fail, let_go(reason)),
-                    // Its call is that of others too.
-                    Mode::Merged => return Err(CancelError::NotCancelable),
+                    Mode::Queued if lets_go => (Event::Fail, let_go(reason)),
+                    // A merged call is that of others too.
+                    Mode::Queued | Mode::Merged => return Err(CancelError::NotCancelable),
                 },
                 State::Running => return Err(CancelError::NotCancelable),
                 State::Aborted => return Ok(task),
