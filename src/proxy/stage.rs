@@ -200,6 +200,8 @@ impl Stage {
     /// Not while the request's body is still on its way: then [`Stage::finish`] does it.
     pub(super) fn answered(&mut self) {
         if self.phase == Phase::Data && self.request_sent {
+            // Whole, it is at work no more, though the gate stops at this moment.
+            self.seat = None;
             self.release(Instant::now());
         }
     }
@@ -236,7 +238,7 @@ impl Stage {
             in_use.end(now);
         }
         self.met.favour = None;
-        self.key = None;
+        (self.key, self.change) = (None, None);
     }
 
     /// The exchange is over: one record, and every unit given back.

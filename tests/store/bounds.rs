@@ -8,6 +8,7 @@ use super::*;
 on_every_store! {
     no_more_is_kept_than_may_be
     a_share_pays_for_itself
+    however_many_shares_are_too_large_none_is_left_out
     bytes_count_and_seats_are_spared
     tombstones_are_bounded
 }
@@ -99,6 +100,16 @@ async fn a_share_pays_for_itself(bench: Bench) {
     let gone = bench.trim(keep(tasks(8), tasks(5), 1000), 100).await;
     assert_eq!(gone.len(), 5);
     assert!(gone.iter().all(|gone| *gone <= id(10)), "{gone:?}");
+}
+
+async fn however_many_shares_are_too_large_none_is_left_out(bench: Bench) {
+    for number in 1..=160 {
+        bench
+            .over_from(number, u8::try_from(number % 80).unwrap(), 1000 - number)
+            .await;
+    }
+    let gone = bench.trim(keep(ANY, tasks(1), 1000), 100).await;
+    assert_eq!(gone, ids(81..=160), "of each the first to expire");
 }
 
 async fn bytes_count_and_seats_are_spared(bench: Bench) {

@@ -49,6 +49,10 @@ pub struct Faulty {
     /// Whoever reads a task has read it, and comes back when this is let go.
     pub slow: Mutex<Option<Arc<Semaphore>>>,
     pub slowed: AtomicUsize,
+    /// Whoever gives a seat back waits for ever, from now on.
+    pub stuck: AtomicBool,
+    /// Seats that somebody gives back, or gave.
+    pub freed: Mutex<Vec<TaskId>>,
 }
 
 impl Faulty {
@@ -166,6 +170,10 @@ impl TaskStore for Faulty {
     }
 
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
+        self.freed.lock().unwrap().push(id);
+        if self.stuck.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.free_seat(id).await
     }
 

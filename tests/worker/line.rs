@@ -2,17 +2,19 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tidegate::admit::{Entry, Terms};
 use tidegate::forward::{Carried, Freight};
 use tidegate::limit::{Memory, Rank};
-use tidegate::task::{CancelError, Outcome, State};
+use tidegate::session::Keys;
+use tidegate::store;
+use tidegate::task::{Bounds, CancelError, Change, Desk, Event, Outcome, State, Submission};
 
 use crate::model::{Act, Model};
-use crate::rig::{Rig, Set, clone, seats, shortly, until};
+use crate::rig::{LONG, Rig, Set, clone, seats, shortly, until};
 
 /// A call whose client waits, in the same line.
 async fn held(rig: Arc<Rig>) {
@@ -143,6 +145,34 @@ async fn what_is_taken_back_leaves_the_line_at_once() {
     assert_eq!(rig.over(first).await.status.state(), State::Completed);
     assert_eq!(model.asked().len(), 1);
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_the_answer_is_not_let_go_from_a_call_that_has_just_begun() {
+    let bounds = Bounds {
+        of_upstream: 1,
+        of_owner: 1,
+        retention: LONG,
+    };
+    let keys = Arc::new(Keys::random().unwrap());
+    let clock = Arc::new(SystemTime::now);
+    let (desk, _arriving) = Desk::new(Arc::<store::Memory>::default(), keys, clock, bounds);
+    let desk = Arc::new(desk.detaching(true));
+    let submission = Submission {
+        requested: clone(),
+        request: Bytes::from_static(b"request"),
+        key: None,
+    };
+    let id = desk.submit(submission).await.unwrap().task.id;
+    let up = desk.advance(id, Event::Dispatch, Change::default()).await;
+    assert_eq!(up.unwrap().status.state(), State::Running);
+    let unbegun = desk.recall(id, "too late").await;
+    assert!(
+        matches!(unbegun, Err(CancelError::NotCancelable)),
+        "{unbegun:?}"
+    );
+    let let_go = desk.cancel(id).await.unwrap();
+    assert_eq!(let_go.status.state(), State::Failed, "who asks for it is");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tidegate::task::{Found, Outcome, State, Status, SubmitError, TaskStore};
+use tidegate::call::Caller;
+use tidegate::task::{Found, Outcome, Seat, SeatOf, State, Status, SubmitError, TaskId, TaskStore};
 use tokio::sync::Semaphore;
 
 use crate::faulty::{Faulty, Whim};
@@ -205,5 +206,48 @@ async fn what_was_forgotten_while_it_was_read_is_not_remembered() {
     );
     let found = rig.desk.find(id).await.unwrap();
     assert!(matches!(found, Found::Gone(_)), "{found:?}");
+    rig.stop().await;
+}
+
+fn seat(id: TaskId) -> Seat {
+    Seat {
+        id,
+        of: SeatOf::Call,
+        upstream: "up".into(),
+        limits: vec!["blocking_tasks".into()],
+        caller: Caller::default(),
+        address: "192.0.2.1".parse().unwrap(),
+        since: None,
+        until: None,
+    }
+}
+
+#[tokio::test]
+async fn a_seat_is_forgotten_though_whoever_saw_to_it_is_cut_short() {
+    let model = Model::start(|_, _| Act::Answer(200, "{}")).await;
+    let store = Faulty::new(&[]);
+    let rig = rig_over(&model, &store).await;
+    let mut seats = Vec::new();
+    for _ in 0..100 {
+        let id = rig.desk.new_id();
+        drop(rig.desk.note_seat(seat(id)).await);
+        seats.push(id);
+    }
+    store.stuck.store(true, Ordering::SeqCst);
+    let desk = rig.desk.clone();
+    let cut = tokio::spawn(async move { desk.forget_seats().await });
+    until("it sees to them", || {
+        !store.freed.lock().unwrap().is_empty()
+    })
+    .await;
+    cut.abort();
+    assert!(cut.await.unwrap_err().is_cancelled());
+    store.stuck.store(false, Ordering::SeqCst);
+    store.freed.lock().unwrap().clear();
+    assert!(rig.desk.forget_free_seats().await);
+    let mut freed = store.freed.lock().unwrap().clone();
+    freed.sort();
+    seats.sort();
+    assert_eq!(freed, seats, "each of them");
     rig.stop().await;
 }

@@ -1,10 +1,12 @@
 //! Seats of calls that clients hold, as the store remembers them: a process that dies leaves its calls at work upstream, and
 //! the next one is to know of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Desk;
@@ -17,11 +19,14 @@ use crate::task::port::Seat;
 const NOTED: Duration = Duration::from_secs(2);
 /// How long a store that fails is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
+/// Seats that the store is told of at the same time: it writes them as one.
+const AT_ONCE: usize = 64;
 
-/// Seats that are free, and that the store still has.
+/// Seats that are free, and that the store still has: each stays here until the store has said that it is forgotten, whoever
+/// asks it to and is cut short.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    free: Mutex<Vec<TaskId>>,
+    free: Mutex<BTreeSet<TaskId>>,
     more: Notify,
 }
 
@@ -43,7 +48,7 @@ impl Noted {
 impl Drop for Noted {
     fn drop(&mut self) {
         if !self.stays {
-            self.desk.held.free.lock().push(self.id);
+            self.desk.held.free.lock().insert(self.id);
             self.desk.held.more.notify_one();
         }
     }
@@ -88,15 +93,39 @@ impl Desk {
 
     /// Has the store forget the seats that are free by now. False where it does not take that.
     pub async fn forget_free_seats(&self) -> bool {
-        let mut free = std::mem::take(&mut *self.held.free.lock());
-        while let Some(id) = free.pop() {
-            if let Err(error) = self.store.free_seat(id).await {
-                self.standing.heard::<()>(&Err(error));
-                free.push(id);
-                self.held.free.lock().append(&mut free);
+        loop {
+            let some: Vec<TaskId> = {
+                let free = self.held.free.lock();
+                free.iter().take(AT_ONCE).copied().collect()
+            };
+            if some.is_empty() {
+                return true;
+            }
+            if !self.forget_these(some).await {
                 return false;
             }
         }
-        true
+    }
+
+    async fn forget_these(&self, some: Vec<TaskId>) -> bool {
+        let mut asked = JoinSet::new();
+        for id in some {
+            let store = self.store.clone();
+            asked.spawn(async move { (id, store.free_seat(id).await) });
+        }
+        let mut all = true;
+        while let Some(said) = asked.join_next().await {
+            match said {
+                Ok((id, Ok(()))) => {
+                    self.held.free.lock().remove(&id);
+                }
+                Ok((_, Err(error))) => {
+                    self.standing.heard::<()>(&Err(error));
+                    all = false;
+                }
+                Err(_) => all = false,
+            }
+        }
+        all
     }
 }

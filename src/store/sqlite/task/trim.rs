@@ -11,7 +11,7 @@ use crate::task::{Keep, Millis, Most, TaskId};
 
 const COUNTED: &str = "SELECT tasks, bytes FROM kept WHERE share = ?";
 /// Shares of which more is kept than may be.
-const HEAVY: &str = "SELECT share FROM kept WHERE (tasks > ?1 OR bytes > ?2) AND share NOT IN ('all', 'tombstones') LIMIT 64";
+const HEAVY: &str = "SELECT share FROM kept WHERE (tasks > ?1 OR bytes > ?2) AND share NOT IN ('all', 'tombstones') LIMIT ?3";
 const FREE: &str = "NOT EXISTS (SELECT 1 FROM seat WHERE seat.task = task.id AND seat.until > ?1)";
 /// All shares together.
 const ALL: &str = "all";
@@ -35,7 +35,8 @@ impl Work for Trim {
         let mut gone = Vec::new();
         let heavy = sqlx::query_scalar(HEAVY)
             .bind(count(self.keep.of_one.tasks))
-            .bind(bytes(self.keep.of_one.bytes));
+            .bind(bytes(self.keep.of_one.bytes))
+            .bind(limit(self.most));
         let heavy: Vec<String> = heavy.fetch_all(&mut *on).await?;
         for share in &heavy {
             self.lighten(on, share, &self.keep.of_one, &mut gone)
