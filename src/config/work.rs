@@ -196,7 +196,8 @@ pub(super) fn shown_probe(probe: &Probe) -> serde_json::Value {
     serde_json::Value::Object(table)
 }
 
-fn field(node: &Node) -> Result<String, String> {
+/// The name of a header field, in lower case.
+pub(super) fn field(node: &Node) -> Result<String, String> {
     let name = text(node)?;
     if is_header_name(&name) {
         Ok(name.to_ascii_lowercase())

@@ -38,7 +38,7 @@ static HANDED_OUT: [HeaderName; 14] = [
     XSRF_TOKEN,
     CSRF_TOKEN,
     HeaderName::from_static("x-csrf-token"),
-    HeaderName::from_static("x-auth-token"),
+    AUTH_TOKEN,
     HeaderName::from_static("x-subject-token"),
     HeaderName::from_static("x-service-token"),
     HeaderName::from_static("x-vcloud-authorization"),

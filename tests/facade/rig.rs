@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tidegate::app::Running;
 
-use crate::support::client::{Answer, Client};
+use crate::support::client::Answer;
+pub use crate::support::client::{call, request};
 use crate::support::{all_given_back, gate, plain};
 use crate::vendors::{Kind, Model, Vendor};
 
@@ -31,21 +32,6 @@ pub fn before_vcenter(upstream: SocketAddr, lines: &str) -> Running {
 
 pub fn before_nsx_v(upstream: SocketAddr, lines: &str) -> Running {
     gate(&text(upstream, "nsx-v", lines, ""))
-}
-
-/// A request with these field lines, each with its end.
-pub fn request(line: &str, fields: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "{line} HTTP/1.1\r\nHost: gate.example\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
-    )
-}
-
-/// One exchange over a connection of its own.
-pub async fn call(address: SocketAddr, line: &str, fields: &str, body: &str) -> Answer {
-    let mut client = Client::connect(address).await;
-    client.send(request(line, fields, body)).await;
-    client.answer().await.expect("an answer")
 }
 
 /// Logs in through the gate; the line that shows the session.

@@ -209,3 +209,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 }
+
+/// A request with these field lines, each with its end.
+pub fn request(line: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{line} HTTP/1.1\r\nHost: gate.example\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// One exchange over a connection of its own.
+pub async fn call(address: SocketAddr, line: &str, fields: &str, body: &str) -> Answer {
+    let mut client = Client::connect(address).await;
+    client.send(request(line, fields, body)).await;
+    client.answer().await.expect("an answer")
+}

@@ -45,7 +45,7 @@ async fn serve(mut socket: TcpStream, script: Arc<impl Fn(&str) -> &'static str>
 }
 
 /// Whether a request has come to the end of its body.
-fn is_whole(request: &str) -> bool {
+pub fn is_whole(request: &str) -> bool {
     let Some((head, body)) = request.split_once("\r\n\r\n") else {
         return false;
     };

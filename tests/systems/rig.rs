@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 use tidegate::app::Running;
 
-use crate::support::client::{Answer, Client};
+use crate::support::client::Answer;
+pub use crate::support::client::{call, request};
 use crate::support::hurried::hurried;
 use crate::support::{gate, plain};
 
@@ -37,21 +38,6 @@ pub fn blocking(method: &str, path: &str, convert: &str) -> String {
         "[[upstream.route]]\nname = \"work-{name}\"\nmatch = {{ method = \"{method}\", path = \"{path}\" }}\n\
          class = \"blocking\"\nasync = \"{convert}\"\n"
     )
-}
-
-/// A request with these field lines, each with its end.
-pub fn request(line: &str, fields: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "{line} HTTP/1.1\r\nHost: gate.example\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
-    )
-}
-
-/// One exchange over a connection of its own.
-pub async fn call(address: SocketAddr, line: &str, fields: &str, body: &str) -> Answer {
-    let mut client = Client::connect(address).await;
-    client.send(request(line, fields, body)).await;
-    client.answer().await.expect("an answer")
 }
 
 /// The tasks that whoever shows `fields` sees.

@@ -32,19 +32,17 @@ fn clone_of(name: &str) -> String {
     json!({"source": "vm-11", "name": name}).to_string()
 }
 
+/// Logs in; the line that shows the session.
+async fn log_in(gate: &Running) -> String {
+    let who = "Authorization: Basic YWRtaW46cHc=\r\n";
+    let opened = call(gate.http()[0], "POST /api/session", who, "").await;
+    let token = opened.json();
+    format!("vmware-api-session-id: {}\r\n", token.as_str().unwrap())
+}
+
 /// Takes every seat of blocking calls, and has one more wait.
 async fn fill(model: &Model<VCenter>, gate: &Running) {
-    let opened = call(
-        gate.http()[0],
-        "POST /api/session",
-        "Authorization: Basic YWRtaW46cHc=\r\n",
-        "",
-    )
-    .await;
-    let session = format!(
-        "vmware-api-session-id: {}\r\n",
-        opened.json().as_str().unwrap()
-    );
+    let session = log_in(gate).await;
     for number in 0..11 {
         let (address, session) = (gate.http()[0], session.clone());
         let body = clone_of(&format!("held-{number}"));
@@ -193,16 +191,6 @@ async fn vi_json_task_methods_pass_as_they_are_and_do_not_count_as_blocking() {
 
 /// Tasks of the user who fills the seats.
 async fn tasks_of(gate: &Running) -> Vec<serde_json::Value> {
-    let opened = call(
-        gate.http()[0],
-        "POST /api/session",
-        "Authorization: Basic YWRtaW46cHc=\r\n",
-        "",
-    )
-    .await;
-    let session = format!(
-        "vmware-api-session-id: {}\r\n",
-        opened.json().as_str().unwrap()
-    );
+    let session = log_in(gate).await;
     tasks(gate, &session).await
 }

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::support::client::{Answer, Client};
+use crate::support::script::is_whole;
 use crate::support::{PATIENCE, gate};
 
 /// A request that the upstream hears, and where its answer goes.
@@ -264,14 +265,4 @@ async fn serve(mut socket: TcpStream, tell: mpsc::UnboundedSender<Heard>) {
             return;
         }
     }
-}
-
-/// Whether a request has come to the end of its body.
-fn is_whole(request: &str) -> bool {
-    let Some((head, body)) = request.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-    let length = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    body.len() >= length.map_or(0, |(_, value)| value.parse().unwrap())
 }

@@ -18,7 +18,7 @@ async fn seats(gate: &Gate) -> Value {
         .clone()
 }
 
-async fn in_use(gate: &Gate) -> Value {
+pub async fn in_use(gate: &Gate) -> Value {
     seats(gate).await["in_use"].clone()
 }
 

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::task::JoinHandle;
 
+use crate::ghosts::in_use;
 use crate::model::{Model, SEATS};
 use crate::people::{Asked, Person, Work, exchange};
 use crate::rig::{Gate, Setup, TOKEN};
@@ -15,14 +16,6 @@ use crate::support::until;
 
 async fn shown(gate: &Gate, path: &str) -> Value {
     serde_json::from_str(&gate.shown(path).await).unwrap()
-}
-
-/// Seats in use of the limit whose seats are taken.
-async fn in_use(gate: &Gate) -> Value {
-    let limits = shown(gate, "/limits").await;
-    let mut rows = limits["limits"].as_array().unwrap().iter();
-    let row = rows.find(|row| row["name"] == "blocking_tasks").unwrap();
-    row["in_use"].clone()
 }
 
 async fn lost_calls(gate: &Gate) -> Vec<Value> {

@@ -7,9 +7,9 @@ use super::shape::Adapter;
 use super::spot::{Spot, parse};
 use crate::config::measure::show_duration;
 use crate::config::node::Node;
-use crate::config::pattern::is_header_name;
 use crate::config::reader::Reader;
 use crate::config::value::{duration, flag, size, text, whole_u32};
+use crate::config::work::field;
 
 /// Bounds of the body of a merged request, bytes.
 const SIZES: RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
@@ -198,13 +198,4 @@ fn member(node: &Node) -> Result<String, String> {
         return Err("is empty; the name of a member of the JSON body is wanted".to_owned());
     }
     Ok(name)
-}
-
-fn field(node: &Node) -> Result<String, String> {
-    let name = text(node)?;
-    if is_header_name(&name) {
-        Ok(name.to_ascii_lowercase())
-    } else {
-        Err("is no name of a header field".to_owned())
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::job::Job;
+use super::job::{Job, over};
 use super::run::Up;
 use crate::forward::Carried;
 use crate::task::desk::Change;
@@ -81,9 +81,7 @@ impl Job {
     /// Waits until the task is over, which its client may bring about.
     async fn is_over(&self) {
         if let Some(mut seen) = self.works.desk.watch(self.id) {
-            let over = seen.wait_for(|record| record.status.state().is_done());
-            // An error means that it has left the desk.
-            drop(over.await);
+            over(&mut seen).await;
         }
     }
 

@@ -239,17 +239,10 @@ impl Job {
             .start_deadline
             .map(|by| from_now(by.since(now)));
         let mut told = self.told.clone();
-        let over = async {
-            // An error means that it has left the desk.
-            drop(
-                seen.wait_for(|record| record.status.state().is_done())
-                    .await,
-            );
-        };
         tokio::select! {
             biased;
             _ = told.wait_for(|told| *told != Told::Work) => Waited::Over,
-            () = over => Waited::Over,
+            () = over(seen) => Waited::Over,
             () = late(start_by) => Waited::Late,
             ready = self.ready(record) => match ready {
                 Ok(ready) => Waited::Ready(Box::new(ready)),
@@ -366,6 +359,13 @@ impl Job {
             .settle(self.id, Event::Refused, change, None)
             .await;
     }
+}
+
+/// Waits until the task is over.
+pub(super) async fn over(seen: &mut watch::Receiver<Arc<Record>>) {
+    let over = seen.wait_for(|record| record.status.state().is_done());
+    // An error means that it has left the desk.
+    drop(over.await);
 }
 
 pub(super) async fn late(start_by: Option<Instant>) {

@@ -16,7 +16,7 @@ use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
 use crate::task::record::{Record, Requested};
 use crate::task::worker::crew::Told;
-use crate::task::worker::job::{Job, late};
+use crate::task::worker::job::{Job, late, over};
 use crate::task::worker::place::from_now;
 use crate::task::worker::recover::sent;
 use crate::task::worker::run::LONGEST_REST;
@@ -193,18 +193,11 @@ impl Job {
         done: &mut oneshot::Receiver<()>,
     ) -> Waited {
         let mut told = self.told.clone();
-        let over = async {
-            // An error means that it has left the desk.
-            drop(
-                seen.wait_for(|record| record.status.state().is_done())
-                    .await,
-            );
-        };
         tokio::select! {
             biased;
             come = done => Waited::Done(come.is_ok()),
             _ = told.wait_for(|told| *told != Told::Work) => Waited::Over,
-            () = over => Waited::Over,
+            () = over(seen) => Waited::Over,
             () = late(start_by) => Waited::Late,
         }
     }
