@@ -285,3 +285,18 @@ async fn a_refusal_puts_all_of_them_back_and_they_go_up_as_one() {
     assert_eq!(sent(&avi), [both.clone(), both]);
     assert_eq!(avi.books.effects("pool pool-1"), 1);
 }
+
+#[tokio::test]
+async fn a_refusal_of_one_owners_patches_is_not_waited_for_by_another() {
+    let avi = avi().await;
+    let gate = before(&avi, "1s", "");
+    avi.faults
+        .on(Kind::Edit, When::Next(1), Fault::answer_after(429, 4));
+    let refused = add(&["10.0.0.1"]);
+    let others = add(&["10.0.0.2"]);
+    let first = admins(&gate, &refused).await;
+    patch(&gate, &format!("{OTHER}{VERSION}"), &others).await;
+    until("three went up", || avi.books.count(Kind::Edit) == 3).await;
+    all_done(&gate, &[first]).await;
+    assert_eq!(sent(&avi), [refused.clone(), others, refused]);
+}

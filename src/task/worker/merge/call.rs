@@ -46,7 +46,7 @@ pub(super) enum After {
     Over,
     /// These were not executed, and go up next, each of these calls by itself.
     Next(Vec<Vec<TaskId>>),
-    /// None was executed; they wait, and so does all that was to go up behind them.
+    /// None was executed; they wait, and so does what changes the same. Others need not: it may be one user who is over a limit.
     Rest(Duration),
     /// Its answer is lost: what goes up behind it is to be looked at anew.
     Lost,
@@ -90,7 +90,7 @@ impl Works {
                 }
                 After::Rest(long) => {
                     let until = Instant::now() + long;
-                    self.gathered.with(key, |queue| queue.rests(until));
+                    self.gathered.with(key, |queue| queue.put_off(&call, until));
                 }
                 After::Lost => {}
                 // Its jobs leave by themselves.

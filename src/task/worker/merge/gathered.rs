@@ -159,7 +159,7 @@ impl Works {
         self.enter((key, way), id, |queue, done| {
             queue.join(id, item, done, (Instant::now(), age));
             if let Some(until) = put_off {
-                queue.put_off(id, until);
+                queue.put_off(&[id], until);
             }
         })
     }

@@ -83,8 +83,6 @@ pub(super) struct Queue {
     due: Option<Instant>,
     /// The last that belongs to a period that is over.
     cutoff: Option<TaskId>,
-    /// The upstream wants to be left alone until then.
-    rest: Option<Instant>,
     /// When it is next asked what became of what was lost.
     ask: Option<Instant>,
 }
@@ -117,7 +115,6 @@ impl Queue {
             doubts: BTreeMap::new(),
             due: None,
             cutoff: None,
-            rest: None,
             ask: None,
         }
     }
@@ -142,10 +139,12 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// One of them is not to go up before then.
-    pub(super) fn put_off(&mut self, id: TaskId, until: Instant) {
-        if let Some(member) = self.members.get_mut(&id) {
-            member.not_before = Some(until);
+    /// These are not to go up before then.
+    pub(super) fn put_off(&mut self, ids: &[TaskId], until: Instant) {
+        for id in ids {
+            if let Some(member) = self.members.get_mut(id) {
+                member.not_before = Some(until);
+            }
         }
     }
 
@@ -211,7 +210,6 @@ impl Queue {
             let back = back.filter(|at| *at > now).min();
             return Turn::Rest([ask, back].into_iter().flatten().min());
         }
-        self.rest = None;
         self.due = Some(now + self.period);
         Turn::Merge(calls)
     }
@@ -238,8 +236,7 @@ impl Queue {
             (self.due, self.cutoff) = (None, None);
             return Some(None);
         }
-        let from = self.due.max(self.rest);
-        from.filter(|at| *at > now).map(Some)
+        self.due.filter(|at| *at > now).map(Some)
     }
 
     /// Takes those of a call that are still there: they are on their way.
@@ -277,11 +274,6 @@ impl Queue {
         if !self.members.is_empty() {
             self.due = Some(from);
         }
-    }
-
-    /// The upstream is left alone until then.
-    pub(super) fn rests(&mut self, until: Instant) {
-        self.rest = self.rest.max(Some(until));
     }
 
     /// The call of these was lost: from here on nobody changes what they change, until their jobs have come and it is known

@@ -119,7 +119,7 @@ async fn who_leaves_is_not_planned_and_a_released_call_goes_up_as_soon_as_it_may
     assert_eq!(rig.turn(30), Turn::Merge(vec![vec![stays]]));
     assert_eq!(rig.queue.take(&[gone, stays]), [stays]);
     let (until, from) = (rig.at(50), rig.at(31));
-    rig.queue.rests(until);
+    rig.queue.put_off(&[stays], until);
     rig.queue.release(&[stays], from);
     assert_eq!(rig.turn(31), Turn::Rest(Some(until)));
     assert_eq!(rig.turn(50), Turn::Merge(vec![vec![stays]]));
@@ -156,7 +156,7 @@ async fn one_that_is_put_off_is_waited_for_by_those_alone_who_change_what_it_doe
     let mut rig = Rig::new(Duration::ZERO);
     let (first, _hears) = rig.join(0, "+1");
     let until = rig.at(3600);
-    rig.queue.put_off(first, until);
+    rig.queue.put_off(&[first], until);
     let (same, _hears_too) = rig.join(1, "-1");
     let (other, _hears_as_well) = rig.join(1, "+2");
     assert_eq!(rig.turn(1), Turn::Merge(vec![vec![other]]));
