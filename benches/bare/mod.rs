@@ -34,25 +34,50 @@ impl Bare {
         let began = Instant::now();
         let mut done = 0;
         while began.elapsed() < turn {
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut self.0)
-                .await
-                .unwrap();
-            for _ in 0..group {
-                let id = TaskId::new(SystemTime::now()).bytes().to_vec();
-                let mut key = TaskId::new(SystemTime::now()).bytes().to_vec();
-                key.reverse();
-                let row = sqlx::query("INSERT INTO row VALUES (?, ?, ?)")
-                    .bind(id)
-                    .bind(key);
-                row.bind(vec![7_u8; bytes])
-                    .execute(&mut self.0)
-                    .await
-                    .unwrap();
-            }
-            sqlx::query("COMMIT").execute(&mut self.0).await.unwrap();
+            self.commit(group, bytes).await;
             done += group;
         }
         done as f64 / began.elapsed().as_secs_f64()
+    }
+
+    /// Milliseconds that each row took from when it was due, at `rate` a second: whatever is due goes into one
+    /// transaction.
+    pub async fn paced(&mut self, rate: u64, bytes: usize, long: Duration) -> Vec<f64> {
+        let began = tokio::time::Instant::now();
+        let due = |number: u64| began + Duration::from_micros(number * 1_000_000 / rate);
+        let total = rate * long.as_secs();
+        let (mut done, mut took) = (0, Vec::new());
+        while done < total {
+            tokio::time::sleep_until(due(done)).await;
+            let now = tokio::time::Instant::now();
+            let to = (done + 1..total)
+                .find(|next| due(*next) > now)
+                .unwrap_or(total);
+            self.commit(usize::try_from(to - done).unwrap(), bytes)
+                .await;
+            took.extend((done..to).map(|one| due(one).elapsed().as_secs_f64() * 1e3));
+            done = to;
+        }
+        took
+    }
+
+    async fn commit(&mut self, rows: usize, bytes: usize) {
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut self.0)
+            .await
+            .unwrap();
+        for _ in 0..rows {
+            let id = TaskId::new(SystemTime::now()).bytes().to_vec();
+            let mut key = TaskId::new(SystemTime::now()).bytes().to_vec();
+            key.reverse();
+            let row = sqlx::query("INSERT INTO row VALUES (?, ?, ?)")
+                .bind(id)
+                .bind(key);
+            row.bind(vec![7_u8; bytes])
+                .execute(&mut self.0)
+                .await
+                .unwrap();
+        }
+        sqlx::query("COMMIT").execute(&mut self.0).await.unwrap();
     }
 }

@@ -95,8 +95,8 @@ impl Sqlite {
         let damage = Damage::default();
         let counts = (written.clone(), damage.clone());
         let writer = Writer::new(name.clone(), options, connection, counts);
-        let writing =
-            start(writer, carrier, queue, lock.clone()).map_err(|error| fail(error.to_string()))?;
+        let started = start((writer, written.clone()), carrier, queue, lock.clone());
+        let writing = started.map_err(|error| fail(error.to_string()))?;
         Ok(Self {
             path: name,
             door: Mutex::new(Some(door)),
@@ -192,7 +192,7 @@ async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
 
 /// Has a thread of its own write: nothing that the gate does for its clients holds it up.
 fn start(
-    writer: Writer,
+    (writer, written): (Writer, Arc<Written>),
     mut carrier: SqliteConnection,
     queue: Queue,
     lock: Arc<File>,
@@ -204,10 +204,10 @@ fn start(
     let thread = std::thread::Builder::new().name("store-writer".to_owned());
     thread.spawn(move || {
         runtime.block_on(async {
-            let written = Notify::new();
+            let wakes = Notify::new();
             tokio::select! {
-                () = writer.run(queue, &written) => {}
-                () = checkpoint::run(&mut carrier, &written) => {}
+                () = writer.run(queue, &wakes) => {}
+                () = checkpoint::run(&mut carrier, (&written, &wakes)) => {}
             }
             checkpoint::end(carrier).await;
         });

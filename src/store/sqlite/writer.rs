@@ -69,10 +69,10 @@ impl Writer {
     }
 
     /// Writes until every door of the queue is closed and nothing waits.
-    pub(super) async fn run(mut self, mut queue: Queue, written: &Notify) {
+    pub(super) async fn run(mut self, mut queue: Queue, wakes: &Notify) {
         while let Some(group) = queue.next().await {
             self.write(group).await;
-            written.notify_one();
+            wakes.notify_one();
         }
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
