@@ -12,22 +12,22 @@
     reason = "a benchmark may stop where it stands, and its numbers are small"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tidegate::session::SessionStore;
 use tidegate::store::Sqlite;
-use tidegate::task::{
-    Filter, Found, Key, Millis, New, Owner, Record, Replay, Requested, Submitted, TaskId, TaskStore,
-};
+use tidegate::task::{Filter, Found, Millis, Owner, Submitted, TaskId, TaskStore};
 
 mod bare;
+#[expect(dead_code, reason = "another bench uses the rest")]
+mod stored;
 use bare::Bare;
+use stored::{SEALED, folder, new, show, show_ratio};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,8 +38,6 @@ const SUBMITTERS: usize = 64;
 const TURN: Duration = Duration::from_millis(1500);
 /// Turns of each part.
 const TURNS: usize = 7;
-/// Bytes of a sealed request.
-const SEALED: usize = 900;
 /// Submits per second of the open loop, and for how long.
 const RATE: u64 = 500;
 const LOOP: Duration = Duration::from_secs(5);
@@ -48,53 +46,8 @@ const LOOPS: usize = 3;
 /// Finished tasks on disk.
 const FINISHED: u64 = 1_000_000;
 
-fn folder() -> PathBuf {
-    let base =
-        std::env::var_os("TIDEGATE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    let folder = base.join(format!("tidegate-bench-submit-{}", std::process::id()));
-    drop(std::fs::remove_dir_all(&folder));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 async fn store(path: &Path) -> Arc<Sqlite> {
     Arc::new(Sqlite::open(path).await.unwrap())
-}
-
-fn requested(number: u64) -> Requested {
-    Requested {
-        upstream: Arc::from("vc1"),
-        route: Arc::from("vcenter-vm-clone"),
-        pool: Arc::from("blocking_tasks"),
-        method: "POST".to_owned(),
-        target: "/api/vcenter/vm?action=clone".to_owned(),
-        operation: None,
-        body_sha256: [7; 32],
-        owner: Owner(Arc::from(format!("user:{}@vsphere.local", number % 50))),
-        user: Some(Arc::from("administrator@vsphere.local")),
-        session: None,
-        address: "192.0.2.7".parse().unwrap(),
-        replay: Replay::AtMostOnce,
-        start_deadline: Some(Millis(1)),
-        run_for: Duration::from_mins(60),
-        callback: None,
-        request_id: None,
-    }
-}
-
-fn new(number: u64) -> New {
-    let now = SystemTime::now();
-    let record = Record::new(TaskId::new(now), requested(number), true, now.into());
-    New {
-        key: Some(Key {
-            owner: record.requested.owner.clone(),
-            scope: Arc::from("POST https://vc1.gw.example/api/vcenter/vm?action=clone"),
-            key: Arc::from(format!("{number:032x}")),
-            fingerprint: [1; 32],
-        }),
-        record: Arc::new(record),
-        sealed: Bytes::from(vec![(number % 251) as u8; SEALED]),
-    }
 }
 
 /// Submits a second, of `SUBMITTERS` who each wait for theirs.
@@ -192,32 +145,6 @@ async fn fill(path: &Path) {
     raw.close().await.unwrap();
 }
 
-/// Mean, and half of its 95 % interval.
-fn mean(of: &[f64]) -> (f64, f64) {
-    let n = of.len() as f64;
-    let mean = of.iter().sum::<f64>() / n;
-    let variance = of.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    // Student's t of six degrees of freedom, for seven turns.
-    (mean, 2.447 * (variance / n).sqrt())
-}
-
-fn show(what: &str, of: &[f64], unit: &str) {
-    let (mean, half) = mean(of);
-    println!("{what:<52} {mean:>9.1} ± {half:>7.1} {unit}");
-}
-
-fn ratios(over: &[f64], under: &[f64]) -> Vec<f64> {
-    over.iter()
-        .zip(under)
-        .map(|(over, under)| over / under)
-        .collect()
-}
-
-fn show_ratio(what: &str, over: &[f64], under: &[f64]) {
-    let (mean, half) = mean(&ratios(over, under));
-    println!("{what:<52} {mean:>9.3} ± {half:>7.3}");
-}
-
 fn show_latencies(what: &str, took: &[f64]) {
     let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize];
     println!(
@@ -236,7 +163,7 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let folder = folder();
+    let folder = folder("submit");
     runtime.block_on(measure(&folder));
     std::fs::remove_dir_all(folder).unwrap();
 }
