@@ -9,6 +9,7 @@ use crate::session::StoreError;
 use crate::task::after::End;
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Step};
+use crate::task::raw;
 use crate::task::record::{Bond, Fault, Millis, Mode, Outcome, Record};
 use crate::task::state::{Event, Illegal, State, Status};
 
@@ -80,7 +81,7 @@ impl Desk {
             record: next.clone(),
             fence: before.fence,
             seat: change.seat,
-            answer: change.answer,
+            answer: raw::joined(change.answer, change.raw.map(|raw| *raw)),
             forget_request: is_done,
             release_key,
             hooks,
