@@ -36,9 +36,12 @@ const LONGEST: Duration = Duration::from_mins(5);
 const LOCKED: u16 = 423;
 /// Too many requests.
 const TOO_MANY: u16 = 429;
+/// Statuses that say nothing of who looks: another look may say more.
+const NO_WORD: [u16; 2] = [408, 425];
 
 /// Refuses the call while what it changes is busy, by the adapter at `place`; else that counts as busy from here on, until the call
-/// is over.
+/// is over: for everybody where it was seen, and for who asks alone where the upstream said nothing. Who may not see it is passed
+/// on, and in nobody's way.
 ///
 /// # Errors
 /// The refusal.
@@ -58,31 +61,39 @@ pub(super) async fn consider(
         return Ok(());
     };
     let shared = stage.shared.clone();
-    let here = [Owner(upstream.name().clone())];
+    let owner = plan.person.owners.first().map(|owner| owner.0.clone());
+    let owner = owner.unwrap_or_default();
+    let [of_all, of_one] = [[everybody(upstream)], [alone(upstream, &owner)]];
     let changing = &shared.tasks.changing;
-    if changing.holds(&here, &resource, "") {
+    let is_changed = || {
+        let held = |by| changing.holds(by, &resource, "");
+        held(&of_all) || held(&of_one)
+    };
+    if is_changed() {
         return Err(refused(stage, upstream, (LOCKED, before.every)));
     }
-    let owner = plan.person.owners.first().map(|owner| owner.0.clone());
-    let key = (
-        upstream.index(),
-        owner.unwrap_or_default(),
-        request.target.clone(),
-    );
+    let key = (upstream.index(), owner, request.target.clone());
     let looked = async {
         // Another was quicker, while this one waited to look: nothing is asked for it.
-        if changing.holds(&here, &resource, "") {
+        if is_changed() {
             return (Sight::Busy(LOCKED), shared.now());
         }
         look(session, stage, upstream, (native, before, &origin), request).await
     };
     let looks = &shared.tasks.looks;
     let (sight, until) = looks.sight(key, || shared.now(), looked).await;
-    if let Sight::Busy(status) = sight {
-        let left = until.since(shared.now());
-        return Err(refused(stage, upstream, (status, left)));
-    }
-    match changing.hold(&here, &resource, "") {
+    let held = match sight {
+        Sight::Busy(status) => {
+            let left = until.since(shared.now());
+            return Err(refused(stage, upstream, (status, left)));
+        }
+        // The upstream says in its own words what is wrong with the call. Were it in the way of others meanwhile, anybody could
+        // be, with credentials made up.
+        Sight::Unseen => return Ok(()),
+        Sight::Unknown => changing.hold(&of_one, &resource, ""),
+        Sight::Free => changing.hold(&of_all, &resource, ""),
+    };
+    match held {
         Some(held) => {
             stage.change = Some(Box::new(held));
             Ok(())
@@ -90,6 +101,16 @@ pub(super) async fn consider(
         // Another was quicker.
         None => Err(refused(stage, upstream, (LOCKED, before.every))),
     }
+}
+
+/// In whose name what somebody was let see is changed: it is in everybody's way.
+fn everybody(upstream: &Upstream) -> Owner {
+    Owner(upstream.name().clone())
+}
+
+/// In whose name it is changed where nobody could say how it is: who asked for that has proven nothing, and is in no other's way.
+fn alone(upstream: &Upstream, owner: &str) -> Owner {
+    Owner(format!("{} {owner}", upstream.name()).into())
 }
 
 fn looked_at(upstream: &Upstream, place: usize) -> Option<(&Adapter, &Native, &Before)> {
@@ -142,8 +163,14 @@ async fn look(
             (Sight::Busy(answer.status), now.after(rest))
         }
         Some(false) => (Sight::Free, now.after(before.fresh)),
+        None if is_the_askers_own(answer.status) => (Sight::Unseen, now.after(before.fresh)),
         None => (Sight::Unknown, now.after(before.fresh)),
     }
+}
+
+/// Whether who looks is told that it may not, or that there is nothing.
+fn is_the_askers_own(status: u16) -> bool {
+    (300..500).contains(&status) && !NO_WORD.contains(&status)
 }
 
 async fn asked(
