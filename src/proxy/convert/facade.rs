@@ -50,8 +50,12 @@ pub(super) async fn consider(
         // The upstream says so in its own words.
         Standing::Gone => return Ok(()),
         // Known by another name the next time, it would be another's key.
-        Standing::Doubtful if plan.key.is_some() => return Err(refused::in_doubt(stage)),
-        Standing::Doubtful => return held::consider(session, stage, upstream, &plan).await,
+        Standing::Doubtful | Standing::Unasked if plan.key.is_some() => {
+            return Err(refused::in_doubt(stage));
+        }
+        Standing::Doubtful | Standing::Unasked => {
+            return held::consider(session, stage, upstream, &plan).await;
+        }
         Standing::Sure => {}
     }
     let is_well = !shared.is_draining() && shared.desk.store_lost().is_none();
