@@ -187,7 +187,8 @@ const TOO_LATE: &str = "Its client would not wait any longer for it to begin.";
 /// Its client would not wait, and was told so, or is to be.
 fn was_taken_back(task: &Record) -> bool {
     let fault = task.error.as_ref();
-    task.status.state() == State::Aborted && fault.is_some_and(|fault| fault.detail == TOO_LATE)
+    task.status.state() == State::Aborted
+        && fault.is_some_and(|fault| fault.detail.starts_with(TOO_LATE))
 }
 
 /// The task once it is over; or as it stands in line when its client's patience is, or the gate is about to stop: then it is

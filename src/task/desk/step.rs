@@ -140,6 +140,9 @@ impl Desk {
         let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));
         if is_done && is_unproven && next.may_be_done() {
             next.outcome = Some(Outcome::Unknown);
+            if let Some(fault) = &mut next.error {
+                fault.detail.push_str(EARLIER);
+            }
         }
         // What never reached the upstream was not executed: the key may be used again (as Stripe's may).
         let release_key = next.keyed && is_done && !next.dispatched;
@@ -240,6 +243,8 @@ impl Desk {
     }
 }
 
+/// What is said beside why a task ended of which an attempt before may have done it.
+const EARLIER: &str = " (This time; an attempt before, whose answer was lost, may have done it.)";
 /// The kind of its fault.
 const DETACHED: &str = "detached";
 
