@@ -270,6 +270,24 @@ async fn a_stranger_holds_nothing_up() {
     }
 }
 
+/// Nor does a stranger hear that others change something: the upstream says that it may not look.
+#[tokio::test]
+async fn a_stranger_hears_nothing_of_others_changes() {
+    let skytap = Skytap::start(brief()).await;
+    let gate = before_skytap(skytap.address, REFUSES);
+    let mut client = Client::connect(gate.http()[0]).await;
+    let whole = request(PUT, ADMIN, RUN);
+    client.send(&whole[..whole.len() - 1]).await;
+    until("it has looked", || skytap.books.count(Kind::Poll) >= 1).await;
+    let stranger = "Authorization: Basic YWRtaW46bm8=\r\n";
+    let stranger = call(gate.http()[0], PUT, stranger, RUN).await;
+    assert_eq!(stranger.status, 401, "{stranger:?}");
+    let other = call(gate.http()[0], PUT, OTHER, RUN).await;
+    assert_eq!(other.status, 423, "{other:?}");
+    client.send(&whole[whole.len() - 1..]).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+}
+
 /// A client that does not wait any longer is told in Skytap's words, and nothing is sent behind its back.
 #[tokio::test]
 async fn a_client_without_patience_is_told_that_it_is_busy() {

@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method};
 use pingora_proxy::Session;
 
-use super::key::IDEMPOTENCY_KEY;
+use super::key::{Held, IDEMPOTENCY_KEY, Running};
 use super::looks::{Seen, Sight};
 use super::plan::Plan;
 use crate::answer;
@@ -63,19 +63,20 @@ pub(super) async fn consider(
     let shared = stage.shared.clone();
     let owner = plan.person.owners.first().map(|owner| owner.0.clone());
     let owner = owner.unwrap_or_default();
-    let [of_all, of_one] = [[everybody(upstream)], [alone(upstream, &owner)]];
-    let changing = &shared.tasks.changing;
-    let is_changed = || {
-        let held = |by| changing.holds(by, &resource, "");
-        held(&of_all) || held(&of_one)
+    let changes = Changes {
+        changing: &shared.tasks.changing,
+        resource,
+        by_all: [Owner(upstream.name().clone())],
+        by_one: [Owner(format!("{} {owner}", upstream.name()).into())],
+        is_known: plan.person.user.is_some(),
     };
-    if is_changed() {
+    if changes.go_on() {
         return Err(refused(stage, upstream, (LOCKED, before.every)));
     }
     let key = (upstream.index(), owner, request.target.clone());
     let looked = async {
         // Another was quicker, while this one waited to look: nothing is asked for it.
-        if is_changed() {
+        if changes.go_on() {
             return (Sight::Busy(LOCKED), shared.now());
         }
         look(session, stage, upstream, (native, before, &origin), request).await
@@ -90,8 +91,8 @@ pub(super) async fn consider(
         // The upstream says in its own words what is wrong with the call. Were it in the way of others meanwhile, anybody could
         // be, with credentials made up.
         Sight::Unseen => return Ok(()),
-        Sight::Unknown => changing.hold(&of_one, &resource, ""),
-        Sight::Free => changing.hold(&of_all, &resource, ""),
+        Sight::Unknown => changes.hold_alone(),
+        Sight::Free => changes.hold(),
     };
     match held {
         Some(held) => {
@@ -103,14 +104,39 @@ pub(super) async fn consider(
     }
 }
 
-/// In whose name what somebody was let see is changed: it is in everybody's way.
-fn everybody(upstream: &Upstream) -> Owner {
-    Owner(upstream.name().clone())
+/// Changes of a resource that are up.
+struct Changes<'a> {
+    changing: &'a Running,
+    resource: String,
+    /// In whose name those are noted that were let see it: they are in everybody's way.
+    by_all: [Owner; 1],
+    /// In whose name one is noted where nobody could say how it is: it has proven nothing, and is in no other's way.
+    by_one: [Owner; 1],
+    /// Who asks is known: anybody else hears of others' changes only once it was let see the resource.
+    is_known: bool,
 }
 
-/// In whose name it is changed where nobody could say how it is: who asked for that has proven nothing, and is in no other's way.
-fn alone(upstream: &Upstream, owner: &str) -> Owner {
-    Owner(format!("{} {owner}", upstream.name()).into())
+impl Changes<'_> {
+    /// Whether there are some that who asks is to wait for.
+    fn go_on(&self) -> bool {
+        self.are_up(&self.by_one) || (self.is_known && self.are_up(&self.by_all))
+    }
+
+    fn are_up(&self, by: &[Owner]) -> bool {
+        self.changing.holds(by, &self.resource, "")
+    }
+
+    /// Notes one more, which everybody waits for; none where there is one.
+    fn hold(&self) -> Option<Held> {
+        self.changing.hold(&self.by_all, &self.resource, "")
+    }
+
+    /// The same, which who asks alone waits for.
+    fn hold_alone(&self) -> Option<Held> {
+        let is_free = !self.are_up(&self.by_all);
+        let held = is_free.then(|| self.changing.hold(&self.by_one, &self.resource, ""));
+        held.flatten()
+    }
 }
 
 fn looked_at(upstream: &Upstream, place: usize) -> Option<(&Adapter, &Native, &Before)> {
