@@ -53,6 +53,48 @@ fn its_two_commands_stand_in_it() {
     assert!(readme().lines().any(|line| line == "tests/run"));
 }
 
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept
+        .chars()
+        .filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+    kept.map(|char| if char == ' ' { '-' } else { char })
+        .collect()
+}
+
+/// The targets of the links in a text.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1);
+    targets.filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
+}
+
+#[test]
+fn its_links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["README.md", "config/tasks.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let inside = |target: &&str| !target.starts_with("http");
+        let mut seen = 0;
+        for link in links(&text).filter(inside) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = match file {
+                "" => root.join(page),
+                file => root.join(page).parent().unwrap().join(file),
+            };
+            assert!(file.exists(), "{page}: {link}");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&file).unwrap();
+                let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+                let mut anchors = headings.map(|line| anchor(line.trim_start_matches('#')));
+                assert!(anchors.any(|one| one == heading), "{page}: {link}");
+            }
+            seen += 1;
+        }
+        assert!(seen > 0, "{page}");
+    }
+}
+
 /// What the small Cisco DNA Center answers: an intent is begun, and its end is told by the third question.
 fn dna_center() -> impl Fn(&str) -> &'static str {
     let polls = std::sync::atomic::AtomicUsize::new(0);

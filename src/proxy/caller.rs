@@ -47,6 +47,8 @@ pub(super) struct Shown {
     pub(super) is_fresh: bool,
     /// They were accepted lately: nobody need ask.
     pub(super) is_verified: bool,
+    /// They were accepted once, not too long ago, and no answer since has put them in doubt.
+    pub(super) is_proven: bool,
 }
 
 impl Shown {
@@ -56,6 +58,7 @@ impl Shown {
             user,
             is_fresh: false,
             is_verified: false,
+            is_proven: false,
         }
     }
 }
@@ -127,6 +130,7 @@ impl Look<'_> {
                 user,
                 is_old,
                 is_verified,
+                is_doubted,
             } = proven;
             met.caller.user = Some(user.id);
             met.name = Some(user.name.clone());
@@ -135,6 +139,7 @@ impl Look<'_> {
                 user,
                 is_fresh: !is_old,
                 is_verified,
+                is_proven: !is_doubted,
             });
         } else {
             let user = named(self.home, claim, &key);

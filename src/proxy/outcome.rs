@@ -50,14 +50,13 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
             body: BytesMut::new(),
         });
         if status == StatusCode::UNAUTHORIZED {
-            forget_proof(people, stage);
+            forget_proof(stage);
         }
         return;
     }
     if stage.met.seen.is_none() && stage.met.proof.is_none() {
         return;
     }
-    let now = stage.shared.now();
     let verdict = Verdict::of(stage.form, head);
     if verdict == Verdict::InBody && stage.met.in_use.is_some() {
         stage.peeked = Some(Peeked::default());
@@ -68,17 +67,15 @@ pub(super) fn head(session: &Session, head: &ResponseHeader, stage: &mut Stage) 
         {
             close(people, stage, &key);
         }
-        forget_proof(people, stage);
+        forget_proof(stage);
     } else if regard::regard(status.as_u16()) == Regard::Doubted {
-        if let Some(shown) = &stage.met.proof {
-            people.proofs().doubt(&shown.key);
-        }
+        doubt(stage);
     } else if status.is_success() {
         if let Some(shown) = &stage.met.proof
             && !shown.is_fresh
             && proves(home.dialect, stage.class)
         {
-            people.proofs().learn(shown.key, shown.user.clone(), now);
+            stage.shared.learned(shown.key, shown.user.clone());
         }
         match (stage.class, stage.met.seen) {
             // JSON-RPC says in its body whether it did.
@@ -161,7 +158,7 @@ pub(super) fn end(stage: &mut Stage) {
     };
     match login::outcome(home.dialect, stage.form, &said) {
         login::Outcome::Opened(opened) => open(people, home, stage, &opened),
-        login::Outcome::Refused => forget_proof(people, stage),
+        login::Outcome::Refused => forget_proof(stage),
         login::Outcome::Unknown => {}
     }
 }
@@ -246,7 +243,7 @@ fn open(people: &People, home: &Home, stage: &mut Stage, opened: &login::Opened)
     }
     tracing::debug!(opened = ?entered, upstream = %home.upstream.name, "login");
     if let (Some(shown), Some(user)) = (&stage.met.proof, user) {
-        people.proofs().learn(shown.key, user, now);
+        stage.shared.learned(shown.key, user);
     }
 }
 
@@ -299,15 +296,25 @@ pub(super) fn shown(home: &Home, form: Spoken, headers: &HeaderMap) -> Option<Se
 
 /// The session is over, whatever was heard of it.
 fn close(people: &People, stage: &Stage, key: &SessionKey) {
-    drop(people.ledger().close(key, stage.shared.now()));
-    stage.shared.tasks.verifier.forget(Key::Session(*key));
+    let now = stage.shared.now();
+    drop(people.ledger().close(key, now));
+    stage.shared.tasks.verifier.refused(Key::Session(*key), now);
 }
 
-fn forget_proof(people: &People, stage: &Stage) {
+/// Who may not do something may be nobody any more: what the call showed has to be asked about anew.
+fn doubt(stage: &Stage) {
     if let Some(shown) = &stage.met.proof {
-        people.proofs().forget(&shown.key);
-        let verifier = &stage.shared.tasks.verifier;
-        verifier.forget(Key::Credentials(shown.key));
+        stage.shared.doubted(shown.key);
+    }
+    if let Some((key, _)) = stage.met.seen {
+        let (verifier, now) = (&stage.shared.tasks.verifier, stage.shared.now());
+        verifier.doubt(Key::Session(key), now);
+    }
+}
+
+fn forget_proof(stage: &Stage) {
+    if let Some(shown) = &stage.met.proof {
+        stage.shared.refused(shown.key);
     }
 }
 

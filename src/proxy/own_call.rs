@@ -27,6 +27,15 @@ pub struct LoggedIn {
     _units: SessionUnits,
 }
 
+/// Why a call of the gate's own has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// It was not sent: its limits have no room at this moment.
+    Unsent,
+    /// The upstream said nothing.
+    Silent,
+}
+
 impl Shared {
     /// A call of the gate's own to upstream number `upstream`, under the limits of its class, answered `within` this
     /// time.
@@ -34,17 +43,32 @@ impl Shared {
         &self,
         upstream: usize,
         request: own::Request,
-        (class, side): (Class, SessionKind),
+        of: (Class, SessionKind),
         within: Duration,
     ) -> Option<OwnAnswer> {
-        let upstream = self.hosts.all().get(upstream)?;
+        self.try_own(upstream, request, of, within).await.ok()
+    }
+
+    /// As [`Shared::send_own`], with why there is no answer.
+    pub(super) async fn try_own(
+        &self,
+        upstream: usize,
+        request: own::Request,
+        (class, side): (Class, SessionKind),
+        within: Duration,
+    ) -> Result<OwnAnswer, Unanswered> {
+        let upstream = self.hosts.all().get(upstream);
+        let upstream = upstream.ok_or(Unanswered::Unsent)?;
         let nobody = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let mut call = Call::new(class, &request.target, nobody);
         call.side = side;
         // Refused: whoever wanted it comes again.
-        let mut claim = upstream.stack().claim(&call, self.now()).ok()?;
-        claim.dispatch(self.now()).ok()?;
-        exchange(upstream, request, &claim, within).await
+        let claim = upstream.stack().claim(&call, self.now());
+        let mut claim = claim.map_err(|_| Unanswered::Unsent)?;
+        let dispatched = claim.dispatch(self.now());
+        dispatched.map_err(|_| Unanswered::Unsent)?;
+        let answer = exchange(upstream, request, &claim, within).await;
+        answer.ok_or(Unanswered::Silent)
     }
 
     /// Logs the gate itself in at a vCenter, as `user` with this password, under the limits on logins and sessions.
@@ -84,13 +108,17 @@ impl Shared {
 
     /// Asks the upstream whose a session is.
     pub async fn ask_whose(&self, question: &Question) -> Whose {
-        self.asked_whose(question).await.unwrap_or(Whose::Unknown)
+        let said = self.try_whose(question).await;
+        said.unwrap_or(Whose::Unknown)
     }
 
-    async fn asked_whose(&self, question: &Question) -> Option<Whose> {
-        let home = self.people.home(question.upstream)?;
+    /// As [`Shared::ask_whose`], with why there is no answer.
+    pub(super) async fn try_whose(&self, question: &Question) -> Result<Whose, Unanswered> {
+        let home = self.people.home(question.upstream);
+        let home = home.ok_or(Unanswered::Unsent)?;
         let session = question.session(home.dialect);
-        self.asked(question.upstream, question.kind, &session).await
+        self.try_asked(question.upstream, question.kind, &session)
+            .await
     }
 
     /// Asks upstream number `upstream` whose this session is; nothing where it could not be asked.
@@ -100,14 +128,23 @@ impl Shared {
         kind: SessionKind,
         session: &own::Session<'_>,
     ) -> Option<Whose> {
-        let request = own::whose(session)?;
+        self.try_asked(upstream, kind, session).await.ok()
+    }
+
+    async fn try_asked(
+        &self,
+        upstream: usize,
+        kind: SessionKind,
+        session: &own::Session<'_>,
+    ) -> Result<Whose, Unanswered> {
+        let request = own::whose(session).ok_or(Unanswered::Unsent)?;
         let class = match kind {
             SessionKind::Rest => Class::Rest,
             SessionKind::Soap => Class::Soap,
         };
-        let said = self.send_own(upstream, request, (class, kind), PATIENCE);
+        let said = self.try_own(upstream, request, (class, kind), PATIENCE);
         let said = said.await?;
-        Some(own::answer(
+        Ok(own::answer(
             session.dialect,
             session.spoken,
             said.status,

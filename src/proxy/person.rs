@@ -32,6 +32,9 @@ pub(super) enum Standing {
     Sure,
     /// The upstream was asked whose it is, and did not say.
     Doubtful,
+    /// The upstream could not be asked at this moment, or does not say whether what it refused before is good again: nobody is
+    /// told anything.
+    Unasked,
     /// The upstream says that it is none.
     Gone,
 }
@@ -83,9 +86,10 @@ impl Person {
                 self.user = Some(user.name);
             }
             // Where it says nothing of them, the same credentials are enough: an upstream that is down takes nobody's tasks away.
-            Verdict::Accepted(_) | Verdict::Mute => {}
+            Verdict::Accepted(_) | Verdict::Mute | Verdict::Silent => {}
             Verdict::Gone => self.standing = Standing::Gone,
             Verdict::Unknown => self.standing = Standing::Doubtful,
+            Verdict::Unasked | Verdict::Doubted => self.standing = Standing::Unasked,
         }
         self
     }

@@ -7,16 +7,19 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::caller::{Look, Met, Shown, named, proof_key, proves};
+use super::own_call::Unanswered;
 use super::shared::Shared;
 use super::verify::{Key, Verdict};
 use crate::call::{Class, SessionKey, SessionKind, Spoken};
 use crate::dialect::credential::{self, Claim, Credential, Scheme};
 use crate::dialect::own;
 use crate::dialect::regard::{self, Regard};
-use crate::session::User;
+use crate::session::{ProofKey, User};
 
 /// Longest time to read the page.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Too many requests.
+const TOO_MANY: u16 = 429;
 
 /// What is to be tried.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(super) struct Trial {
     user: Option<User>,
     request: own::Request,
     pub(super) address: IpAddr,
+    /// The upstream has accepted them before, and nothing since speaks against them.
+    pub(super) is_proven: bool,
 }
 
 impl Trial {
@@ -39,6 +44,7 @@ impl Trial {
         let mut trial = Self::new(look, Key::Credentials(shown.key))?;
         let names = look.home.page.as_ref()?.names;
         trial.user = Some(shown.user.clone()).filter(|_| names);
+        trial.is_proven = shown.is_proven;
         Some(trial)
     }
 
@@ -59,6 +65,7 @@ impl Trial {
             user: None,
             request: regard::read_as(&page.target, look.headers),
             address: look.client,
+            is_proven: false,
         })
     }
 
@@ -66,8 +73,17 @@ impl Trial {
     pub(super) async fn ask(&self, shared: &Shared) -> Verdict {
         let of = (Class::Rest, SessionKind::Rest);
         let request = self.request.clone();
-        let answer = shared.send_own(self.upstream, request, of, PATIENCE).await;
-        let regard = answer.map_or(Regard::Silent, |answer| regard::regard(answer.status));
+        let answer = shared.try_own(self.upstream, request, of, PATIENCE).await;
+        let status = match answer {
+            Ok(answer) if answer.status != TOO_MANY => answer.status,
+            Ok(_) | Err(Unanswered::Unsent) => return Verdict::Unasked,
+            Err(Unanswered::Silent) => return Verdict::Silent,
+        };
+        self.verdict(shared, status)
+    }
+
+    fn verdict(&self, shared: &Shared, status: u16) -> Verdict {
+        let regard = regard::regard(status);
         let proofs = shared.people.proofs();
         match (regard, self.key) {
             (Regard::Accepted, Key::Credentials(key)) => {
@@ -83,6 +99,7 @@ impl Trial {
                 }
                 Verdict::Gone
             }
+            (Regard::Silent, _) if status >= 500 => Verdict::Silent,
             (Regard::Silent, _) => Verdict::Mute,
         }
     }
@@ -106,15 +123,32 @@ impl Shared {
             Regard::Accepted if proves(home.dialect, Class::Blocking) => {
                 let is_old = proofs.find(&key, now).is_none_or(|proven| proven.is_old);
                 if let Some(user) = named(home, &claim, &key).filter(|_| is_old) {
-                    proofs.learn(key, user, now);
+                    self.learned(key, user);
                 }
             }
-            Regard::Refused => {
-                proofs.forget(&key);
-                self.tasks.verifier.forget(Key::Credentials(key));
-            }
-            Regard::Doubted => proofs.doubt(&key),
+            Regard::Refused => self.refused(key),
+            Regard::Doubted => self.doubted(key),
             Regard::Accepted | Regard::Silent => {}
         }
+    }
+
+    /// The upstream accepted these credentials as this user's.
+    pub(super) fn learned(&self, key: ProofKey, user: User) {
+        self.people.proofs().learn(key, user, self.now());
+        self.tasks.verifier.accepted(&Key::Credentials(key));
+    }
+
+    /// The upstream does not accept these credentials.
+    pub(super) fn refused(&self, key: ProofKey) {
+        self.people.proofs().forget(&key);
+        let now = self.now();
+        self.tasks.verifier.refused(Key::Credentials(key), now);
+    }
+
+    /// The upstream may not accept these credentials any more.
+    pub(super) fn doubted(&self, key: ProofKey) {
+        self.people.proofs().doubt(&key);
+        let now = self.now();
+        self.tasks.verifier.doubt(Key::Credentials(key), now);
     }
 }

@@ -1,6 +1,8 @@
 //! Whether a session or credentials are good that the gate has not seen accepted lately, and whose a session is: one call to
 //! the upstream for everybody who asks at the same time, and then none for a while.
 
+mod verdict;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
+pub(super) use self::verdict::Verdict;
+use super::own_call::Unanswered;
 use super::per_address::{PerAddress, Place};
 use super::sessions::Question;
 use super::shared::Shared;
@@ -16,7 +20,7 @@ use super::trial::Trial;
 use crate::call::SessionKey;
 use crate::dialect::own::Whose;
 use crate::limit::{Moment, Mutex};
-use crate::session::{ProofKey, User, VERIFIED};
+use crate::session::ProofKey;
 
 /// Questions at the same time, and of one client address.
 const AT_ONCE: usize = 8;
@@ -28,11 +32,6 @@ const MOST_ASKED: usize = 1024;
 const MOST_OF_AN_ADDRESS: u64 = 128;
 /// Answers that are remembered.
 const MOST_HEARD: usize = 16_384;
-/// How long an answer holds: that it is somebody's or accepted (or says nothing, where no more could be learned by asking
-/// again), that it is nobody's, that there was none.
-const HOLDS: Duration = VERIFIED;
-const HOLDS_GONE: Duration = Duration::from_secs(30);
-const HOLDS_UNKNOWN: Duration = Duration::from_secs(2);
 
 /// What is asked of the upstream.
 #[derive(Debug)]
@@ -64,30 +63,10 @@ impl Inquiry {
             Self::Trial(trial) => trial.address,
         }
     }
-}
 
-/// What the upstream says of a session, or of credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is this user's.
-    User(User),
-    /// They are good, and this user's where that could be told.
-    Accepted(Option<User>),
-    /// It is none; they are not good.
-    Gone,
-    /// It did not say whose it is.
-    Unknown,
-    /// It says nothing of what was tried.
-    Mute,
-}
-
-impl Verdict {
-    const fn holds(&self) -> Duration {
-        match self {
-            Self::User(_) | Self::Accepted(_) | Self::Mute => HOLDS,
-            Self::Gone => HOLDS_GONE,
-            Self::Unknown => HOLDS_UNKNOWN,
-        }
+    /// Whether the gate itself knows that they were accepted, and of nothing since that speaks against them.
+    const fn is_proven(&self) -> bool {
+        matches!(self, Self::Trial(trial) if trial.is_proven)
     }
 }
 
@@ -134,13 +113,33 @@ impl Verifier {
         }
     }
 
-    /// What was heard holds no more, unless it was the same: an answer since says that it is none.
-    pub(super) fn forget(&self, key: Key) {
+    /// What was heard holds no more: an answer since says that it may be none.
+    pub(super) fn doubt(&self, key: Key, now: Moment) {
+        self.note(key, Verdict::Doubted, now);
+    }
+
+    /// The same, of an answer that says that it is none.
+    pub(super) fn refused(&self, key: Key, now: Moment) {
+        self.note(key, Verdict::Gone, now);
+    }
+
+    /// Notes an answer that speaks `against` it. It is asked about anew, and until the upstream says clearly that it is good, it
+    /// is not.
+    fn note(&self, key: Key, against: Verdict, now: Moment) {
         let mut pages = self.pages.lock();
-        let heard = pages.heard.get(&key);
-        if heard.is_some_and(|(verdict, _)| *verdict != Verdict::Gone) {
-            pages.heard.remove(&key);
+        let is_full = pages.heard.len() >= MOST_HEARD;
+        match pages.heard.get_mut(&key) {
+            Some((Verdict::Gone, _)) => {}
+            Some(heard) => *heard = (against, now),
+            // Room is made by who asks: whoever is refused makes nobody look through all.
+            None if is_full => {}
+            None => drop(pages.heard.insert(key, (against, now))),
         }
+    }
+
+    /// A call that was made with it was accepted: nothing that was heard before counts.
+    pub(super) fn accepted(&self, key: &Key) {
+        self.pages.lock().heard.remove(key);
     }
 
     fn meet(&self, key: Key, address: IpAddr, now: Moment) -> Met {
@@ -154,31 +153,44 @@ impl Verifier {
             return Met::Asked(asked.clone());
         }
         if pages.asked.len() >= MOST_ASKED {
-            return Met::Heard(Verdict::Unknown);
+            return Met::Heard(Verdict::Unasked);
         }
         // Whoever makes tokens up waits for nobody but its own.
         let Some(place) = self.crowd.take(address) else {
-            return Met::Heard(Verdict::Unknown);
+            return Met::Heard(Verdict::Unasked);
         };
         let (tell, hear) = watch::channel(None);
         pages.asked.insert(key, hear.clone());
         Met::New(tell, hear, place)
     }
 
-    fn remember(&self, key: Key, verdict: Verdict, now: Moment) {
+    /// Notes what was said; what counts from here on.
+    fn remember(&self, key: Key, verdict: Verdict, now: Moment) -> Verdict {
         let mut pages = self.pages.lock();
+        let before = pages.heard.get(&key).map(|(before, _)| before);
+        let verdict = verdict.after(before);
         if pages.heard.len() >= MOST_HEARD {
             pages.heard.retain(|_, (_, until)| now < *until);
         }
         if pages.heard.len() < MOST_HEARD {
             let until = now.after(verdict.holds());
-            pages.heard.insert(key, (verdict, until));
+            pages.heard.insert(key, (verdict.clone(), until));
         }
+        verdict
     }
 }
 
-/// The answer to `inquiry`.
+/// The answer to `inquiry`. Where nobody can ask at this moment, what the gate itself has seen accepted is good as long as nothing
+/// is heard against it.
 pub(super) async fn heard(shared: &Arc<Shared>, inquiry: Inquiry) -> Verdict {
+    let is_proven = inquiry.is_proven();
+    match said(shared, inquiry).await {
+        Verdict::Unasked if is_proven => Verdict::Silent,
+        verdict => verdict,
+    }
+}
+
+async fn said(shared: &Arc<Shared>, inquiry: Inquiry) -> Verdict {
     let verifier = &shared.tasks.verifier;
     let mut hear = match verifier.meet(inquiry.key(), inquiry.address(), shared.now()) {
         Met::Heard(verdict) => return verdict,
@@ -198,7 +210,7 @@ pub(super) async fn heard(shared: &Arc<Shared>, inquiry: Inquiry) -> Verdict {
     heard
         .ok()
         .and_then(|verdict| verdict.clone())
-        .unwrap_or(Verdict::Unknown)
+        .unwrap_or(Verdict::Unasked)
 }
 
 /// A question on its way: gone, it may be asked again.
@@ -219,9 +231,9 @@ impl Drop for Asked {
 impl Asked {
     async fn settle(self, tell: watch::Sender<Option<Verdict>>) {
         let verdict = timeout(PATIENCE, self.ask()).await;
-        let verdict = verdict.unwrap_or(Verdict::Unknown);
+        let verdict = verdict.unwrap_or(Verdict::Unasked);
         let verifier = &self.shared.tasks.verifier;
-        verifier.remember(self.inquiry.key(), verdict.clone(), self.shared.now());
+        let verdict = verifier.remember(self.inquiry.key(), verdict, self.shared.now());
         tell.send_replace(Some(verdict));
     }
 
@@ -229,7 +241,7 @@ impl Asked {
         let verifier = &self.shared.tasks.verifier;
         let place = self.place().await;
         let Ok(turn) = verifier.at_once.acquire().await else {
-            return Verdict::Unknown;
+            return Verdict::Unasked;
         };
         let verdict = match &self.inquiry {
             Inquiry::Whose(question) => self.whose(question).await,
@@ -241,13 +253,14 @@ impl Asked {
     }
 
     async fn whose(&self, question: &Question) -> Verdict {
-        match self.shared.ask_whose(question).await {
-            Whose::User(name) => self
+        match self.shared.try_whose(question).await {
+            Ok(Whose::User(name)) => self
                 .shared
                 .adopt(question, &name)
                 .map_or(Verdict::Unknown, Verdict::User),
-            Whose::Gone => Verdict::Gone,
-            Whose::Unknown => Verdict::Unknown,
+            Ok(Whose::Gone) => Verdict::Gone,
+            Ok(Whose::Unknown) | Err(Unanswered::Silent) => Verdict::Unknown,
+            Err(Unanswered::Unsent) => Verdict::Unasked,
         }
     }
 
@@ -294,12 +307,44 @@ mod tests {
         verifier.pages.lock().asked.clear();
         verifier.remember(key, Verdict::Accepted(None), at(31));
         assert!(matches!(meet(330), Met::Heard(Verdict::Accepted(None))));
-        verifier.forget(key);
+        verifier.doubt(key, at(330));
         assert!(matches!(meet(330), Met::New(..)));
         verifier.pages.lock().asked.clear();
         verifier.remember(key, Verdict::Gone, at(330));
-        verifier.forget(key);
+        verifier.doubt(key, at(331));
         assert!(matches!(meet(331), Met::Heard(Verdict::Gone)));
+    }
+
+    #[test]
+    fn only_a_clear_word_takes_one_back_that_was_against_them() {
+        use Verdict::{Accepted, Doubted, Gone, Mute, Silent, Unasked, Unknown};
+        let verifier = Verifier::new();
+        let (key, at) = (key(1), |seconds: u64| {
+            Moment::from_nanos(seconds * 1_000_000_000)
+        });
+        let said = |verdict, seconds| verifier.remember(key, verdict, at(seconds));
+        assert_eq!(said(Mute, 0), Mute, "nothing is known against them");
+        let heard = || drop(said(Gone, 1));
+        let refused = || verifier.refused(key, at(1));
+        let doubted = || verifier.doubt(key, at(1));
+        for (note, word) in [
+            (&heard as &dyn Fn(), Gone),
+            (&refused, Gone),
+            (&doubted, Doubted),
+        ] {
+            note();
+            for no_word in [Silent, Unasked, Unknown] {
+                assert_eq!(said(no_word, 1000), word, "however long ago");
+            }
+            // A page that never says anything does not leave a mere doubt for ever.
+            let mute = if word == Gone { Gone } else { Mute };
+            assert_eq!(said(Mute, 1500), mute);
+            assert_eq!(said(Accepted(None), 2000), Accepted(None));
+            assert_eq!(said(Silent, 3000), Silent);
+        }
+        verifier.doubt(key, at(3000));
+        verifier.accepted(&key);
+        assert_eq!(said(Silent, 3001), Silent, "a call was accepted");
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Proven {
     pub is_old: bool,
     /// The upstream has accepted the credentials lately, and put them in doubt by no answer since.
     pub is_verified: bool,
+    /// An answer since has put them in doubt.
+    pub is_doubted: bool,
 }
 
 /// Aligned so that neighbours' locks do not share a cache line (nor the pair that is prefetched).
@@ -88,6 +90,7 @@ impl Proofs {
             user: proof.user.clone(),
             is_old: is_doubted || age >= RENEW,
             is_verified: !is_doubted && age < VERIFIED,
+            is_doubted,
         })
     }
 

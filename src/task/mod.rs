@@ -20,6 +20,7 @@ mod id;
 mod outbox;
 mod parcel;
 mod port;
+mod raw;
 mod reaper;
 mod record;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use port::{
     Advanced, Answer, Filter, Found, GONE_FOR, Hook, HookId, HookOutcome, Keep, Kept, Key,
     MOST_GONE, Most, New, Purged, Seat, SeatChange, SeatOf, Step, Submitted, TaskStore, Tombstone,
 };
+pub use raw::Raw;
 pub use reaper::{Calendar, Reaper};
 pub use record::{
     Bond, Fault, Millis, Mode, Operation, Outcome, Owner, Record, Replay, Requested, ResultHead,

@@ -356,6 +356,15 @@ impl Record {
             && (self.unproven || moves.any(|moved| moved.event == Event::Lost))
     }
 
+    /// Whether what became of it was read from the upstream's own task, and not from an answer to its call.
+    #[must_use]
+    pub fn was_followed(&self) -> bool {
+        let mut moves = self.history.iter().rev().map(|moved| moved.event);
+        let last =
+            moves.find(|event| matches!(event, Event::Dispatch | Event::Started | Event::Found));
+        matches!(last, Some(Event::Started | Event::Found))
+    }
+
     /// How often the policy of its route has had it tried once more.
     #[must_use]
     pub fn retries(&self) -> u32 {

@@ -218,6 +218,9 @@ async fn who_cannot_be_told_is_neither_let_in_nor_told_that_nothing_is_there() {
     let answers = Arc::new(AtomicUsize::new(0));
     let counted = answers.clone();
     let upstream = scripted(move |text| {
+        if text.contains("vmware-api-session-id: a-6") && text.starts_with("POST ") {
+            return "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}";
+        }
         if !text.starts_with("GET /api/session ") {
             return "";
         }
@@ -239,6 +242,17 @@ async fn who_cannot_be_told_is_neither_let_in_nor_told_that_nothing_is_there() {
     let own = clone_in(&gate, "a-4").await;
     assert_eq!(status(&gate, &own, &session("a-4")).await, 200);
     assert_ne!(status(&gate, &own, &session("a-5")).await, 200);
+    let listed = get(&gate, "/-/tasks", &session("a-4")).await;
+    assert_eq!(listed.status, 503, "there may be more: {listed:?}");
+    // A 404 of the upstream's is told to whose it is.
+    let none = clone_in(&gate, "a-6").await;
+    let wait = format!("{}Prefer: wait=30\r\n", session("a-6"));
+    let result = get(&gate, &format!("/-/tasks/{none}/result"), &wait).await;
+    assert_eq!(
+        (result.status, result.header("asyncresult")),
+        (404, Some("404")),
+        "{result:?}"
+    );
 }
 
 /// A call of VMware's SDKs in the session `a-1`, which it names before its input or behind it.

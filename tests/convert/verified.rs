@@ -149,6 +149,61 @@ async fn so_is_the_answer_to_a_task() {
     assert_eq!(model.verified(), 1);
 }
 
+/// A 403 may say that they are good no more: what was heard before does not hold.
+#[tokio::test]
+async fn a_403_has_the_upstream_asked_anew() {
+    let (upstream, model) = model().await;
+    let gate = start(upstream, WITH_ME);
+    let task = submit(&gate, "/clone?hold").await;
+    assert_eq!(status(&gate, &task, ALICE).await, 200);
+    assert_eq!(say(&gate, post("/forbidden", ALICE)).await.status, 403);
+    assert_eq!(status(&gate, &task, ALICE).await, 200);
+    assert_eq!(model.verified(), 2);
+    assert_eq!(say(&gate, post("/forbidden", ALICE)).await.status, 403);
+    model.mode.store(REVOKED, Ordering::SeqCst);
+    assert_eq!(status(&gate, &task, ALICE).await, 401);
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_good_again_because_the_upstream_is_silent() {
+    let (upstream, model) = model().await;
+    let gate = start(upstream, WITH_ME);
+    let task = submit(&gate, "/clone?hold").await;
+    assert_eq!(status(&gate, &task, ALICE).await, 200);
+    model.mode.store(REVOKED, Ordering::SeqCst);
+    assert_eq!(say(&gate, post("/never", ALICE)).await.status, 401);
+    model.mode.store(BROKEN, Ordering::SeqCst);
+    assert_eq!(status(&gate, &task, ALICE).await, 401);
+    // Once a call is accepted, they are good; and once one is in doubt, nobody knows.
+    assert_eq!(say(&gate, post("/never", ALICE)).await.status, 200);
+    assert_eq!(status(&gate, &task, ALICE).await, 200);
+    assert_eq!(say(&gate, post("/forbidden", ALICE)).await.status, 403);
+    for path in [format!("/-/tasks/{task}"), "/-/tasks".to_owned()] {
+        let doubtful = get(&gate, &path, ALICE).await;
+        assert_eq!(doubtful.status, 503, "{doubtful:?}");
+        assert!(doubtful.header("retry-after").is_some());
+    }
+}
+
+/// That the gate has no room to ask is no silence of the upstream: else whoever takes the room would be let in.
+#[tokio::test]
+async fn where_nobody_can_ask_only_what_was_accepted_is_good() {
+    let (upstream, model) = model().await;
+    let none = "counts = \"requests_in_flight\"\nmatch = { class = [\"rest\"] }\nlimit = 0";
+    let named = format!("name = \"up\"\n{WITH_ME}");
+    let text = text(upstream, "").replace("name = \"up\"", &named);
+    let gate = gate(&format!("{text}\n[upstream.limits.none]\n{none}\n"));
+    let task = submit(&gate, "/clone?hold").await;
+    for who in [ALICE, BOB] {
+        let unasked = get(&gate, &format!("/-/tasks/{task}"), who).await;
+        assert_eq!(unasked.status, 503, "{unasked:?}");
+        assert!(unasked.header("retry-after").is_some());
+    }
+    assert_eq!(say(&gate, post("/never", ALICE)).await.status, 200);
+    assert_eq!(status(&gate, &task, ALICE).await, 200);
+    assert_eq!(model.verified(), 0);
+}
+
 #[tokio::test]
 async fn an_upstream_that_says_nothing_of_use_takes_nobodys_tasks_away() {
     let (upstream, model) = model().await;

@@ -67,3 +67,30 @@ async fn one_that_is_not_well_gets_its_answer_in_the_end() {
     assert!(made.ends_with("/monitors/monitor-4"), "{made}");
     is_plain(&answer);
 }
+
+/// One that may be sent twice stands in line again after its answer was lost: whose client does not wait for that is not told that
+/// nothing was done.
+#[tokio::test]
+async fn one_that_went_up_is_never_told_as_not_done() {
+    let model = NsxV::start(Pace::Lasts(Duration::from_millis(5))).await;
+    let gate = before_nsx_v(model.address, "");
+    for kind in [Kind::Start, Kind::Blocking] {
+        model.faults.on(kind, When::Always, Fault::LostAnswer);
+    }
+    let no_list = Fault::answer(500);
+    model.faults.on(Kind::BatchPoll, When::Always, no_list);
+    let put = format!("{}/monitor-4", MONITORS.replace("POST", "PUT"));
+    let fields = format!("{ADMIN}Prefer: wait=2\r\nIdempotency-Key: \"put\"\r\n");
+    for _ in 0..2 {
+        let answer = call(gate.http()[0], &put, &fields, MONITOR).await;
+        assert_eq!(answer.status, 504, "{answer:?}");
+        let said = body(&answer);
+        assert!(said.contains("may have been done"), "{said}");
+        is_plain(&answer);
+    }
+    let task = tasks(&gate, ADMIN).await[0].clone();
+    assert_eq!(
+        (&task["state"], &task["outcome"], &task["dispatched"]),
+        (&"ABORTED".into(), &"unknown".into(), &true.into())
+    );
+}

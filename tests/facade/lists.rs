@@ -146,6 +146,43 @@ async fn a_list_by_service_tells_of_the_asker_s_own_as_far_as_they_fit() {
     assert_eq!(nobody.status, 401, "{nobody:?}");
 }
 
+/// What a list leaves out is the result alone: what went wrong is told as it is of one.
+#[tokio::test]
+async fn a_list_tells_of_ends_what_each_tells_by_itself() {
+    let model = VCenter::start(Pace::Lasts(std::time::Duration::ZERO)).await;
+    let gate = before_vcenter(model.address, "");
+    let session = log_in(&gate).await;
+    let good = register(&gate, &session, "web-1").await;
+    let over = async |id: &str| {
+        let waits = format!("{session}Prefer: wait=50\r\n");
+        let own = format!("GET /-/tasks/{}", id.strip_prefix("gw-").unwrap());
+        let task = call(gate.http()[0], &own, &waits, "").await.json();
+        assert_eq!(task["done"], true, "{task}");
+    };
+    over(&good).await;
+    let refused = Fault::answer(400);
+    model.faults.on(Kind::Blocking, When::Always, refused);
+    let bad = register(&gate, &session, "web-2").await;
+    over(&bad).await;
+    let one = async |id: &str| {
+        let line = format!("GET /api/cis/tasks/{id}");
+        call(gate.http()[0], &line, &session, "").await.json()
+    };
+    let (alone, failed) = (one(&good).await, one(&bad).await);
+    assert!(alone["result"].is_string(), "{alone}");
+    let own = failed["error"]["messages"].to_string();
+    assert!(own.len() > 2 && !own.contains("tidegate"), "{failed}");
+
+    let body = json!({"filter_spec": {"tasks": [good, bad]}}).to_string();
+    let whole = call(gate.http()[0], LIST, &session, &body).await.json();
+    assert_eq!((&whole[&good], &whole[&bad]), (&alone, &failed));
+    let brief = list(&gate, &session, json!({"tasks": [good, bad]})).await;
+    let brief = brief.json();
+    assert_eq!(brief[&good].get("result"), None);
+    assert_eq!(brief[&good]["status"], "SUCCEEDED");
+    assert_eq!(brief[&bad], failed);
+}
+
 #[tokio::test]
 async fn jobs_of_both_stand_in_one_document() {
     let model = NsxV::start(Pace::ByHand).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use tidegate::app::Running;
 use tokio::task::JoinSet;
 
-use crate::rig::{ADMIN, body, call, is_plain, request};
+use crate::rig::{ADMIN, OTHER, body, call, is_plain, request};
 use crate::support::client::{Answer, Client};
 use crate::support::{all_given_back, gate, until};
 use crate::vendors::skytap::Skytap;
@@ -243,6 +243,49 @@ async fn without_a_look_skytap_says_itself_how_it_is() {
         .on(Kind::Poll, When::Next(1), Fault::answer(503));
     let gate = before_skytap(skytap.address, REFUSES);
     assert_eq!(put(&gate, "", RUN).await.status, 200);
+}
+
+/// Who may not look is told so by the upstream, however long its body takes, and whatever the upstream has no word on: neither
+/// is in anybody else's way.
+#[tokio::test]
+async fn a_stranger_holds_nothing_up() {
+    for (who, fault) in [
+        ("Authorization: Basic YWRtaW46bm8=\r\n", None),
+        (OTHER, Some(Fault::answer(503))),
+    ] {
+        let skytap = Skytap::start(brief()).await;
+        if let Some(fault) = fault {
+            skytap.faults.on(Kind::Poll, When::Next(1), fault);
+        }
+        let gate = before_skytap(skytap.address, REFUSES);
+        let mut client = Client::connect(gate.http()[0]).await;
+        let whole = request(PUT, who, RUN);
+        client.send(&whole[..whole.len() - 1]).await;
+        until("it has looked", || skytap.books.count(Kind::Poll) >= 1).await;
+        let answer = put(&gate, "", RUN).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        client.send(&whole[whole.len() - 1..]).await;
+        let stranger = client.answer().await.unwrap();
+        assert_eq!(stranger.status == 401, who != OTHER, "{stranger:?}");
+    }
+}
+
+/// Nor does a stranger hear that others change something: the upstream says that it may not look.
+#[tokio::test]
+async fn a_stranger_hears_nothing_of_others_changes() {
+    let skytap = Skytap::start(brief()).await;
+    let gate = before_skytap(skytap.address, REFUSES);
+    let mut client = Client::connect(gate.http()[0]).await;
+    let whole = request(PUT, ADMIN, RUN);
+    client.send(&whole[..whole.len() - 1]).await;
+    until("it has looked", || skytap.books.count(Kind::Poll) >= 1).await;
+    let stranger = "Authorization: Basic YWRtaW46bm8=\r\n";
+    let stranger = call(gate.http()[0], PUT, stranger, RUN).await;
+    assert_eq!(stranger.status, 401, "{stranger:?}");
+    let other = call(gate.http()[0], PUT, OTHER, RUN).await;
+    assert_eq!(other.status, 423, "{other:?}");
+    client.send(&whole[whole.len() - 1..]).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
 }
 
 /// A client that does not wait any longer is told in Skytap's words, and nothing is sent behind its back.

@@ -8,7 +8,7 @@ use tidegate::task::{Owner, State, Status};
 use crate::busy::{ENVIRONMENT, RUN, blameless, brief, looks, put};
 use crate::rig::{Rig, until};
 use crate::vendors::skytap::Skytap;
-use crate::vendors::{Kind, Model, Pace};
+use crate::vendors::{Fault, Kind, Model, Pace, When};
 
 /// The names that changes asked for, in the order in which they were sent.
 pub fn named(skytap: &Model<Skytap>) -> Vec<Value> {
@@ -126,5 +126,34 @@ async fn who_does_not_wait_any_more_is_in_nobody_s_way() {
     skytap.busy("1", false);
     assert_eq!(rig.over(stays).await.status.state(), State::Completed);
     assert_eq!(named(&skytap), ["stays"]);
+    rig.stop().await;
+}
+
+/// The upstream refuses one, and does not want it again for an hour: nobody works there meanwhile.
+#[tokio::test]
+async fn who_is_to_come_back_in_an_hour_is_in_no_other_owner_s_way() {
+    let skytap = Skytap::start(brief()).await;
+    let locked = Fault::answer_after(423, 3600);
+    skytap.faults.on(Kind::Start, When::Next(1), locked);
+    let rig = Rig::skytap(skytap.address).await;
+    let of = async |owner: &str, name: &str| {
+        let mut call = put(ENVIRONMENT, &json!({"name": name}).to_string());
+        call.requested.owner = Owner(format!("user:{owner}").into());
+        rig.submit(&call).await
+    };
+    let refused = of("a", "a-1").await;
+    rig.reaches(refused, Status::WaitingRetry).await;
+    let behind = of("a", "a-2").await;
+    for name in ["b-1", "b-2"] {
+        let task = rig.over(of("b", name).await).await;
+        assert_eq!(task.status.state(), State::Completed, "{task:?}");
+    }
+    // Changes of one owner are made in their order.
+    assert_eq!(rig.task(refused).await.status, Status::WaitingRetry);
+    assert_eq!(rig.task(behind).await.status, Status::Queued);
+    rig.desk.cancel(refused).await.unwrap();
+    assert_eq!(rig.over(behind).await.status.state(), State::Completed);
+    assert_eq!(named(&skytap), ["a-1", "b-1", "b-2", "a-2"]);
+    blameless(&skytap);
     rig.stop().await;
 }

@@ -21,6 +21,7 @@ mod kills;
 mod odd;
 mod other;
 mod polls;
+mod raw;
 mod restart;
 mod rig;
 mod runs;

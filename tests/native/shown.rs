@@ -14,7 +14,7 @@ use crate::rig::{LONG, Rig, until};
 use crate::vendors::vcenter::VCenter;
 use crate::vendors::{Fault, Kind, Pace, When};
 
-fn api(rig: &Rig) -> Api {
+pub fn api(rig: &Rig) -> Api {
     let settings = Settings {
         prefix: "/-/tasks".to_owned(),
         absolute_urls: false,
@@ -28,13 +28,17 @@ fn api(rig: &Rig) -> Api {
     Api::new(rig.desk.clone(), settings)
 }
 
-async fn ask(api: &Api, method: Method, id: TaskId, tail: &str) -> Answer {
+pub async fn ask(api: &Api, method: Method, id: TaskId, tail: &str) -> Answer {
+    let (tail, query) = match tail.split_once('?') {
+        Some((tail, query)) => (tail, Some(query)),
+        None => (tail, None),
+    };
     let path = format!("/-/tasks/{id}{tail}");
     let headers = HeaderMap::new();
     let asked = Asked {
         method: &method,
         path: &path,
-        query: None,
+        query,
         headers: &headers,
         body: Bytes::new(),
         base: None,

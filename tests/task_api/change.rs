@@ -8,8 +8,8 @@ use http::Method;
 use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
-    Bounds, CancelError, Change, Desk, Event, Fault, Millis, Outcome, SeatChange, State, Step,
-    Submission, TaskStore,
+    Bounds, CancelError, Change, Desk, Event, Fault, Millis, Outcome, Replay, SeatChange, State,
+    Step, Submission, TaskStore,
 };
 
 use crate::rig::{Ask, Rig, header, json, problem, requested, viewer};
@@ -63,6 +63,40 @@ async fn why_is_kept() {
             (result.status, json(&result)["detail"].as_str()),
             (409, Some(detail))
         );
+    }
+}
+
+/// What may be done twice stands in line again after its answer was lost: then nobody knows whether it was done.
+#[tokio::test]
+async fn what_went_up_before_is_not_told_as_never_sent() {
+    let rig = Rig::new();
+    for (end, kind) in [(Event::Abort, "aborted"), (Event::Expire, "expired")] {
+        let mut again = requested();
+        again.replay = Replay::AtLeastOnce;
+        let id = rig.submit_as(again).await;
+        rig.run(id).await;
+        rig.step(id, Event::Lost).await;
+        rig.step(id, Event::Again).await;
+        let change = Change {
+            error: Some(Fault {
+                kind,
+                status: 504,
+                detail: "Nothing was sent.".to_owned(),
+            }),
+            outcome: Some(Outcome::NotApplied),
+            ..Change::default()
+        };
+        rig.change(id, end, change).await;
+        let task = json(&rig.get(format!("/-/tasks/{id}")).answer().await);
+        assert_eq!(
+            (&task["outcome"], &task["dispatched"]),
+            (&"unknown".into(), &true.into())
+        );
+        let result = rig.get(format!("/-/tasks/{id}/result")).answer().await;
+        for detail in [&task["error"]["detail"], &json(&result)["detail"]] {
+            let detail = detail.as_str().unwrap();
+            assert!(detail.contains("may have done it"), "{detail}");
+        }
     }
 }
 

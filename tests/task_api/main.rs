@@ -6,6 +6,7 @@ mod events;
 mod list;
 mod owners;
 mod published;
+mod raw;
 mod result;
 mod rig;
 mod shaky;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::LARGEST;
 use super::seen::{Body, Seen};
 use super::told::{Made, made};
-use crate::config::{Adapter, FACE_STATES, Face, FaceRoute, Fill, What};
+use crate::config::{Adapter, AnswerShape, FACE_STATES, Face, FaceRoute, Fill, Part, What};
 
 /// Most letters of what an upstream said went wrong.
 const LONGEST_SAID: usize = 1024;
@@ -48,7 +48,7 @@ pub struct Shown<'a> {
     pub target: &'a str,
     /// Whether it can be taken back.
     pub cancelable: bool,
-    /// What the upstream answered: status, `Location`, body.
+    /// What the upstream answered: status, `Location`, body; where that was not read, its status alone.
     pub result: Option<(u16, Option<&'a str>, &'a [u8])>,
     /// Status that stands for the failure, where the upstream answered none.
     pub error_status: Option<u16>,
@@ -124,6 +124,32 @@ pub fn shown(face: &Face, adapter: &Adapter, task: &Shown<'_>) -> Made {
     made(&face.status, |fill| fact(face, adapter, task, fill))
 }
 
+/// Whether [`shown`] tells of a task in this state what only the upstream's answer says; `in_short`: its result is not told.
+#[must_use]
+pub fn tells_answer(face: &Face, state: &str, in_short: bool) -> bool {
+    let is_bad = ended_badly(state);
+    facts(&face.status).any(|name| match name {
+        "result" => !in_short && ended_well(state),
+        "result_location" => is_bad || ended_well(state),
+        "error" => is_bad,
+        "error_message" => is_bad && !face.message.is_empty(),
+        _ => false,
+    })
+}
+
+fn facts(shape: &AnswerShape) -> impl Iterator<Item = &str> {
+    let fields = shape.headers.iter().map(|(_, value)| value);
+    let parts = shape.body.iter().chain(fields);
+    let parts = parts.flat_map(|template| template.lines.iter().flatten());
+    parts.filter_map(|part| match part {
+        Part::Fill(Fill {
+            what: What::Fact(name),
+            ..
+        }) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
 /// The answer where there is no such task, or where it is another's.
 #[must_use]
 pub fn unknown(face: &Face, id: &str) -> Made {
@@ -164,7 +190,7 @@ fn fact(face: &Face, adapter: &Adapter, task: &Shown<'_>, fill: &Fill) -> Option
         "path" => text(task.target.split('?').next()),
         "1" | "2" => star(adapter, task.target, name),
         "cancelable" => Some(json!(task.cancelable)),
-        "result" => result(task).filter(|_| matches!(task.state, "COMPLETED" | "PARTIAL_SUCCESS")),
+        "result" => result(task).filter(|_| ended_well(task.state)),
         "result_location" => text(task.result.and_then(|(_, location, _)| location)),
         "result_status" => task.result.map(|(status, _, _)| json!(status)),
         "status_code" => {
@@ -202,7 +228,7 @@ fn result(task: &Shown<'_>) -> Option<Value> {
 
 /// What the upstream itself said went wrong.
 fn said(face: &Face, task: &Shown<'_>) -> Option<Value> {
-    if face.message.is_empty() || !ended_badly(task) {
+    if face.message.is_empty() || !ended_badly(task.state) {
         return None;
     }
     let (_, _, body) = task.result?;
@@ -210,13 +236,17 @@ fn said(face: &Face, task: &Shown<'_>) -> Option<Value> {
     Some(json!(said.chars().take(LONGEST_SAID).collect::<String>()))
 }
 
-fn ended_badly(task: &Shown<'_>) -> bool {
-    matches!(task.state, "FAILED" | "ABORTED" | "EXPIRED")
+fn ended_well(state: &str) -> bool {
+    matches!(state, "COMPLETED" | "PARTIAL_SUCCESS")
+}
+
+fn ended_badly(state: &str) -> bool {
+    matches!(state, "FAILED" | "ABORTED" | "EXPIRED")
 }
 
 /// The error of a task that ended badly: the upstream's own, where it is JSON, or what the face says of such an end.
 fn error(face: &Face, task: &Shown<'_>) -> Option<Value> {
-    if !ended_badly(task) {
+    if !ended_badly(task.state) {
         return None;
     }
     let own = result(task).filter(Value::is_object);

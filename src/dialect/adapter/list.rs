@@ -264,6 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_read_only_where_something_of_it_is_told() {
+        use super::super::tells_answer;
+        let [vcenter, nsx] = ["vcenter/vm-clone", "nsx-v/edge-put"].map(one);
+        let face = vcenter.face.as_ref().unwrap();
+        for (state, whole, brief) in [
+            ("SCHEDULED", false, false),
+            ("RUNNING", false, false),
+            ("COMPLETED", true, false),
+            ("PARTIAL_SUCCESS", true, false),
+            ("FAILED", true, true),
+        ] {
+            assert_eq!(tells_answer(face, state, false), whole, "{state}");
+            assert_eq!(tells_answer(face, state, true), brief, "{state}");
+        }
+        // Where it is, is a field of the answer, and no part of its result.
+        let face = nsx.face.as_ref().unwrap();
+        assert!(tells_answer(face, "COMPLETED", true));
+        assert!(!tells_answer(face, "RUNNING", false));
+    }
+
+    #[test]
     fn a_list_tells_what_it_is_asked_for() {
         let adapter = one("vcenter/vm-clone");
         let face = adapter.face.as_ref().unwrap();

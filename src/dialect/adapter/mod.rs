@@ -30,7 +30,9 @@ mod tree;
 
 pub use blanks::{Left, Stands, filled, whole};
 pub use earlier::Earlier;
-pub use face::{Asks, Shown, asked, canceled, name_of, shown, started as face_started, unknown};
+pub use face::{
+    Asks, Shown, asked, canceled, name_of, shown, started as face_started, tells_answer, unknown,
+};
 pub use find::{Sought, could_be, find_request};
 pub use list::{Wish, merged};
 pub use merge::{Action, EntryKey, Patch, Shows, goes_alone, merged_patch, shown_of};

@@ -123,6 +123,15 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// One task out of an answer that told of many, as JSON; none where it is no such, or an answer by itself.
+    #[must_use]
+    pub fn entry_json(&self) -> Option<String> {
+        match &self.body {
+            Body::Json(value) if self.headers.is_none() => Some(value.to_string()),
+            _ => None,
+        }
+    }
+
     /// What stands at a place.
     pub(super) fn at(&self, spot: &Spot) -> Option<Found<'_>> {
         match (spot, &self.body) {

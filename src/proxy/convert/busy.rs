@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method};
 use pingora_proxy::Session;
 
-use super::key::IDEMPOTENCY_KEY;
+use super::key::{Held, IDEMPOTENCY_KEY, Running};
 use super::looks::{Seen, Sight};
 use super::plan::Plan;
 use crate::answer;
@@ -36,9 +36,12 @@ const LONGEST: Duration = Duration::from_mins(5);
 const LOCKED: u16 = 423;
 /// Too many requests.
 const TOO_MANY: u16 = 429;
+/// Statuses that say nothing of who looks: another look may say more.
+const NO_WORD: [u16; 2] = [408, 425];
 
 /// Refuses the call while what it changes is busy, by the adapter at `place`; else that counts as busy from here on, until the call
-/// is over.
+/// is over: for everybody where it was seen, and for who asks alone where the upstream said nothing. Who may not see it is passed
+/// on, and in nobody's way.
 ///
 /// # Errors
 /// The refusal.
@@ -58,37 +61,81 @@ pub(super) async fn consider(
         return Ok(());
     };
     let shared = stage.shared.clone();
-    let here = [Owner(upstream.name().clone())];
-    let changing = &shared.tasks.changing;
-    if changing.holds(&here, &resource, "") {
+    let owner = plan.person.owners.first().map(|owner| owner.0.clone());
+    let owner = owner.unwrap_or_default();
+    let changes = Changes {
+        changing: &shared.tasks.changing,
+        resource,
+        by_all: [Owner(upstream.name().clone())],
+        by_one: [Owner(format!("{} {owner}", upstream.name()).into())],
+        is_known: plan.person.user.is_some(),
+    };
+    if changes.go_on() {
         return Err(refused(stage, upstream, (LOCKED, before.every)));
     }
-    let owner = plan.person.owners.first().map(|owner| owner.0.clone());
-    let key = (
-        upstream.index(),
-        owner.unwrap_or_default(),
-        request.target.clone(),
-    );
+    let key = (upstream.index(), owner, request.target.clone());
     let looked = async {
         // Another was quicker, while this one waited to look: nothing is asked for it.
-        if changing.holds(&here, &resource, "") {
+        if changes.go_on() {
             return (Sight::Busy(LOCKED), shared.now());
         }
         look(session, stage, upstream, (native, before, &origin), request).await
     };
     let looks = &shared.tasks.looks;
     let (sight, until) = looks.sight(key, || shared.now(), looked).await;
-    if let Sight::Busy(status) = sight {
-        let left = until.since(shared.now());
-        return Err(refused(stage, upstream, (status, left)));
-    }
-    match changing.hold(&here, &resource, "") {
+    let held = match sight {
+        Sight::Busy(status) => {
+            let left = until.since(shared.now());
+            return Err(refused(stage, upstream, (status, left)));
+        }
+        // The upstream says in its own words what is wrong with the call. Were it in the way of others meanwhile, anybody could
+        // be, with credentials made up.
+        Sight::Unseen => return Ok(()),
+        Sight::Unknown => changes.hold_alone(),
+        Sight::Free => changes.hold(),
+    };
+    match held {
         Some(held) => {
             stage.change = Some(Box::new(held));
             Ok(())
         }
         // Another was quicker.
         None => Err(refused(stage, upstream, (LOCKED, before.every))),
+    }
+}
+
+/// Changes of a resource that are up.
+struct Changes<'a> {
+    changing: &'a Running,
+    resource: String,
+    /// In whose name those are noted that were let see it: they are in everybody's way.
+    by_all: [Owner; 1],
+    /// In whose name one is noted where nobody could say how it is: it has proven nothing, and is in no other's way.
+    by_one: [Owner; 1],
+    /// Who asks is known: anybody else hears of others' changes only once it was let see the resource.
+    is_known: bool,
+}
+
+impl Changes<'_> {
+    /// Whether there are some that who asks is to wait for.
+    fn go_on(&self) -> bool {
+        self.are_up(&self.by_one) || (self.is_known && self.are_up(&self.by_all))
+    }
+
+    fn are_up(&self, by: &[Owner]) -> bool {
+        self.changing.holds(by, &self.resource, "")
+    }
+
+    /// Notes one more, which everybody waits for; none where there is one.
+    fn hold(&self) -> Option<Held> {
+        self.changing.hold(&self.by_all, &self.resource, "")
+    }
+
+    /// The same, which who asks alone waits for.
+    fn hold_alone(&self) -> Option<Held> {
+        let is_free = !self.are_up(&self.by_all);
+        let held = is_free.then(|| self.changing.hold(&self.by_one, &self.resource, ""));
+        held.flatten()
     }
 }
 
@@ -142,8 +189,14 @@ async fn look(
             (Sight::Busy(answer.status), now.after(rest))
         }
         Some(false) => (Sight::Free, now.after(before.fresh)),
+        None if is_the_askers_own(answer.status) => (Sight::Unseen, now.after(before.fresh)),
         None => (Sight::Unknown, now.after(before.fresh)),
     }
+}
+
+/// Whether who looks is told that it may not, or that there is nothing.
+fn is_the_askers_own(status: u16) -> bool {
+    (300..500).contains(&status) && !NO_WORD.contains(&status)
 }
 
 async fn asked(

@@ -50,8 +50,12 @@ pub(super) async fn consider(
         // The upstream says so in its own words.
         Standing::Gone => return Ok(()),
         // Known by another name the next time, it would be another's key.
-        Standing::Doubtful if plan.key.is_some() => return Err(refused::in_doubt(stage)),
-        Standing::Doubtful => return held::consider(session, stage, upstream, &plan).await,
+        Standing::Doubtful | Standing::Unasked if plan.key.is_some() => {
+            return Err(refused::in_doubt(stage));
+        }
+        Standing::Doubtful | Standing::Unasked => {
+            return held::consider(session, stage, upstream, &plan).await;
+        }
         Standing::Sure => {}
     }
     let is_well = !shared.is_draining() && shared.desk.store_lost().is_none();
@@ -142,13 +146,26 @@ pub(super) async fn answer(
         stage.waited += task.started.unwrap_or(task.updated).since(task.created);
     }
     if task.status.state() == State::Scheduled || was_taken_back(&task) {
-        return Ok(refused::too_late(stage, upstream, &task));
+        return Ok(left(stage, upstream, &task));
     }
     let api = &shared.tasks.api;
     let answer = api.as_if_called(&task).await;
     let mut answer = answer.unwrap_or_else(|lost| said(stage, upstream, &lost));
     api.name(&mut answer, &task, receipt.replayed);
     Ok(answer)
+}
+
+/// It stands in line, or was taken back there. Only of what never went up is it said that nothing was done: one that may be done
+/// twice stands there, too, after an answer was lost.
+fn left(stage: &mut Stage, upstream: &Upstream, task: &Record) -> Answer {
+    if !task.dispatched {
+        return refused::too_late(stage, upstream, task);
+    }
+    let lost = Lost {
+        status: 504,
+        detail: WENT_UP.to_owned(),
+    };
+    said(stage, upstream, &lost)
 }
 
 /// There is no answer, in the words of the API.
@@ -162,13 +179,16 @@ fn said(stage: &mut Stage, upstream: &Upstream, lost: &Lost) -> Answer {
     answer::lost(lost.status, &lost.detail, voice.as_ref())
 }
 
+/// What is known of a call that went up once, and whose client will not wait for the next time.
+const WENT_UP: &str = "The answer of the upstream was lost, and there is no other yet: what was asked for may have been done.";
 /// Why a task is taken back whose client will not wait any more.
 const TOO_LATE: &str = "Its client would not wait any longer for it to begin.";
 
-/// It never began, and that is what its client was told, or is to be.
+/// Its client would not wait, and was told so, or is to be.
 fn was_taken_back(task: &Record) -> bool {
     let fault = task.error.as_ref();
-    task.status.state() == State::Aborted && fault.is_some_and(|fault| fault.detail == TOO_LATE)
+    task.status.state() == State::Aborted
+        && fault.is_some_and(|fault| fault.detail.starts_with(TOO_LATE))
 }
 
 /// The task once it is over; or as it stands in line when its client's patience is, or the gate is about to stop: then it is
@@ -191,7 +211,9 @@ async fn ended(shared: Arc<Shared>, receipt: Receipt, patience: Duration) -> Arc
             // It has just gone up, and the upstream is asked to take it back: what it says of that is the answer.
             Ok(now) => task = now,
             // Who was told that it did not begin may send it again: it has to be true.
-            Err(CancelError::Advance(AdvanceError::Store(_))) => sleep(STORE_AGAIN).await,
+            Err(CancelError::Advance(AdvanceError::Store(_) | AdvanceError::Unknown)) => {
+                sleep(STORE_AGAIN).await;
+            }
             // It has gone up, or is over.
             Err(_) => tokio::task::yield_now().await,
         }

@@ -21,6 +21,8 @@ pub(super) enum Sight {
     Free,
     /// Nothing was said of it: who asks is not kept waiting for that.
     Unknown,
+    /// Who asks may not see it, or has nothing there: that says nothing of it to anybody else.
+    Unseen,
     /// It is: what a change is refused with.
     Busy(u16),
 }

@@ -92,8 +92,10 @@ pub(super) async fn consider(
         // The upstream says so in its own words.
         Standing::Gone => return Ok(()),
         // Known by another name the next time, it would be another's key.
-        Standing::Doubtful if plan.key.is_some() => return Err(refused::in_doubt(stage)),
-        Standing::Doubtful | Standing::Sure => {}
+        Standing::Doubtful | Standing::Unasked if plan.key.is_some() => {
+            return Err(refused::in_doubt(stage));
+        }
+        Standing::Doubtful | Standing::Unasked | Standing::Sure => {}
     }
     if is_held {
         return held::consider(session, stage, upstream, &plan).await;

@@ -112,10 +112,14 @@ pub(super) async fn serve(
         let why = "the upstream does not know this session, or does not accept these credentials";
         return Err(Stop::Answer(api.problem("credentials-needed", 401, why)));
     }
+    if standing == Some(Standing::Unasked) {
+        return Err(Stop::Answer(in_doubt(stage)));
+    }
     let viewer = person.map(|person| Viewer {
         upstream: upstream.name().clone(),
         owners: person.owners,
     });
+    let is_list = api.is_list(&request.path);
     let asking = request.asked(stage.shared.clone(), viewer);
     let Some(reply) = line::watched(session, stage, asking).await? else {
         return Err(Stop::Answer(refuse(
@@ -126,7 +130,10 @@ pub(super) async fn serve(
     };
     stage.phase = Phase::Finished;
     match reply {
-        Reply::Whole(answer) if answer.status == 404 && standing == Some(Standing::Doubtful) => {
+        // There may be more that is the asker's.
+        Reply::Whole(answer)
+            if (is_list || is_nothing(&answer)) && standing == Some(Standing::Doubtful) =>
+        {
             Err(Stop::Answer(in_doubt(stage)))
         }
         Reply::Whole(answer) => Err(Stop::Answer(answer)),
@@ -134,11 +141,17 @@ pub(super) async fn serve(
     }
 }
 
+/// Whether it says that there is no such task. A result may be a 404 of the upstream's.
+fn is_nothing(answer: &Answer) -> bool {
+    let mut names = answer.headers.iter().map(|(name, _)| name.as_str());
+    answer.status == 404 && !names.any(|name| name == "task-state")
+}
+
 /// It may be there, and the asker's: nobody could say who asks.
 pub(super) fn in_doubt(stage: &mut Stage) -> Answer {
     stage.who = Some(Who::Upstream);
     crate::answer::not_now(
-        "the upstream does not say whose this session is; come back",
+        "the upstream does not say at this moment whose this session is, or whether it accepts these credentials; come back",
         2,
     )
 }

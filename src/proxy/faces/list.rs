@@ -141,7 +141,9 @@ impl Listing {
         any.is_ok_and(|any| !any.is_empty())
     }
 
-    /// The gate's own that are meant, each as the vendor shows it; none where the store does not say.
+    /// The gate's own that are meant, each as the vendor shows it; none where the store does not say. What is not meant is seen
+    /// without the upstream's answer, and of those answers no more is read than there is room for: a task that comes behind is told
+    /// without.
     pub(super) async fn ours(
         &self,
         stage: &Stage,
@@ -150,24 +152,23 @@ impl Listing {
         let shared = stage.shared.clone();
         let api = &shared.tasks.api;
         api.polled(upstream.name());
-        let says = if self.wish.is_brief() {
-            Says::FaresInShort
-        } else {
-            Says::Fares
-        };
-        let (mut ours, mut bytes) = (Vec::new(), 0_usize);
+        let (mut ours, mut room) = (Vec::new(), LARGEST);
         for task in self.tasks(stage, upstream).await? {
             let Some(adapter) = adapter_of(upstream, &self.face, &task) else {
                 continue;
             };
-            let shown = api.as_its_vendor(&self.face, adapter, (&*task, says)).await;
-            let Some(told) = self.wish.told(shown.body.into()) else {
+            let shown = async |says| {
+                let shown = api.as_its_vendor(&self.face, adapter, (&*task, says)).await;
+                self.wish.told(shown.body.into())
+            };
+            let Some(mut told) = shown(Says::FaresUnread).await else {
                 continue;
             };
-            bytes = bytes.saturating_add(told.len());
-            if bytes > LARGEST {
-                break;
+            let reads = api.reads(&self.face, &task, self.wish.is_brief());
+            if reads.is_some_and(|bytes| bytes <= room as u64) {
+                told = shown(Says::Fares).await.unwrap_or(told);
             }
+            room = room.saturating_sub(told.len());
             ours.push((name_of(&self.face, &task.id.to_string()), told));
         }
         Some(ours)

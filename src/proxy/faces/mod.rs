@@ -114,12 +114,15 @@ async fn serve(
     if person.standing == Standing::Gone {
         return Ok(());
     }
+    (stage.class, stage.spoken) = (Class::Task, Spoken::Plain);
+    stage.phase = Phase::Finished;
+    if person.standing == Standing::Unasked {
+        return Err(Stop::Answer(in_doubt(stage)));
+    }
     let viewer = Viewer {
         upstream: upstream.name().clone(),
         owners: person.owners,
     };
-    (stage.class, stage.spoken) = (Class::Task, Spoken::Plain);
-    stage.phase = Phase::Finished;
     let answer = match found(stage, &asking, &viewer).await {
         Ok(Some(task)) => told(stage, upstream, &asking, &task).await,
         Ok(None) if person.standing == Standing::Doubtful => in_doubt(stage),

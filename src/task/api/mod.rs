@@ -108,6 +108,12 @@ impl Api {
         Place::of(self.prefix(), path).is_open()
     }
 
+    /// Whether it is the list of all tasks of who asks.
+    #[must_use]
+    pub fn is_list(&self, path: &str) -> bool {
+        Place::of(self.prefix(), path) == Place::List
+    }
+
     fn prefix(&self) -> &str {
         &self.teller.settings.prefix
     }

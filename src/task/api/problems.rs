@@ -136,6 +136,13 @@ const KINDS: &[Kind] = &[
         "Nothing: its result cannot be had any more. How long results are kept stands in the policy.",
     ),
     says(
+        "raw-not-kept",
+        "The upstream's own words are not kept",
+        "The upstream did this as a task of its own, and what it said of that at its end was too long to be kept beside the result, or \
+         the task ended under an older version of the gateway.",
+        "Read the result without raw=true.",
+    ),
+    says(
         "not-found",
         "There is no such task",
         "No task of yours has this name, or there is nothing at this path.",

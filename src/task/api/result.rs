@@ -16,6 +16,7 @@ use super::{message, probed, problems};
 use crate::answer::Answer;
 use crate::call::field;
 use crate::task::port;
+use crate::task::raw::Raw;
 use crate::task::record::{Record, Source};
 use crate::task::state::State;
 
@@ -28,16 +29,31 @@ const THE_GATES_OWN: [&str; 5] = [
     "idempotent-replayed",
 ];
 
+const RAW_NOT_KEPT: &str =
+    "What the upstream said of its own task is not kept; the result without raw=true is.";
+
 impl Teller {
     /// The result of a task, with `Prefer: wait` once it is over.
     pub(super) async fn result(&self, task: Arc<Record>, asked: &Asked<'_>) -> Answer {
+        let wants_raw = match wants_raw(asked.query.unwrap_or_default()) {
+            Ok(wants_raw) => wants_raw,
+            Err(what) => return self.problem("bad-parameter", 400, what),
+        };
         let wait = self.wait(asked);
         let task = match wait {
             Some(seconds) => self.until_done(task, Duration::from_secs(seconds)).await,
             None => task,
         };
         let enclosed = takes_messages(asked.headers);
-        let mut answer = self.outcome(&task, asked.base, enclosed).await;
+        let raw = if wants_raw {
+            self.raw(&task, enclosed).await
+        } else {
+            None
+        };
+        let mut answer = match raw {
+            Some(raw) => raw,
+            None => self.outcome(&task, asked.base, enclosed).await,
+        };
         put_applied(&mut answer, wait);
         answer
     }
@@ -58,12 +74,29 @@ impl Teller {
         let is_probed = by_probe(task);
         match self.desk.answer(task.id).await {
             Ok(Some(kept)) if is_probed => with_state(self.probed(task, base, &kept), task),
-            Ok(Some(kept)) if enclosed => with_state(message::enclosed(&kept, fields(&kept)), task),
-            Ok(Some(kept)) => with_state(replayed(kept), task),
+            Ok(Some(kept)) => with_state(told(kept, enclosed), task),
             // Its time was up a moment ago.
             Ok(None) => self.gone(),
             Err(error) => with_state(self.store_away(&error), task),
         }
+    }
+
+    /// What the upstream said of its own task; none where there is no more to tell than the result: it is not over, the upstream
+    /// answered the call itself, or it said nothing of the end.
+    async fn raw(&self, task: &Record, enclosed: bool) -> Option<Answer> {
+        if !task.status.state().is_done() || !task.was_followed() || by_probe(task) {
+            return None;
+        }
+        let kept = match self.desk.ending(task.id).await {
+            Ok(kept) => kept?,
+            Err(error) => return Some(with_state(self.store_away(&error), task)),
+        };
+        let answer = match (kept.raw, kept.answer) {
+            (Some(Raw::Apart(raw)), _) => told(raw, enclosed),
+            (None, Some(_)) => self.problem("raw-not-kept", 404, RAW_NOT_KEPT),
+            (Some(Raw::Same) | None, _) => return None,
+        };
+        Some(with_state(answer, task))
     }
 
     /// 202: it is not over.
@@ -125,6 +158,28 @@ const fn late(task: &Record) -> &'static str {
 fn with_state(mut answer: Answer, task: &Record) -> Answer {
     put_static(&mut answer, TASK_STATE, task.status.state().as_str());
     answer
+}
+
+/// Whether `raw=true` is said: what the upstream said of its own task.
+fn wants_raw(query: &str) -> Result<bool, &'static str> {
+    let mut said = query.split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name == "raw").then_some(value)
+    });
+    said.try_fold(false, |_, value| match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("raw is neither true nor false."),
+    })
+}
+
+/// An answer of the upstream's, as it came or as one message.
+fn told(kept: port::Answer, enclosed: bool) -> Answer {
+    if enclosed {
+        message::enclosed(&kept, fields(&kept))
+    } else {
+        replayed(kept)
+    }
 }
 
 /// The answer as the upstream gave it.

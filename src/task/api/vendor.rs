@@ -11,7 +11,7 @@ use super::json::Stamp;
 use super::list::Wanted;
 use crate::answer::Answer;
 use crate::config::{Adapter, Face};
-use crate::dialect::adapter::{self, Made, Shown};
+use crate::dialect::adapter::{self, LARGEST, Made, Shown};
 use crate::session::StoreError;
 use crate::task::desk::Live;
 use crate::task::port;
@@ -25,8 +25,8 @@ pub enum Says {
     Started,
     /// How it fares.
     Fares,
-    /// How it fares, but for its result.
-    FaresInShort,
+    /// How it fares, but for what only the upstream's answer says.
+    FaresUnread,
     /// Whether it is taken back.
     TakenBack(bool),
 }
@@ -39,9 +39,10 @@ impl Api {
         of: &Adapter,
         (task, says): (&Record, Says),
     ) -> Answer {
-        let answer = match says {
-            Says::Fares if task.result.is_some() => self.kept(task).await,
-            _ => None,
+        let answer = if says == Says::Fares && reads(face, task, false).is_some() {
+            self.kept(task).await
+        } else {
+            None
         };
         let live = self.teller.desk.live(task.id);
         let texts = Texts::of(face, task, self.doing(task, live.as_deref()));
@@ -50,10 +51,17 @@ impl Api {
         shown.cancelable = self.teller.desk.is_cancelable(task);
         let made = match says {
             Says::Started => Some(adapter::face_started(face, of, &shown)),
-            Says::Fares | Says::FaresInShort => Some(adapter::shown(face, of, &shown)),
+            Says::Fares | Says::FaresUnread => Some(adapter::shown(face, of, &shown)),
             Says::TakenBack(heard) => adapter::canceled(face, of, &shown, heard),
         };
         made.map_or_else(|| unknown(face, &texts.id), said)
+    }
+
+    /// Bytes of the upstream's answer without which a face cannot tell how a task fares; none where it can. `in_short`: its result
+    /// is not told.
+    #[must_use]
+    pub fn reads(&self, face: &Face, task: &Record, in_short: bool) -> Option<u64> {
+        reads(face, task, in_short)
     }
 
     /// A client was told how tasks of this upstream fare.
@@ -120,6 +128,14 @@ impl Api {
     }
 }
 
+fn reads(face: &Face, task: &Record, in_short: bool) -> Option<u64> {
+    let answered = task.result.as_ref()?;
+    let state = task.status.state().as_str();
+    // Of a longer one nothing is shown.
+    let is_shown = answered.bytes <= LARGEST as u64;
+    (is_shown && adapter::tells_answer(face, state, in_short)).then_some(answered.bytes)
+}
+
 fn unknown(face: &Face, id: &str) -> Answer {
     said(adapter::unknown(face, id))
 }
@@ -175,7 +191,9 @@ fn shown<'a>(texts: &'a Texts, task: &'a Record, kept: Option<&'a port::Answer>)
         method: &task.requested.method,
         target: &task.requested.target,
         cancelable: state == State::Scheduled,
-        result: kept.map(|kept| (kept.status, location, &*kept.body)),
+        result: kept
+            .map(|kept| (kept.status, location, &*kept.body))
+            .or_else(|| Some((task.result.as_ref()?.status, None, &[][..]))),
         error_status: fault.map(|fault| fault.status),
         error_kind: fault.map(|fault| fault.kind),
         error_message: fault.map(|fault| fault.detail.as_str()),

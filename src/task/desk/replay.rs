@@ -8,6 +8,7 @@ use super::Desk;
 use crate::session::StoreError;
 use crate::task::id::TaskId;
 use crate::task::port::{Answer, Found};
+use crate::task::raw::{Ending, parted};
 
 /// Bytes of all answers that are being said once more: four of the largest.
 pub(super) const ALL: usize = 256 * 1024 * 1024;
@@ -23,6 +24,21 @@ impl Desk {
     /// # Errors
     /// When the store does not say, or there is no memory for it for a while.
     pub async fn answer(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
+        let kept = self.ending(id).await?;
+        Ok(kept.and_then(|kept| kept.answer))
+    }
+
+    /// As [`Desk::answer`], with what the upstream itself said of its task.
+    ///
+    /// # Errors
+    /// As [`Desk::answer`].
+    pub(in crate::task) async fn ending(&self, id: TaskId) -> Result<Option<Ending>, StoreError> {
+        let kept = self.kept(id).await?;
+        Ok(kept.map(parted))
+    }
+
+    /// Both as the store has them. What the upstream itself said is short, and takes no part.
+    async fn kept(&self, id: TaskId) -> Result<Option<Answer>, StoreError> {
         let Found::Task(task) = self.find(id).await? else {
             return Ok(None);
         };

@@ -9,6 +9,7 @@ use crate::session::StoreError;
 use crate::task::after::End;
 use crate::task::id::TaskId;
 use crate::task::port::{Advanced, Found, Step};
+use crate::task::raw;
 use crate::task::record::{Bond, Fault, Millis, Mode, Outcome, Record};
 use crate::task::state::{Event, Illegal, State, Status};
 
@@ -80,7 +81,7 @@ impl Desk {
             record: next.clone(),
             fence: before.fence,
             seat: change.seat,
-            answer: change.answer,
+            answer: raw::joined(change.answer, change.raw.map(|raw| *raw)),
             forget_request: is_done,
             release_key,
             hooks,
@@ -139,6 +140,9 @@ impl Desk {
         let is_unproven = matches!(next.outcome, None | Some(Outcome::NotApplied));
         if is_done && is_unproven && next.may_be_done() {
             next.outcome = Some(Outcome::Unknown);
+            if let Some(fault) = &mut next.error {
+                fault.detail.push_str(EARLIER);
+            }
         }
         // What never reached the upstream was not executed: the key may be used again (as Stripe's may).
         let release_key = next.keyed && is_done && !next.dispatched;
@@ -239,6 +243,8 @@ impl Desk {
     }
 }
 
+/// What is said beside why a task ended of which an attempt before may have done it.
+const EARLIER: &str = " (This time; an attempt before, whose answer was lost, may have done it.)";
 /// The kind of its fault.
 const DETACHED: &str = "detached";
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::session::{SealError, StoreError};
 use crate::task::port::{Answer, Keep, Key, Most, SeatChange};
+use crate::task::raw::Raw;
 use crate::task::record::{Fault, Millis, Mode, Outcome, Record, Requested, ResultHead};
 use crate::task::state::Illegal;
 
@@ -155,6 +156,8 @@ pub struct Change {
     pub seat: SeatChange,
     /// What the upstream answered.
     pub answer: Option<Answer>,
+    /// What it said of its own task, of which the answer was made.
+    pub raw: Option<Box<Raw>>,
     /// What is known of the answer.
     pub result: Option<ResultHead>,
     /// What is known of what became of it.

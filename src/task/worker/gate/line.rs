@@ -19,6 +19,8 @@ pub(super) struct Line {
     owners: BTreeMap<Owner, Waiters>,
     /// Whose change goes on.
     up: BTreeSet<TaskId>,
+    /// Whose change was refused, and who is not to come again yet.
+    rests: BTreeSet<TaskId>,
     /// The turn that was taken last.
     served: u64,
 }
@@ -49,10 +51,14 @@ impl Line {
         self.up.insert(id);
     }
 
-    /// Whose turn it is, whether or not a change goes on.
+    /// Whose turn it is, whether or not a change goes on. Changes of one owner are made in their order: while the oldest rests,
+    /// so do those behind it.
     fn first(&self) -> Option<(TaskId, &Arc<Notify>)> {
         let oldest = self.owners.values().filter_map(|waiters| {
             let (place, wake) = waiters.tasks.first_key_value()?;
+            if self.rests.contains(&place.1) {
+                return None;
+            }
             Some((waiters.turn, *place, wake))
         });
         let first = oldest.min_by_key(|(turn, place, _)| (*turn, *place));
@@ -69,14 +75,24 @@ impl Line {
         self.is_next(id) && self.up.insert(id)
     }
 
-    /// Its change did not begin after all; it keeps its place.
+    /// Its change did not begin after all, or it has rested; it keeps its place.
     pub(super) fn back(&mut self, id: TaskId) {
         self.up.remove(&id);
+        self.rests.remove(&id);
+        self.wake();
+    }
+
+    /// Its change was refused, and it comes [back](Self::back) later, which may be an hour. Nobody works there meanwhile: other
+    /// owners have their turns. It keeps its place, and its owner's turn is not spent.
+    pub(super) fn rest(&mut self, id: TaskId) {
+        self.up.remove(&id);
+        self.rests.insert(id);
         self.wake();
     }
 
     /// It is gone: its change is over, or it does not wait any more.
     pub(super) fn leave(&mut self, owner: &Owner, place: Place) {
+        self.rests.remove(&place.1);
         let was_up = self.up.remove(&place.1);
         if let Some(waiters) = self.owners.get_mut(owner) {
             let waited = waiters.tasks.remove(&place).is_some();
@@ -184,6 +200,38 @@ mod tests {
         assert!(line.is_next(one));
         leave(&mut line, &tasks[0]);
         assert!(line.is_next(two));
+    }
+
+    #[test]
+    fn who_rests_is_in_no_other_owner_s_way_and_loses_nothing() {
+        let tasks = [task("a", 1), task("a", 2), task("b", 3), task("b", 4)];
+        let mut line = line(&tasks);
+        let [first, second, other, last] = &tasks;
+        assert!(line.take(first.2.1));
+        line.rest(first.2.1);
+        assert!(
+            !line.is_next(second.2.1),
+            "an owner's changes keep their order"
+        );
+        assert!(line.take(other.2.1));
+        leave(&mut line, other);
+        line.back(first.2.1);
+        let left = [*first, *second, *last];
+        assert_eq!(order(&mut line, &left), [1, 2, 4]);
+    }
+
+    #[test]
+    fn who_rests_alone_and_who_leaves_while_it_rests_leave_nothing_behind() {
+        let tasks = [task("a", 1), task("a", 2)];
+        let mut line = line(&tasks);
+        let [first, second] = &tasks;
+        assert!(line.take(first.2.1));
+        line.rest(first.2.1);
+        assert!(line.first().is_none() && !line.is_empty());
+        leave(&mut line, first);
+        assert!(line.take(second.2.1));
+        leave(&mut line, second);
+        assert!(line.is_empty() && line.rests.is_empty());
     }
 
     /// One owner always has a task in line, and another comes again as soon as it was served.

@@ -155,7 +155,12 @@ impl Turn {
         taken.unwrap_or(false)
     }
 
-    /// Its change did not begin after all.
+    /// Its change was refused: it rests before it comes [back](Self::back).
+    pub(super) fn rest(&self) {
+        self.with(|book| book.line.rest(self.id()));
+    }
+
+    /// Its change did not begin after all, or it has rested.
     pub(in crate::task::worker) fn back(&self) {
         self.with(|book| book.line.back(self.id()));
     }

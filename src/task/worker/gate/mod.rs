@@ -8,8 +8,9 @@
 //!                                              no: again from the look                                until it is made
 //! ```
 //!
-//! The turn is kept until the change is confirmed, refused changes and lost answers included: who comes next finds the resource
-//! as it is then. How it was before goes into the store with the mark that the change may have gone up.
+//! The turn is kept until the change is confirmed, lost answers included: who comes next finds the resource as it is then. A change
+//! that was refused rests, as long as the upstream wants: other owners have their turns meanwhile, and its owner's own later
+//! changes stay behind it. How it was before goes into the store with the mark that the change may have gone up.
 
 mod line;
 mod lines;
@@ -132,12 +133,13 @@ impl Job {
         self.turn.as_ref().is_none_or(|turn| turn.take())
     }
 
-    /// A change that is over, and is tried again by the rule of its route: while it rests for that, which may be long, others
-    /// have their turn.
+    /// While it rests, which may be long, others have their turn: a change that is over, and is tried again by the rule of its
+    /// route, comes anew; one that was refused, and so never began, keeps its place.
     pub(super) fn rests_from_turn(&mut self, record: &Record) {
-        let last = record.history.last();
-        if last.is_some_and(|moved| moved.event == Event::Retry) {
-            self.turn = None;
+        match (record.history.last().map(|last| last.event), &self.turn) {
+            (Some(Event::Retry), _) => self.turn = None,
+            (Some(Event::Refused), Some(turn)) => turn.rest(),
+            _ => {}
         }
     }
 

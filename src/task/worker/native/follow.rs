@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::heard::copy;
 use super::member::{End, Followed, Word};
 use super::rounds::Membership;
 use super::take_back;
@@ -18,6 +19,7 @@ use crate::dialect::error_type;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::port::Answer;
+use crate::task::raw::Raw;
 use crate::task::record::{Fault, Outcome, Record, Replay, Source};
 use crate::task::state::{Event, Status};
 use crate::task::worker::fields;
@@ -191,19 +193,17 @@ impl Job {
         trail: &Trail,
         (told, read): (Told, Option<OwnAnswer>),
     ) -> Option<Answer> {
-        let asking = &trail.followed.asking;
         let answer = match told {
             Told::Made(made) => Some(of(made)),
             Told::AsRead => read,
             Told::Get(request) => self.fetched(trail, &request).await,
             Told::Nothing => None,
         };
-        let upstream = &asking.upstream;
-        let lists = fields::listed(upstream, &record.requested.route);
-        answer.map(|answer| fields::kept(answer, &asking.headers, upstream.rewriter(), lists))
+        answer.map(|answer| kept(record, trail, answer))
     }
 
     pub(super) async fn ended(&self, record: &Record, trail: &Trail, end: End) {
+        let raw = raw(record, trail, &end);
         let answer = self.told(record, trail, (end.told, end.read)).await;
         let said = end.error.as_ref().and_then(|error| error.kind.clone());
         let error_type = (end.became == Became::Failed).then(|| {
@@ -239,6 +239,7 @@ impl Job {
                 .as_ref()
                 .map(|answer| fields::head(answer, Source::Answer)),
             answer,
+            raw: raw.map(Box::new),
             ..Change::default()
         };
         self.works.settle(self.id, event, change, None).await;
@@ -271,6 +272,23 @@ impl Job {
             .settle(self.id, Event::Expire, change, None)
             .await;
     }
+}
+
+/// An answer as it is kept for who asked for the task.
+fn kept(record: &Record, trail: &Trail, answer: OwnAnswer) -> Answer {
+    let asking = &trail.followed.asking;
+    let upstream = &asking.upstream;
+    let lists = fields::listed(upstream, &record.requested.route);
+    fields::kept(answer, &asking.headers, upstream.rewriter(), lists)
+}
+
+/// What the upstream itself said of the end; none where it is too long to be kept.
+fn raw(record: &Record, trail: &Trail, end: &End) -> Option<Raw> {
+    if end.told == Told::AsRead && !matches!(end.became, Became::Aborted | Became::Expired) {
+        return Some(Raw::Same);
+    }
+    let read = end.read.as_ref()?;
+    Raw::apart(kept(record, trail, copy(read)))
 }
 
 /// Whether a change that was taken and not made may be asked for again.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -11,7 +13,7 @@ use super::member::{End, Followed, Word};
 use super::rounds::Key;
 use crate::config::{Batch, Became};
 use crate::dialect::adapter::{
-    Answered, Entries, LARGEST, Reading, Request, Seen, Told, Verdict, batch_read, batch_request,
+    Answered, Entries, LARGEST, Reading, Request, Seen, Verdict, batch_read, batch_request,
     is_whole, poll_request, read, told,
 };
 use crate::dialect::come_back;
@@ -181,12 +183,11 @@ impl Works {
                     reading,
                     &one.handle,
                 );
-                let read = answer.filter(|_| told == Told::AsRead);
                 Word::Over(Box::new(End {
                     became,
                     error: reading.error.clone(),
                     told,
-                    read: read.map(copy),
+                    read: answer.map(copy).or_else(|| of_entry(seen)),
                     unmade: reading.unmade,
                     proves: reading.proves,
                 }))
@@ -252,7 +253,18 @@ pub(super) fn answered(answer: &OwnAnswer) -> Answered<'_> {
     }
 }
 
-fn copy(answer: &OwnAnswer) -> OwnAnswer {
+/// What a list said of one task, as if that had been asked for by itself; none where it does not read as JSON.
+fn of_entry(seen: &Seen<'_>) -> Option<OwnAnswer> {
+    let body = seen.entry_json()?;
+    let json = HeaderValue::from_static("application/json");
+    Some(OwnAnswer {
+        status: 200,
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
+        body: body.into(),
+    })
+}
+
+pub(super) fn copy(answer: &OwnAnswer) -> OwnAnswer {
     OwnAnswer {
         status: answer.status,
         headers: answer.headers.clone(),

@@ -49,7 +49,7 @@ pub(super) struct End {
     pub(super) became: Became,
     pub(super) error: Option<Failure>,
     pub(super) told: Told,
-    /// The reading itself, as it came.
+    /// The reading itself, as it came; none of a list that is no JSON.
     pub(super) read: Option<OwnAnswer>,
     /// The change was taken and not made.
     pub(super) unmade: bool,
