@@ -11,6 +11,7 @@ use super::call::{After, Loaded, Up};
 use super::gathered::Key;
 use super::said::{kept, may_be_of_some};
 use crate::call::Spoken;
+use crate::dialect::error_type;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::id::TaskId;
@@ -18,9 +19,7 @@ use crate::task::port::SeatChange;
 use crate::task::record::{Fault, Outcome, Source};
 use crate::task::state::Event;
 use crate::task::worker::fields;
-use crate::task::worker::ghosts::Lost;
 use crate::task::worker::pause::back_off;
-use crate::task::worker::recover::sent;
 use crate::task::worker::run::{LONGEST_REST, UNAVAILABLE, nth_refusal};
 use crate::task::worker::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use crate::task::worker::works::Works;
@@ -48,17 +47,14 @@ impl Works {
         self.roster.answered(key.upstream, asked, answer.status);
         match verdict(up.upstream.config(), &said) {
             Verdict::Over(Event::Fail, _) if members.len() > 1 && may_be_of_some(answer.status) => {
-                self.release(Some(up.claim));
-                self.put_off(&members, up.lead, Duration::ZERO).await;
+                let lead = up.lead;
+                self.release(Some(up.ended().0));
+                self.put_off(&members, lead, Duration::ZERO).await;
                 let halves = halves(&members);
                 (members, After::Next(halves))
             }
             Verdict::Over(event, fault) => {
-                let change = Change {
-                    outcome: Some(Outcome::Known),
-                    error: fault,
-                    ..Change::default()
-                };
+                let change = spoken(&said, event, fault);
                 self.over((key, up), members, (event, change), &answer)
                     .await;
                 (Vec::new(), After::Over)
@@ -83,7 +79,8 @@ impl Works {
         (event, change): (Event, Change),
         answer: &OwnAnswer,
     ) {
-        let rewriter = up.upstream.rewriter();
+        let (claim, upstream) = up.ended();
+        let rewriter = upstream.rewriter();
         let changed = |one: &Loaded| {
             let answer = kept(answer, (&one.headers, rewriter), (members.len(), &key.path));
             Change {
@@ -93,7 +90,7 @@ impl Works {
                 ..change.clone()
             }
         };
-        self.release(Some(up.claim));
+        self.release(Some(claim));
         self.settle_all(&members, event, changed).await;
         let ids: Vec<TaskId> = members.iter().map(|one| one.id).collect();
         self.gathered.with(key, |queue| queue.finish(&ids));
@@ -110,7 +107,7 @@ impl Works {
             "the upstream answered {}, with more than the {most} bytes that are kept: what it did is done, and what it said is lost",
             head.status
         );
-        self.release(Some(up.claim));
+        self.release(Some(up.ended().0));
         let changed = |_: &Loaded| Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
@@ -173,7 +170,7 @@ impl Works {
         let rest = rest.min(LONGEST_REST);
         self.put_off(&others, up.lead, rest).await;
         if tired.is_empty() {
-            drop(up.claim);
+            drop(up.ended());
         } else {
             let change = Change {
                 outcome: Some(Outcome::NotApplied),
@@ -194,20 +191,11 @@ impl Works {
         up: Up,
         members: Vec<Loaded>,
     ) -> Came {
-        let hard = up.went + up.upstream.config().response_timeout;
+        let (lost, hard) = (self.lost_call(&up, &members), up.hard());
         let left = hard.saturating_duration_since(Instant::now());
         let seats = up.claim.leave_behind((self.clock)());
-        let lead = members.iter().find(|one| one.id == up.lead);
-        let lost = Lost {
-            id: up.lead,
-            number: lead.map_or(0, |one| one.record.fence),
-            of: None,
-            upstream: up.upstream.name().clone(),
-            since: lead.map(|one| sent(&one.record)),
-            until: self.desk.now().after(left),
-        };
         self.haunt(lost, seats, left);
-        self.lost_all(key, members, SeatChange::Keep).await
+        self.lost_all(key, members, (SeatChange::Keep, hard)).await
     }
 
     /// Nobody knows what became of the call, but that it is over upstream.
@@ -217,12 +205,18 @@ impl Works {
         up: Up,
         members: Vec<Loaded>,
     ) -> Came {
-        drop(up.claim);
-        self.lost_all(key, members, SeatChange::Free).await
+        drop(up.ended());
+        let now = Instant::now();
+        self.lost_all(key, members, (SeatChange::Free, now)).await
     }
 
-    /// All of them are in doubt.
-    async fn lost_all(self: &Arc<Self>, key: &Key, members: Vec<Loaded>, seat: SeatChange) -> Came {
+    /// All of them are in doubt; their call can be at work no more from `over` on.
+    async fn lost_all(
+        self: &Arc<Self>,
+        key: &Key,
+        members: Vec<Loaded>,
+        (seat, over): (SeatChange, Instant),
+    ) -> Came {
         tracing::info!(path = %key.path, requests = members.len(), "the answer to requests that went up as one is lost");
         let changed = |_: &Loaded| Change {
             seat,
@@ -230,8 +224,20 @@ impl Works {
         };
         self.settle_all(&members, Event::Lost, changed).await;
         let ids: Vec<TaskId> = members.iter().map(|one| one.id).collect();
-        self.gathered.with(key, |queue| queue.lose(&ids));
+        self.gathered.with(key, |queue| queue.lose(&ids, over));
         (Vec::new(), After::Lost)
+    }
+}
+
+/// The upstream has spoken, and what it said is known.
+fn spoken(said: &Said<'_>, event: Event, fault: Option<Fault>) -> Change {
+    let failed = event == Event::Fail;
+    let error_type = failed.then(|| error_type::error_type(said.spoken, said.body));
+    Change {
+        outcome: Some(Outcome::Known),
+        error: fault,
+        error_type: error_type.flatten().map(Arc::from),
+        ..Change::default()
     }
 }
 

@@ -88,13 +88,14 @@ impl Gathered {
         let mut all = self.all.lock();
         let All { queues, expected } = &mut *all;
         let queue = queues.get_mut(key).filter(|queue| queue.number == number)?;
-        queue.prune(is_open);
+        let now = Instant::now();
+        queue.prune(now, is_open);
         if queue.is_idle() {
             queues.remove(key);
             return None;
         }
         let expected = expected.get(key).unwrap_or(&none);
-        Some(queue.turn(Instant::now(), expected))
+        Some(queue.turn(now, expected))
     }
 
     fn end(&self, key: &Key, number: u64) {
