@@ -201,3 +201,84 @@ async fn what_was_overdue_when_its_call_was_lost_is_not_overtaken() {
     until("its seat is free", || rig.seated() == 0).await;
     rig.stop().await;
 }
+
+/// What the upstream says to the first merged call and to all others, and what that comes to.
+struct Row {
+    says: (Act, Act),
+    /// Calls, by what came of them, and the patches in them.
+    calls: [u64; 4],
+    patches: u64,
+    ends: State,
+}
+
+impl Row {
+    const fn new(says: (Act, Act), (calls, patches): ([u64; 4], u64), ends: State) -> Self {
+        Self {
+            says,
+            calls,
+            patches,
+            ends,
+        }
+    }
+
+    async fn holds(self) {
+        let Self {
+            says: (first, then),
+            calls,
+            patches,
+            ends,
+        } = self;
+        let said = first.clone();
+        let model = model(FULL, move |before| {
+            if before == 0 {
+                said.clone()
+            } else {
+                then.clone()
+            }
+        });
+        let model = model.await;
+        let rig = Rig::start(model.address, set("2s")).await;
+        for id in two(&rig).await {
+            let task = rig.over(id).await;
+            assert_eq!(task.status.state(), ends, "{first:?}: {task:?}");
+            let word = matches!(first, Act::Answer(400, _)) && ends == State::Failed;
+            assert_eq!(task.error_type.as_deref(), word.then_some("INVALID"));
+        }
+        until("the seat is free", || rig.seated() == 0).await;
+        assert!(rig.crew.lever().lost().is_empty());
+        let merges = rig.desk.tally().merges("up");
+        assert_eq!(
+            (merges.calls, merges.requests),
+            (calls, patches),
+            "{first:?}"
+        );
+        let went: u64 = calls.iter().sum();
+        assert_eq!(model.times(PATCH), usize::try_from(went).unwrap());
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn every_unit_comes_back_however_a_merged_call_ends() {
+    let bad = || Act::Answer(400, r#"{"error":"bad","error_type":"INVALID"}"#);
+    let good = || Act::Answer(200, FULL);
+    let full = Act::With(429, "Retry-After: 0", "");
+    let (completed, failed) = (State::Completed, State::Failed);
+    let rows = [
+        Row::new((good(), good()), ([1, 0, 0, 0], 2), completed),
+        Row::new((bad(), good()), ([2, 1, 0, 0], 4), completed),
+        Row::new((bad(), bad()), ([2, 1, 0, 0], 4), failed),
+        Row::new((Act::Answer(500, ""), good()), ([1, 0, 0, 0], 2), failed),
+        Row::new((full, good()), ([1, 0, 1, 0], 4), completed),
+        Row::new((Act::Answer(401, ""), good()), ([0, 0, 1, 0], 2), failed),
+        // The pool shows it, though its answer is lost.
+        Row::new((Act::Close, good()), ([0, 0, 0, 1], 2), completed),
+        Row::new((Act::Cut, good()), ([0, 0, 0, 1], 2), completed),
+        Row::new((Act::Answer(503, ""), good()), ([0, 0, 0, 1], 2), completed),
+        Row::new((Act::Hold, good()), ([0, 0, 0, 1], 2), completed),
+    ];
+    let rows = rows.map(|row| tokio::spawn(row.holds()));
+    for row in rows {
+        row.await.unwrap();
+    }
+}

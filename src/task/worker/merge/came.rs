@@ -18,6 +18,7 @@ use crate::task::id::TaskId;
 use crate::task::port::SeatChange;
 use crate::task::record::{Fault, Outcome, Source};
 use crate::task::state::Event;
+use crate::task::tally::Merged;
 use crate::task::worker::fields;
 use crate::task::worker::pause::back_off;
 use crate::task::worker::run::{LONGEST_REST, UNAVAILABLE, nth_refusal};
@@ -47,6 +48,7 @@ impl Works {
         self.roster.answered(key.upstream, asked, answer.status);
         match verdict(up.upstream.config(), &said) {
             Verdict::Over(Event::Fail, _) if members.len() > 1 && may_be_of_some(answer.status) => {
+                self.count(&up, Merged::Halved, members.len());
                 let lead = up.lead;
                 self.release(Some(up.ended().0));
                 self.put_off(&members, lead, Duration::ZERO).await;
@@ -54,6 +56,7 @@ impl Works {
                 (members, After::Next(halves))
             }
             Verdict::Over(event, fault) => {
+                self.count(&up, Merged::Known, members.len());
                 let change = spoken(&said, event, fault);
                 self.over((key, up), members, (event, change), &answer)
                     .await;
@@ -107,6 +110,7 @@ impl Works {
             "the upstream answered {}, with more than the {most} bytes that are kept: what it did is done, and what it said is lost",
             head.status
         );
+        self.count(&up, Merged::Known, members.len());
         self.release(Some(up.ended().0));
         let changed = |_: &Loaded| Change {
             seat: SeatChange::Free,
@@ -132,6 +136,7 @@ impl Works {
         members: Vec<Loaded>,
         (fault, answer): (Fault, &OwnAnswer),
     ) -> Came {
+        self.count(&up, Merged::Refused, members.len());
         let asked = up.asking.headers.clone();
         let is_same = |one: &Loaded| shown(&one.headers) == shown(&asked);
         let (same, others): (Vec<_>, Vec<_>) = members.into_iter().partition(is_same);
@@ -161,6 +166,7 @@ impl Works {
         members: Vec<Loaded>,
         answer: &OwnAnswer,
     ) -> Came {
+        self.count(&up, Merged::Refused, members.len());
         let come_back = self.shrink((&up.claim, &up.upstream), answer);
         let nth = |one: &Loaded| nth_refusal(&one.record);
         let most = members.iter().map(nth).max().unwrap_or(1);
@@ -191,6 +197,7 @@ impl Works {
         up: Up,
         members: Vec<Loaded>,
     ) -> Came {
+        self.count(&up, Merged::Unknown, members.len());
         let (lost, hard) = (self.lost_call(&up, &members), up.hard());
         let left = hard.saturating_duration_since(Instant::now());
         let seats = up.claim.leave_behind((self.clock)());
@@ -205,9 +212,16 @@ impl Works {
         up: Up,
         members: Vec<Loaded>,
     ) -> Came {
+        self.count(&up, Merged::Unknown, members.len());
         drop(up.ended());
         let now = Instant::now();
         self.lost_all(key, members, (SeatChange::Free, now)).await
+    }
+
+    /// Counted once it is known what came of it.
+    fn count(&self, up: &Up, came: Merged, requests: usize) {
+        let tally = self.desk.tally();
+        tally.merged(up.upstream.name(), came, requests);
     }
 
     /// All of them are in doubt; their call can be at work no more from `over` on.
