@@ -138,6 +138,28 @@ async fn whoever_sends_a_merged_call_up_may_break_and_its_seat_has_an_heir() {
     rig.stop().await;
 }
 
+/// The next queue knows nothing of what was in the one that broke.
+#[tokio::test]
+async fn what_comes_behind_a_queue_that_broke_overtakes_nothing_of_it() {
+    let model = model(EMPTY, |_| Act::Answer(200, EMPTY)).await;
+    let roomy = roomy("4s");
+    let set = Set {
+        lines: roomy.lines.replace("period = \"1s\"", "period = \"0s\""),
+        roster: Arc::new(Breaks(AtomicBool::new(false))),
+        ..roomy
+    };
+    let rig = Rig::start(model.address, set).await;
+    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    until("it broke", || !rig.crew.lever().lost().is_empty()).await;
+    let behind = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let behind = rig.over(behind).await;
+    assert_eq!(behind.status.state(), State::Completed);
+    let first = rig.over(first).await;
+    let over = first.started.unwrap().after(Duration::from_secs(4));
+    assert!(behind.started.unwrap() >= over, "{behind:?}");
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn whose_deadline_is_over_is_told_so_and_the_call_goes_on_with_its_seat_for_the_others() {
     let model = model(EMPTY, |_| Act::Hold).await;

@@ -43,6 +43,26 @@ async fn what_may_have_stood_so_before_is_done_but_its_call_is_waited_for() {
 }
 
 #[tokio::test]
+async fn the_next_gate_holds_the_seat_of_a_call_that_may_come_through_though_its_task_is_done() {
+    let model = model(FULL, |_| Act::Close).await;
+    let store = Faulty::new(&[]);
+    let set = || Set {
+        store: store.clone(),
+        ..set("600s")
+    };
+    let rig = Rig::start(model.address, set()).await;
+    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    assert_eq!(rig.over(first).await.status.state(), State::Completed);
+    assert_eq!(rig.seated(), 1);
+    rig.stop().await;
+    let rig = Rig::start(model.address, set()).await;
+    let lost = rig.crew.lever().lost();
+    assert_eq!((rig.found.seats, rig.seated(), lost.len()), (1, 1, 1));
+    assert_eq!(lost[0].id, first);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_seen_to_come_through_is_over_and_nobody_waits_for_it() {
     let model = Model::start(|asked, before| match (&*asked.line, before) {
         (PATCH, 0) => Act::Close,
