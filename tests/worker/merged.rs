@@ -304,3 +304,27 @@ async fn every_unit_comes_back_however_a_merged_call_ends() {
         row.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_token_that_is_over_fails_its_own_alone_in_whatever_field_it_stands() {
+    let model = Model::start(|asked, _| {
+        if asked.head.contains("vmware-api-session-id: over") {
+            Act::Answer(401, "")
+        } else {
+            Act::Answer(200, FULL)
+        }
+    })
+    .await;
+    let rig = Rig::start(model.address, set("600s")).await;
+    let mut ids = Vec::new();
+    for (token, nth) in [("lasts", 1), ("over", 2)] {
+        let id = rig.hand_in_as(token, patch(LONG), body("add", nth)).await;
+        ids.push(id.unwrap());
+    }
+    let over = rig.over(ids[1]).await;
+    assert_eq!(ended(&over), (State::Failed, Some(Outcome::NotApplied)));
+    assert_eq!(over.error.clone().unwrap().kind, "credentials-expired");
+    let lasts = rig.over(ids[0]).await;
+    assert_eq!(lasts.status.state(), State::Completed, "{lasts:?}");
+    rig.stop().await;
+}

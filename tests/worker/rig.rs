@@ -143,8 +143,18 @@ impl Rig {
         requested: Requested,
         body: impl Into<Bytes>,
     ) -> Result<TaskId, SubmitError> {
+        self.hand_in_as("token", requested, body).await
+    }
+
+    /// The same, in the session of this token.
+    pub async fn hand_in_as(
+        &self,
+        token: &'static str,
+        requested: Requested,
+        body: impl Into<Bytes>,
+    ) -> Result<TaskId, SubmitError> {
         let mut headers = HeaderMap::new();
-        let token = HeaderValue::from_static("token");
+        let token = HeaderValue::from_static(token);
         headers.insert("vmware-api-session-id", token);
         let target = requested.target.clone();
         let parcel = Parcel {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
+use http::header::COOKIE;
 use tokio::time::Instant;
 
 use super::call::{After, Loaded, Up};
 use super::gathered::Key;
 use super::said::{kept, may_be_of_some};
 use crate::call::Spoken;
+use crate::dialect::credential::is_handed_out;
 use crate::dialect::error_type;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
@@ -262,8 +263,13 @@ fn halves(members: &[Loaded]) -> Vec<Vec<TaskId>> {
     vec![ids(one), ids(other)]
 }
 
-/// The credentials that a request shows.
-fn shown(headers: &HeaderMap) -> Vec<&HeaderValue> {
-    let all = headers.get_all(AUTHORIZATION).iter();
-    all.chain(headers.get_all(COOKIE)).collect()
+/// The credentials that a request shows, in whatever field.
+fn shown(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    let fields = headers.iter();
+    let fields = fields.filter(|(name, _)| **name == COOKIE || is_handed_out(name));
+    let mut shown: Vec<_> = fields
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    shown.sort_unstable();
+    shown
 }
