@@ -46,6 +46,13 @@ pub fn roomy(response_timeout: &str) -> Set {
     }
 }
 
+/// The same, where nothing waits for a period.
+pub fn at_once(set: Set) -> Set {
+    let lines = set.lines.replace("period = \"1s\"", "period = \"0s\"");
+    assert!(lines.contains("period = \"0s\""), "{lines}");
+    Set { lines, ..set }
+}
+
 pub fn patch(run_for: Duration) -> Requested {
     Requested {
         route: "patch".into(),
@@ -142,11 +149,9 @@ async fn whoever_sends_a_merged_call_up_may_break_and_its_seat_has_an_heir() {
 #[tokio::test]
 async fn what_comes_behind_a_queue_that_broke_overtakes_nothing_of_it() {
     let model = model(EMPTY, |_| Act::Answer(200, EMPTY)).await;
-    let roomy = roomy("4s");
     let set = Set {
-        lines: roomy.lines.replace("period = \"1s\"", "period = \"0s\""),
         roster: Arc::new(Breaks(AtomicBool::new(false))),
-        ..roomy
+        ..at_once(roomy("4s"))
     };
     let rig = Rig::start(model.address, set).await;
     let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();

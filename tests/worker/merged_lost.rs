@@ -7,7 +7,9 @@ use std::time::Duration;
 use tidegate::task::{Event, Outcome, Source, State};
 
 use crate::faulty::Faulty;
-use crate::merged::{EMPTY, FULL, PATCH, body, ended, lines, model, patch, roomy, set, two};
+use crate::merged::{
+    EMPTY, FULL, PATCH, at_once, body, ended, lines, model, patch, roomy, set, two,
+};
 use crate::model::{Act, Model};
 use crate::rig::{LONG, Rig, Set, shortly, until};
 
@@ -80,6 +82,28 @@ async fn what_is_seen_to_come_through_is_over_and_nobody_waits_for_it() {
     assert_eq!((rig.seated(), rig.crew.lever().lost().len()), (0, 0));
     let same = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
     assert_eq!(rig.over(same).await.status.state(), State::Completed);
+    rig.stop().await;
+}
+
+/// What goes up next waits for the seat that the lost call holds.
+#[tokio::test]
+async fn what_is_in_doubt_is_asked_after_while_the_next_call_waits_for_its_limits() {
+    let model = Model::start(|asked, before| match (&*asked.line, before) {
+        (PATCH, 0) => Act::HangUp,
+        (PATCH, _) => Act::Answer(200, FULL),
+        (_, 0) => Act::Answer(200, EMPTY),
+        _ => Act::Answer(200, FULL),
+    })
+    .await;
+    let rig = Rig::start(model.address, at_once(set("600s"))).await;
+    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    until("it is up", || model.running() == 1).await;
+    let next = rig.hand_in(patch(LONG), body("add", 2)).await.unwrap();
+    model.release();
+    for id in [first, next] {
+        assert_eq!(rig.over(id).await.status.state(), State::Completed);
+    }
+    assert_eq!((rig.seated(), model.times(PATCH)), (0, 2));
     rig.stop().await;
 }
 

@@ -205,16 +205,11 @@ impl Queue {
     /// What is to be done now. Of `expected`, tasks for this resource that are known of and have not come yet, none is
     /// overtaken.
     pub(super) fn turn(&mut self, now: Instant, expected: &BTreeSet<TaskId>) -> Turn {
-        let has_come = |(_, one): &(&TaskId, &Doubt)| one.asks.is_some();
-        let asked = self.doubts.iter().filter(has_come);
-        let asked: Vec<TaskId> = asked.map(|(id, _)| *id).collect();
-        if self.ask.is_none_or(|at| at <= now) {
-            self.ask = Some(now + ASKED_EVERY);
-            if !asked.is_empty() {
-                return Turn::Ask(asked);
-            }
+        let (asked, next) = self.asks(now);
+        if !asked.is_empty() {
+            return Turn::Ask(asked);
         }
-        let ask = self.ask.filter(|_| !self.doubts.is_empty());
+        let ask = (!self.doubts.is_empty()).then_some(next);
         if let Some(wait) = self.wait(now) {
             let next = [wait, ask].into_iter().flatten().min();
             return Turn::Rest(next);
@@ -236,6 +231,17 @@ impl Queue {
         }
         self.due = Some(now + self.period);
         Turn::Merge(calls)
+    }
+
+    /// Who is to be asked after now, and when the next may be.
+    pub(super) fn asks(&mut self, now: Instant) -> (Vec<TaskId>, Instant) {
+        if let Some(next) = self.ask.filter(|at| *at > now) {
+            return (Vec::new(), next);
+        }
+        let next = now + ASKED_EVERY;
+        self.ask = Some(next);
+        let asked = self.doubts.iter().filter(|(_, one)| one.asks.is_some());
+        (asked.map(|(id, _)| *id).collect(), next)
     }
 
     /// The calls of those that came by `cutoff` and are not put off.
