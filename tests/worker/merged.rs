@@ -333,3 +333,22 @@ async fn a_token_that_is_over_fails_its_own_alone_in_whatever_field_it_stands() 
     assert_eq!(lasts.status.state(), State::Completed, "{lasts:?}");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_that_is_longer_than_a_limit_takes_is_told_of_and_counted() {
+    let model = model(FULL, |_| Act::Answer(200, FULL)).await;
+    let cap = "[upstream.limits.response_bytes]\ncounts = \"response_bytes\"\nlimit = 4\nmatch = { class = [\"blocking\"] }\n";
+    let set = Set {
+        lines: lines("600s", cap),
+        ..Set::default()
+    };
+    let rig = Rig::start(model.address, set).await;
+    for id in two(&rig).await {
+        let task = rig.over(id).await;
+        assert_eq!(ended(&task), (State::Failed, Some(Outcome::Known)));
+        assert_eq!(task.error.clone().unwrap().kind, "answer-too-large");
+    }
+    let refused: u64 = rig.view("response_bytes").refused.iter().sum();
+    assert_eq!((refused, rig.seated()), (1, 0), "it was one answer");
+    rig.stop().await;
+}
