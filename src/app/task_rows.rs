@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::forward::Upstream;
 use crate::observe::{Spread, TaskCount, WebhookCount};
 use crate::proxy::Shared;
-use crate::task::{Delivery, Dispatched, Poll, Reconciled, State, TIME_BOUNDS, Times};
+use crate::task::{Delivery, Dispatched, Merged, Poll, Reconciled, State, TIME_BOUNDS, Times};
 
 /// Tasks of every upstream, of those without any too.
 pub(super) fn counts(shared: &Shared) -> Vec<TaskCount> {
@@ -27,6 +27,7 @@ fn count(shared: &Shared, upstream: &Arc<Upstream>) -> TaskCount {
     let name = upstream.name();
     let work = shared.desk.tally().work(name);
     let polls = shared.desk.tally().polls(name);
+    let merges = shared.desk.tally().merges(name);
     let open = shared.desk.counts(name);
     let finished = State::ALL.into_iter().zip(work.finished);
     let finished = finished.filter(|(state, _)| state.is_done());
@@ -54,6 +55,12 @@ fn count(shared: &Shared, upstream: &Arc<Upstream>) -> TaskCount {
             .zip(polls.upstream)
             .collect(),
         polls_failed: polls.failed,
+        merged_calls: Merged::ALL
+            .map(Merged::as_str)
+            .into_iter()
+            .zip(merges.calls)
+            .collect(),
+        merged_requests: merges.requests,
         alerts: bad(work.alerts),
         retries: work.retries,
         compensated: work.compensated,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::account::account;
 use super::adapter::{adapters, merge_period};
+use super::after;
 use super::files::{Pem, check_pem};
 use super::limits::{Scene, limits};
 use super::net::{address, fingerprint, host, host_header};
@@ -140,6 +141,7 @@ fn merged_upstream(
         routes,
     };
     looked_at(r, &upstream);
+    after::merged(r, &upstream);
     upstream
 }
 

@@ -8,7 +8,7 @@ use crate::observe::rows::sample as snapshot;
 use crate::observe::{Destination, Record};
 
 /// Names and labels of the contract, as far as this version has something to count.
-const CONTRACT: [(&str, &str, &[&str]); 38] = [
+const CONTRACT: [(&str, &str, &[&str]); 40] = [
     ("limit_max", "gauge", &["upstream", "limit"]),
     ("limit_in_use", "gauge", &["upstream", "limit"]),
     ("limit_waiting", "gauge", &["upstream", "limit"]),
@@ -76,6 +76,12 @@ const CONTRACT: [(&str, &str, &[&str]); 38] = [
         &["upstream", "form"],
     ),
     ("task_poll_errors_total", "counter", &["upstream"]),
+    (
+        "task_merged_calls_total",
+        "counter",
+        &["upstream", "outcome"],
+    ),
+    ("task_merged_requests_total", "counter", &["upstream"]),
     ("task_alerts_total", "counter", &["upstream", "state"]),
     ("task_retries_total", "counter", &["upstream"]),
     ("task_compensations_total", "counter", &["upstream"]),
@@ -197,6 +203,9 @@ tidegate_task_alerts_total{state="FAILED",upstream="vc1"} 1
 tidegate_task_compensations_total{upstream="vc1"} 1
 tidegate_task_dispatches_total{outcome="known",upstream="vc1"} 9
 tidegate_task_dispatches_total{outcome="unknown",upstream="vc1"} 1
+tidegate_task_merged_calls_total{outcome="halved",upstream="vc1"} 1
+tidegate_task_merged_calls_total{outcome="known",upstream="vc1"} 3
+tidegate_task_merged_requests_total{upstream="vc1"} 1500
 tidegate_task_poll_errors_total{upstream="vc1"} 1
 tidegate_task_polls_answered_total{upstream="vc1"} 20
 tidegate_task_queue_seconds_bucket{upstream="vc1",le="0.1"} 1

@@ -23,6 +23,10 @@ pub struct TaskCount {
     pub polls: Vec<(&'static str, u64)>,
     /// Of these, those that told nothing.
     pub polls_failed: u64,
+    /// Calls that did what several of them ask for, by what came of each.
+    pub merged_calls: Vec<(&'static str, u64)>,
+    /// Requests that went up in those.
+    pub merged_requests: u64,
     /// Those that ended so that their operator is to know, by state.
     pub alerts: Vec<(&'static str, u64)>,
     /// Tries beyond the first that routes had made.
@@ -73,6 +77,8 @@ pub(super) fn sample() -> (TaskCount, WebhookCount) {
         polls_answered: 20,
         polls: vec![("list", 2), ("single", 1), ("find", 0)],
         polls_failed: 1,
+        merged_calls: vec![("known", 3), ("halved", 1)],
+        merged_requests: 1500,
         alerts: vec![("FAILED", 1), ("EXPIRED", 0)],
         retries: 3,
         compensated: 1,

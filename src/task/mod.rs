@@ -49,6 +49,7 @@ pub use record::{
 };
 pub use state::{Event, Illegal, Moved, State, Status, Substate};
 pub use tally::{
-    Delivery, Dispatched, Poll, Polls, Reconciled, TIME_BOUNDS, Tally, Times, Told, Work,
+    Delivery, Dispatched, Merged, Merges, Poll, Polls, Reconciled, TIME_BOUNDS, Tally, Times, Told,
+    Work,
 };
 pub use worker::{Crew, Lever, LostCall, Means, Recovered, Roster};

@@ -1,11 +1,13 @@
 //! What became of tasks, counted: told by the desk at every step that was committed.
 
+mod merges;
 mod polls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::merges::{Merged, Merges};
 pub use self::polls::{Poll, Polls};
 use super::record::{Bond, Outcome, Record};
 use super::state::{Event, State, Status};
@@ -167,6 +169,7 @@ pub struct Told {
 pub struct Tally {
     work: Mutex<BTreeMap<Arc<str>, Work>>,
     polls: Mutex<BTreeMap<Arc<str>, Polls>>,
+    merges: Mutex<BTreeMap<Arc<str>, Merges>>,
     told: Mutex<Told>,
 }
 

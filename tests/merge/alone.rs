@@ -132,3 +132,20 @@ async fn off_is_the_controller_s_own_queue() {
     .await;
     assert_eq!(told.json()["status"], "SUCCESS");
 }
+
+/// Nothing else may be said by a proof than what it is about.
+#[tokio::test]
+async fn what_is_signed_goes_up_as_it_came() {
+    let avi = avi().await;
+    let blocks = "[[upstream.route]]\nname = \"patch\"\nmatch = { method = \"PATCH\", path = \"/api/pool/*\" }\nclass = \"blocking\"\n";
+    let gate = before(&avi, "10m", blocks);
+    let signed = format!("{ADMIN}{VERSION}Signature: keyId=\"a\"\r\nPrefer: respond-async\r\n");
+    let body = add(&["10.0.0.1"]).to_string();
+    let ticket = call(gate.http()[0], PATCH, &signed, &body).await;
+    assert_eq!(ticket.status, 202, "{ticket:?}");
+    let id = format!("gw-{}", ticket.json()["id"].as_str().unwrap());
+    all_done(&gate, std::slice::from_ref(&id)).await;
+    assert_eq!(avi.books.targets(Kind::Start), [PATCH]);
+    let own = crate::rig::task(&gate, ADMIN, &id).await;
+    assert_eq!(own["mode"], "queued", "{own}");
+}

@@ -194,3 +194,36 @@ async fn when_all_are_bad_each_fails_and_the_calls_are_spread_over_periods() {
     let calls = sent(&avi).len();
     assert!((319..640).contains(&calls), "{calls} calls");
 }
+
+#[tokio::test]
+async fn metrics_say_how_many_calls_went_up_and_how_many_patches_in_them() {
+    let avi = avi().await;
+    avi.poison("10.0.0.1");
+    let gate = before(&avi, "1s", "");
+    for id in hand_in(&gate, 3).await {
+        over(&gate, &id).await;
+    }
+    let page = Client::connect(gate.admin()).await.get("/metrics").await;
+    let page = String::from_utf8(page.body).unwrap();
+    let said = |name: &str| -> u64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name}: {page}"))
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    let calls = |outcome: &str| {
+        said(&format!(
+            "tidegate_task_merged_calls_total{{outcome=\"{outcome}\",upstream=\"up\"}}"
+        ))
+    };
+    let sent = sent(&avi);
+    assert_eq!(calls("known") + calls("halved"), sent.len() as u64);
+    assert_eq!((calls("refused"), calls("unknown")), (0, 0));
+    let all = sent
+        .iter()
+        .map(|body| body["add"]["servers"].as_array().unwrap().len() as u64);
+    let requests = said("tidegate_task_merged_requests_total{upstream=\"up\"}");
+    assert_eq!(requests, all.sum::<u64>());
+    assert!(requests > 3, "the bad one went up with others first");
+}

@@ -44,6 +44,8 @@ pub struct Faulty {
     /// Requests cannot be read until this is taken back.
     pub unreadable: AtomicBool,
     failed: AtomicUsize,
+    /// What is kept of the request of this task is damaged.
+    pub damaged: Mutex<Option<TaskId>>,
     /// Whoever reads the request of this task waits until this is closed.
     pub held_back: Mutex<Option<(TaskId, Arc<Semaphore>)>>,
     /// Whoever reads a task has read it, and comes back when this is let go.
@@ -144,6 +146,9 @@ impl TaskStore for Faulty {
         let held_back = self.held_back.lock().unwrap().clone();
         if let Some((_, until)) = held_back.filter(|(task, _)| *task == id) {
             drop(until.acquire().await);
+        }
+        if *self.damaged.lock().unwrap() == Some(id) {
+            return Ok(Some(Bytes::from_static(b"damaged")));
         }
         self.inner.request(id).await
     }

@@ -5,6 +5,8 @@ mod doubt;
 mod ends;
 mod faulty;
 mod line;
+mod merged;
+mod merged_lost;
 mod model;
 mod restart;
 mod rig;

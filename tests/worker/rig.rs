@@ -134,15 +134,33 @@ impl Rig {
 
     /// The same, where it may be refused.
     pub async fn try_submit(&self, requested: Requested) -> Result<TaskId, SubmitError> {
+        self.hand_in(requested, "{\"name\":\"web 02\"}").await
+    }
+
+    /// The same, with this body.
+    pub async fn hand_in(
+        &self,
+        requested: Requested,
+        body: impl Into<Bytes>,
+    ) -> Result<TaskId, SubmitError> {
+        self.hand_in_as("token", requested, body).await
+    }
+
+    /// The same, in the session of this token.
+    pub async fn hand_in_as(
+        &self,
+        token: &'static str,
+        requested: Requested,
+        body: impl Into<Bytes>,
+    ) -> Result<TaskId, SubmitError> {
         let mut headers = HeaderMap::new();
-        let token = HeaderValue::from_static("token");
+        let token = HeaderValue::from_static(token);
         headers.insert("vmware-api-session-id", token);
-        let body = Bytes::from_static(b"{\"name\":\"web 02\"}");
         let target = requested.target.clone();
         let parcel = Parcel {
             target,
             headers,
-            body,
+            body: body.into(),
             look: None,
         };
         let request = parcel.encode();

@@ -10,6 +10,7 @@
 //! is used, against what is known of the task.
 
 mod blanks;
+mod merged;
 mod say;
 mod shown;
 mod sound;
@@ -19,6 +20,7 @@ mod tests;
 use std::time::Duration;
 
 pub use blanks::{Bit, Blanks};
+pub(super) use merged::merged;
 pub(super) use say::lines;
 pub(super) use shown::shown;
 

@@ -48,6 +48,7 @@ pub(super) fn tasks(page: &mut Page, snapshot: &Snapshot) -> Result<()> {
         each(rows, |row| &row.reconciled),
     )?;
     polls(page, rows)?;
+    merges(page, rows)?;
     after(page, rows)?;
     times(page, rows);
     webhooks(page, &snapshot.webhooks)
@@ -79,6 +80,26 @@ fn polls(page: &mut Page, rows: &[TaskCount]) -> Result<()> {
         &["upstream"],
         rows.iter()
             .map(|row| (vec![&*row.upstream], row.polls_failed)),
+    )
+}
+
+fn merges(page: &mut Page, rows: &[TaskCount]) -> Result<()> {
+    page.counter(
+        (
+            "tidegate_task_merged_calls_total",
+            "Calls that did what several tasks ask for, by what came of each: halved where it was rejected, and each half went up by itself.",
+        ),
+        &["upstream", "outcome"],
+        each(rows, |row| &row.merged_calls),
+    )?;
+    page.counter(
+        (
+            "tidegate_task_merged_requests_total",
+            "Requests of tasks that went up in calls which did what several ask for, each as often as it went up.",
+        ),
+        &["upstream"],
+        rows.iter()
+            .map(|row| (vec![&*row.upstream], row.merged_requests)),
     )
 }
 

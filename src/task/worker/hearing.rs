@@ -64,16 +64,9 @@ impl Job {
         if let_go {
             return Heard::Late(timeout_at(hard, exchange).await.ok());
         }
-        let change = Change {
-            outcome: Some(Outcome::Unknown),
-            error: Some(Fault {
-                kind: "expired",
-                status: 504,
-                detail: "the upstream did not answer in time; it may still be at work".to_owned(),
-            }),
-            ..Change::default()
-        };
-        let expired = self.works.settle(self.id, Event::Expire, change, None);
+        let expired = self
+            .works
+            .settle(self.id, Event::Expire, overdue_change(), None);
         let (came, ()) = tokio::join!(timeout_at(hard, exchange), expired);
         Heard::Late(came.ok())
     }
@@ -100,5 +93,18 @@ impl Job {
         if self.last_seat() == SeatChange::Free {
             self.works.free_seat(self.id).await;
         }
+    }
+}
+
+/// Its deadline is over, and its call is not.
+pub(super) fn overdue_change() -> Change {
+    Change {
+        outcome: Some(Outcome::Unknown),
+        error: Some(Fault {
+            kind: "expired",
+            status: 504,
+            detail: "the upstream did not answer in time; it may still be at work".to_owned(),
+        }),
+        ..Change::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The calls of a period: each waits for its limits once, is committed for all its members before its first byte goes up, and what
 //! comes of it is said of each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::task::worker::crew::Told;
 use crate::task::worker::job::gone;
 use crate::task::worker::pause::back_off;
 use crate::task::worker::place::Standing;
+use crate::task::worker::wake::Wake;
 use crate::task::worker::works::Works;
 
 /// Most calls of a period beyond those that were planned: each request that is bad costs two for each halving. What is left then
@@ -56,12 +57,27 @@ pub(super) enum After {
 
 /// Everything that a call has as it goes up.
 pub(super) struct Up {
+    /// Who has its seats if whoever sees to it breaks; none before its first byte. Dropped before the claim.
+    pub(super) wake: Option<Wake>,
     pub(super) claim: Claim,
     pub(super) upstream: Arc<Upstream>,
-    pub(super) asking: Asking,
+    pub(super) asking: Arc<Asking>,
     /// Whose credentials it shows.
     pub(super) lead: TaskId,
     pub(super) went: Instant,
+}
+
+impl Up {
+    /// When it can be at work no more.
+    pub(super) fn hard(&self) -> Instant {
+        self.went + self.upstream.config().response_timeout
+    }
+
+    /// The call is over upstream: its seats have no heir any more.
+    pub(super) fn ended(self) -> (Claim, Arc<Upstream>) {
+        drop(self.wake);
+        (self.claim, self.upstream)
+    }
 }
 
 impl Works {
@@ -126,16 +142,17 @@ impl Works {
         // One that is not among them is over: its job leaves.
         let ids: Vec<TaskId> = members.iter().map(|one| one.id).collect();
         let taken = self.gathered.with(key, |queue| queue.take(&ids));
-        let taken = taken.unwrap_or_default();
+        let taken: HashSet<TaskId> = taken.into_iter().flatten().collect();
         members.retain(|one| taken.contains(&one.id));
         // Whose credentials it was to show may be gone by now.
         let Some((lead, asking)) = self.lead(key, &mut members).await else {
             return After::Over;
         };
         let up = Up {
+            wake: None,
             claim,
             upstream: asking.upstream.clone(),
-            asking,
+            asking: Arc::new(asking),
             lead,
             went: Instant::now(),
         };

@@ -3,24 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
+use http::header::COOKIE;
 use tokio::time::Instant;
 
 use super::call::{After, Loaded, Up};
 use super::gathered::Key;
 use super::said::{kept, may_be_of_some};
 use crate::call::Spoken;
+use crate::dialect::credential::is_handed_out;
+use crate::dialect::error_type;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
 use crate::task::id::TaskId;
 use crate::task::port::SeatChange;
 use crate::task::record::{Fault, Outcome, Source};
 use crate::task::state::Event;
+use crate::task::tally::Merged;
 use crate::task::worker::fields;
-use crate::task::worker::ghosts::Lost;
 use crate::task::worker::pause::back_off;
-use crate::task::worker::recover::sent;
 use crate::task::worker::run::{LONGEST_REST, UNAVAILABLE, nth_refusal};
 use crate::task::worker::verdict::{MOST_REFUSED, Said, Verdict, refusal, verdict};
 use crate::task::worker::works::Works;
@@ -48,17 +49,16 @@ impl Works {
         self.roster.answered(key.upstream, asked, answer.status);
         match verdict(up.upstream.config(), &said) {
             Verdict::Over(Event::Fail, _) if members.len() > 1 && may_be_of_some(answer.status) => {
-                self.release(Some(up.claim));
-                self.put_off(&members, up.lead, Duration::ZERO).await;
+                self.count(&up, Merged::Halved, members.len());
+                let lead = up.lead;
+                self.release(Some(up.ended().0));
+                self.put_off(&members, lead, Duration::ZERO).await;
                 let halves = halves(&members);
                 (members, After::Next(halves))
             }
             Verdict::Over(event, fault) => {
-                let change = Change {
-                    outcome: Some(Outcome::Known),
-                    error: fault,
-                    ..Change::default()
-                };
+                self.count(&up, Merged::Known, members.len());
+                let change = spoken(&said, event, fault);
                 self.over((key, up), members, (event, change), &answer)
                     .await;
                 (Vec::new(), After::Over)
@@ -83,7 +83,8 @@ impl Works {
         (event, change): (Event, Change),
         answer: &OwnAnswer,
     ) {
-        let rewriter = up.upstream.rewriter();
+        let (claim, upstream) = up.ended();
+        let rewriter = upstream.rewriter();
         let changed = |one: &Loaded| {
             let answer = kept(answer, (&one.headers, rewriter), (members.len(), &key.path));
             Change {
@@ -93,7 +94,7 @@ impl Works {
                 ..change.clone()
             }
         };
-        self.release(Some(up.claim));
+        self.release(Some(claim));
         self.settle_all(&members, event, changed).await;
         let ids: Vec<TaskId> = members.iter().map(|one| one.id).collect();
         self.gathered.with(key, |queue| queue.finish(&ids));
@@ -110,7 +111,8 @@ impl Works {
             "the upstream answered {}, with more than the {most} bytes that are kept: what it did is done, and what it said is lost",
             head.status
         );
-        self.release(Some(up.claim));
+        self.count(&up, Merged::Known, members.len());
+        self.release(Some(up.ended().0));
         let changed = |_: &Loaded| Change {
             seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
@@ -135,6 +137,7 @@ impl Works {
         members: Vec<Loaded>,
         (fault, answer): (Fault, &OwnAnswer),
     ) -> Came {
+        self.count(&up, Merged::Refused, members.len());
         let asked = up.asking.headers.clone();
         let is_same = |one: &Loaded| shown(&one.headers) == shown(&asked);
         let (same, others): (Vec<_>, Vec<_>) = members.into_iter().partition(is_same);
@@ -164,6 +167,7 @@ impl Works {
         members: Vec<Loaded>,
         answer: &OwnAnswer,
     ) -> Came {
+        self.count(&up, Merged::Refused, members.len());
         let come_back = self.shrink((&up.claim, &up.upstream), answer);
         let nth = |one: &Loaded| nth_refusal(&one.record);
         let most = members.iter().map(nth).max().unwrap_or(1);
@@ -173,7 +177,7 @@ impl Works {
         let rest = rest.min(LONGEST_REST);
         self.put_off(&others, up.lead, rest).await;
         if tired.is_empty() {
-            drop(up.claim);
+            drop(up.ended());
         } else {
             let change = Change {
                 outcome: Some(Outcome::NotApplied),
@@ -194,20 +198,12 @@ impl Works {
         up: Up,
         members: Vec<Loaded>,
     ) -> Came {
-        let hard = up.went + up.upstream.config().response_timeout;
+        self.count(&up, Merged::Unknown, members.len());
+        let (lost, hard) = (self.lost_call(&up, &members), up.hard());
         let left = hard.saturating_duration_since(Instant::now());
         let seats = up.claim.leave_behind((self.clock)());
-        let lead = members.iter().find(|one| one.id == up.lead);
-        let lost = Lost {
-            id: up.lead,
-            number: lead.map_or(0, |one| one.record.fence),
-            of: None,
-            upstream: up.upstream.name().clone(),
-            since: lead.map(|one| sent(&one.record)),
-            until: self.desk.now().after(left),
-        };
         self.haunt(lost, seats, left);
-        self.lost_all(key, members, SeatChange::Keep).await
+        self.lost_all(key, members, (SeatChange::Keep, hard)).await
     }
 
     /// Nobody knows what became of the call, but that it is over upstream.
@@ -217,12 +213,25 @@ impl Works {
         up: Up,
         members: Vec<Loaded>,
     ) -> Came {
-        drop(up.claim);
-        self.lost_all(key, members, SeatChange::Free).await
+        self.count(&up, Merged::Unknown, members.len());
+        drop(up.ended());
+        let now = Instant::now();
+        self.lost_all(key, members, (SeatChange::Free, now)).await
     }
 
-    /// All of them are in doubt.
-    async fn lost_all(self: &Arc<Self>, key: &Key, members: Vec<Loaded>, seat: SeatChange) -> Came {
+    /// Counted once it is known what came of it.
+    fn count(&self, up: &Up, came: Merged, requests: usize) {
+        let tally = self.desk.tally();
+        tally.merged(up.upstream.name(), came, requests);
+    }
+
+    /// All of them are in doubt; their call can be at work no more from `over` on.
+    async fn lost_all(
+        self: &Arc<Self>,
+        key: &Key,
+        members: Vec<Loaded>,
+        (seat, over): (SeatChange, Instant),
+    ) -> Came {
         tracing::info!(path = %key.path, requests = members.len(), "the answer to requests that went up as one is lost");
         let changed = |_: &Loaded| Change {
             seat,
@@ -230,8 +239,20 @@ impl Works {
         };
         self.settle_all(&members, Event::Lost, changed).await;
         let ids: Vec<TaskId> = members.iter().map(|one| one.id).collect();
-        self.gathered.with(key, |queue| queue.lose(&ids));
+        self.gathered.with(key, |queue| queue.lose(&ids, over));
         (Vec::new(), After::Lost)
+    }
+}
+
+/// The upstream has spoken, and what it said is known.
+fn spoken(said: &Said<'_>, event: Event, fault: Option<Fault>) -> Change {
+    let failed = event == Event::Fail;
+    let error_type = failed.then(|| error_type::error_type(said.spoken, said.body));
+    Change {
+        outcome: Some(Outcome::Known),
+        error: fault,
+        error_type: error_type.flatten().map(Arc::from),
+        ..Change::default()
     }
 }
 
@@ -242,8 +263,13 @@ fn halves(members: &[Loaded]) -> Vec<Vec<TaskId>> {
     vec![ids(one), ids(other)]
 }
 
-/// The credentials that a request shows.
-fn shown(headers: &HeaderMap) -> Vec<&HeaderValue> {
-    let all = headers.get_all(AUTHORIZATION).iter();
-    all.chain(headers.get_all(COOKIE)).collect()
+/// The credentials that a request shows, in whatever field.
+fn shown(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    let fields = headers.iter();
+    let fields = fields.filter(|(name, _)| **name == COOKIE || is_handed_out(name));
+    let mut shown: Vec<_> = fields
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    shown.sort_unstable();
+    shown
 }

@@ -1,12 +1,18 @@
 //! What became of requests whose call was lost: the resource shows it.
 //!
-//! What a request adds is there, and what it deletes is not: then the resource is as the request wanted it, and it is done. Where
-//! it is not so, the call may still be at work; once it can be no more, nothing of it was applied. It is never sent again by
+//! What a request adds is there, and what it deletes is not: then the resource is as the request wanted it, and it is done, by the
+//! contract (section 4.3: the probe finds the thing). It may have been so before, and then nothing proves that this call did it.
+//! For the request that is the same: done by it or not, or once more by a call that is late, its entries are as it wanted them, as
+//! long as nobody changes them. So nobody does, and the call keeps its seat, until it can be at work no more; unless the resource was
+//! seen without it since, which proves that the call has come through. (The next gate knows of the seat alone.)
+//!
+//! Where it is not so, the call may still be at work; once it can be no more, nothing of it was applied. It is never sent again by
 //! itself: what others have done to the same entries meanwhile, past the gate, would be undone by that.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::call::Loaded;
@@ -20,6 +26,7 @@ use crate::task::id::TaskId;
 use crate::task::port::SeatChange;
 use crate::task::record::{Mode, Outcome, Source};
 use crate::task::state::Event;
+use crate::task::worker::asking::Asking;
 use crate::task::worker::doubt::{not_applied, unknown};
 use crate::task::worker::fields;
 use crate::task::worker::probe;
@@ -31,7 +38,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 /// What is known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
-    /// It is done.
+    /// It is as if done.
     Done,
     /// It was not applied, and never will be.
     NotApplied,
@@ -58,37 +65,57 @@ impl Works {
             });
             let now = Instant::now();
             let known = known(&group, shown.as_deref(), now);
-            if shown.is_some() {
-                let heard: Vec<TaskId> = group.iter().map(|one| one.id).collect();
-                let is_mixed = known.contains(&Known::Done);
-                self.gathered.with(key, |queue| {
-                    queue.heard(&heard, (now + self.reconcile, is_mixed));
+            if let Some(shown) = &shown {
+                let ids = group.iter().map(|one| one.id);
+                let heard: Vec<_> = ids.zip(shown.iter().copied()).collect();
+                self.gathered
+                    .with(key, |queue| queue.heard(&heard, now + self.reconcile));
+            }
+            let answer = answer.map(Arc::new);
+            let count = group.len();
+            let mut told = JoinSet::new();
+            for (one, known) in group.into_iter().zip(known) {
+                let (works, key, answer) = (self.clone(), key.clone(), answer.clone());
+                told.spawn(async move {
+                    let known = (known, now);
+                    works
+                        .tell(&key, (&one, count), known, answer.as_deref())
+                        .await;
                 });
             }
-            for (one, known) in group.iter().zip(known) {
-                self.tell(key, (one, group.len()), known, answer.as_ref())
-                    .await;
-            }
+            // One that breaks is asked after again.
+            while told.join_next().await.is_some() {}
         }
     }
 
-    /// The resource, as the last of those shows who may ask for it.
+    /// The resource, as the last of those shows who can ask for it.
     async fn resource(self: &Arc<Self>, key: &Key, group: &[Asked]) -> Option<OwnAnswer> {
-        let lead = self.load(group.last()?.id).await.ok()??;
-        let called = self.asks_for(key, &lead).ok()?;
+        for one in group.iter().rev() {
+            if let Some(asking) = self.asks_after(key, one.id).await {
+                return self
+                    .answer(&asking, Bytes::new(), LONGEST, self.reconcile)
+                    .await;
+            }
+        }
+        None
+    }
+
+    /// The question for the resource in the name of this one; none where its request cannot be read any more, or none could be
+    /// asked.
+    async fn asks_after(&self, key: &Key, id: TaskId) -> Option<Asking> {
+        let loaded = self.load(id).await.ok()??;
+        let called = self.asks_for(key, &loaded).ok()?;
         let mut asking = called.question(key.path.to_string());
         asking.headers = probe::fields(&called.headers);
-        // One that no client could ask is none.
         asking.with(|_, _| ()).ok()?;
-        self.answer(&asking, Bytes::new(), LONGEST, self.reconcile)
-            .await
+        Some(asking)
     }
 
     async fn tell(
         self: &Arc<Self>,
         key: &Key,
         (one, count): (&Asked, usize),
-        known: Known,
+        (known, now): (Known, Instant),
         answer: Option<&OwnAnswer>,
     ) {
         let loaded = match known {
@@ -96,50 +123,48 @@ impl Works {
             // What is asked for is told of to whoever asked.
             _ => self.load(one.id).await.ok().flatten(),
         };
-        let has_seat = known == Known::Never && self.ghosts.has(one.id);
-        let seat = if has_seat {
+        // Its call can be at work no more: it is too late for that, or it was seen to come through.
+        let is_over = one.over <= now || (known == Known::Done && one.was_absent);
+        let seat = if !is_over && self.ghosts.has(one.id) {
             SeatChange::Keep
         } else {
+            self.ghosts.lay(one.id);
             SeatChange::Free
         };
-        if !has_seat {
-            self.ghosts.lay(one.id);
-        }
-        let requeue = loaded
-            .as_ref()
-            .and_then(|loaded| self.route(&loaded.record))
-            .is_some_and(|route| route.work.requeue);
-        let (event, change) = match known {
-            Known::Done => (
-                Event::Complete,
-                self.found(key, (loaded.as_ref(), count), answer),
-            ),
-            Known::NotApplied if requeue => (Event::Again, Change::default()),
-            Known::NotApplied => (
-                Event::Fail,
-                Change {
-                    outcome: Some(Outcome::NotApplied),
-                    error: Some(not_applied()),
-                    ..Change::default()
-                },
-            ),
-            Known::Never | Known::NotYet => (
-                Event::Fail,
-                Change {
-                    outcome: Some(Outcome::Unknown),
-                    error: Some(unknown()),
-                    ..Change::default()
-                },
-            ),
-        };
-        let mut change = Change { seat, ..change };
-        if event == Event::Again {
-            change.mode = Some(Mode::Queued);
-            // Who came behind it waits until it is back.
-            self.gathered.expect(key, one.id);
-        }
+        let (event, change) = self.ends(key, (loaded.as_ref(), count), known, answer);
+        let change = Change { seat, ..change };
         self.settle(one.id, event, change, None).await;
-        self.gathered.with(key, |queue| queue.finish(&[one.id]));
+        let over = if is_over { now } else { one.over };
+        self.gathered.with(key, |queue| queue.known(one.id, over));
+    }
+
+    /// What becomes of it by what is known.
+    fn ends(
+        &self,
+        key: &Key,
+        (loaded, count): (Option<&Loaded>, usize),
+        known: Known,
+        answer: Option<&OwnAnswer>,
+    ) -> (Event, Change) {
+        let route = loaded.and_then(|loaded| self.route(&loaded.record));
+        let requeue = route.is_some_and(|route| route.work.requeue);
+        let fails = |outcome, fault| Change {
+            outcome: Some(outcome),
+            error: Some(fault),
+            ..Change::default()
+        };
+        match known {
+            Known::Done => (Event::Complete, self.found(key, (loaded, count), answer)),
+            Known::NotApplied if requeue => {
+                let change = Change {
+                    mode: Some(Mode::Queued),
+                    ..Change::default()
+                };
+                (Event::Again, change)
+            }
+            Known::NotApplied => (Event::Fail, fails(Outcome::NotApplied, not_applied())),
+            Known::Never | Known::NotYet => (Event::Fail, fails(Outcome::Unknown, unknown())),
+        }
     }
 
     /// It was done: what the upstream shows of it is the answer.
@@ -168,8 +193,8 @@ impl Works {
 
 /// What is known of each by what the resource shows; `None`: it said nothing of use.
 ///
-/// A call is done whole or not at all. Where it shows some of a group and not the rest, others have changed that since, or it was
-/// two calls: of the rest nobody will ever know.
+/// A call is done whole or not at all. Where it shows some of a group and not the rest, others have changed that since, it was
+/// two calls, or some stood so before: of the rest nobody will ever know.
 fn known(group: &[Asked], shown: Option<&[Shows]>, now: Instant) -> Vec<Known> {
     let Some(shown) = shown else {
         let speechless = |one: &Asked| {

@@ -2,6 +2,7 @@
 //! something to do.
 
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -88,13 +89,14 @@ impl Gathered {
         let mut all = self.all.lock();
         let All { queues, expected } = &mut *all;
         let queue = queues.get_mut(key).filter(|queue| queue.number == number)?;
-        queue.prune(is_open);
+        let now = Instant::now();
+        queue.prune(now, is_open);
         if queue.is_idle() {
             queues.remove(key);
             return None;
         }
         let expected = expected.get(key).unwrap_or(&none);
-        Some(queue.turn(Instant::now(), expected))
+        Some(queue.turn(now, expected))
     }
 
     fn end(&self, key: &Key, number: u64) {
@@ -246,8 +248,36 @@ async fn drive(works: Arc<Works>, key: Key, (number, wake): (u64, Arc<Notify>), 
                     () = wake.notified() => {}
                 }
             }
-            Turn::Merge(calls) => works.merge(&key, &way, calls).await,
+            Turn::Merge(calls) => {
+                let (making, made) = oneshot::channel();
+                let merge = async {
+                    works.merge(&key, &way, calls).await;
+                    drop(making);
+                };
+                tokio::join!(merge, meanwhile(&works, (&key, &way), made));
+            }
             Turn::Ask(ids) => works.ask_after(&key, &way, &ids).await,
+        }
+    }
+}
+
+/// Asks after what is in doubt while calls are made: they may wait for the very seats that a lost call holds.
+async fn meanwhile(
+    works: &Arc<Works>,
+    (key, way): (&Key, &Way),
+    mut made: oneshot::Receiver<Infallible>,
+) {
+    let gathered = &works.gathered;
+    while let Some((ids, next)) = gathered.with(key, |queue| queue.asks(Instant::now())) {
+        if !ids.is_empty() {
+            works.ask_after(key, way, &ids).await;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            // It never says anything, and ends with the calls.
+            _ = &mut made => return,
+            () = sleep_until(next) => {}
         }
     }
 }

@@ -163,7 +163,7 @@ impl Job {
             match waited {
                 Waited::Done(true) => return true,
                 Waited::Done(false) => {
-                    sleep(BROKEN).await;
+                    self.broken().await;
                     return true;
                 }
                 Waited::Late | Waited::Over if place.leave() => {
@@ -173,11 +173,13 @@ impl Job {
                     }
                     return !self.is_told();
                 }
+                // Its time was up while its call was at work: nothing that comes of that is about it.
+                Waited::Over if seen.borrow().status.state().is_done() => return true,
                 // It is on its way: what comes of that is what it is.
                 Waited::Late | Waited::Over => {
                     if let Ok(came) = tokio::time::timeout(BACK, &mut done).await {
                         if came.is_err() {
-                            sleep(BROKEN).await;
+                            self.broken().await;
                         }
                         return true;
                     }
@@ -228,9 +230,15 @@ impl Job {
             works.gather_doubt((&key, &way), self.id, |done| Asks::new(asked, times, done));
         self.expected = None;
         if done.await.is_err() {
-            sleep(BROKEN).await;
+            self.broken().await;
         }
         true
+    }
+
+    /// The queue broke, and nothing of it is left: who comes to the next one waits until this task is there again.
+    async fn broken(&mut self) {
+        self.expected = self.works.expected(self.id).map(Box::new);
+        sleep(BROKEN).await;
     }
 }
 

@@ -9,8 +9,10 @@
 //!     │                     refused, not executed ────────▶ back in the queue, all of them, in their order
 //!     │                     rejected (4xx) ───────────────▶ halved: whose request is bad fails alone
 //!     │                     in doubt ─────────────────────▶ RECONCILING
+//!     │                     its deadline is over ─────────▶ EXPIRED, that one; the call goes on
 //!     ▼
-//!   doubt: the resource is read until it shows the changes, or can have them no more; who changes the same entries waits
+//!   doubt: the resource is read until it shows the changes, or can have them no more; who changes the same entries waits, for as
+//!          long as the call may be at work
 //! ```
 //!
 //! Only requests of one owner, which agree in the fields that their dialect names, are one call, made with the credentials of the
@@ -21,6 +23,7 @@ mod came;
 mod doubt;
 mod gathered;
 mod member;
+mod overdue;
 mod plan;
 #[cfg(test)]
 mod plan_tests;

@@ -22,6 +22,11 @@ pub(super) fn merge(largest: usize, at_most: usize, one_action: bool) -> Merge {
 
 /// A patch of `share` with this version: `+1 -2` adds the server 1 and deletes 2.
 pub(super) fn item(share: &str, pin: &str, changes: &str) -> Item {
+    Item::new(&patch(changes), share.to_owned(), pin.to_owned())
+}
+
+/// The patch alone.
+pub(super) fn patch(changes: &str) -> Patch {
     let text = "[[upstream]]\naddress = \"http://a\"\nprofile = \"avi\"";
     let config = config::parse(text, std::path::Path::new(".")).unwrap();
     let entries = |sign: char| {
@@ -37,8 +42,7 @@ pub(super) fn item(share: &str, pin: &str, changes: &str) -> Item {
     let body: Vec<String> = both.into_iter().flatten().collect();
     let body = format!("{{{}}}", body.join(","));
     let adapter = &config.upstreams[0].adapters[0];
-    let patch = Patch::read(adapter, "/api/pool/p", body.as_bytes()).unwrap();
-    Item::new(&patch, share.to_owned(), pin.to_owned())
+    Patch::read(adapter, "/api/pool/p", body.as_bytes()).unwrap()
 }
 
 /// The calls that come of these, as places in the list.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::plan::{Item, plan};
 use crate::config::Merge;
-use crate::dialect::adapter::{EntryKey, Patch};
+use crate::dialect::adapter::{EntryKey, Patch, Shows};
 use crate::task::id::TaskId;
 
 /// How often a resource is looked at for what was lost.
@@ -30,24 +30,29 @@ pub(super) struct Member {
     done: Done,
 }
 
-/// A task whose call was lost: nobody may change the same entries before it is known what became of it.
+/// A task whose call was lost: nobody may change the same entries before its call can be at work no more, and it is known what
+/// became of it.
 #[derive(Debug)]
-pub(super) struct Doubt {
-    pub(super) keys: Arc<[EntryKey]>,
-    /// What it asked for, and where that is to be told; none until its job has come.
-    pub(super) asks: Option<Asks>,
+struct Doubt {
+    keys: Arc<[EntryKey]>,
+    /// From when on its call can be at work no more.
+    over: Instant,
+    /// What it asked for, and where that is to be told; none before its job has come, and after it was told.
+    asks: Option<Asks>,
 }
 
 #[derive(Debug)]
 pub(super) struct Asks {
-    pub(super) patch: Arc<Patch>,
-    pub(super) share: Arc<str>,
+    patch: Arc<Patch>,
+    share: Arc<str>,
     /// From when on it can be at work no more.
-    pub(super) over: Instant,
+    over: Instant,
     /// Until when the upstream may say nothing of use.
-    pub(super) speechless: Instant,
+    speechless: Instant,
     /// It showed others of its group, and not this one.
     is_mixed: bool,
+    /// It did not show this one, once.
+    was_absent: bool,
     done: Done,
 }
 
@@ -63,6 +68,7 @@ impl Asks {
             over,
             speechless,
             is_mixed: false,
+            was_absent: false,
             done,
         }
     }
@@ -160,16 +166,34 @@ impl Queue {
 
     /// A task whose call was lost is to be asked after.
     pub(super) fn doubt(&mut self, id: TaskId, asks: Asks, now: Instant) {
-        let keys = asks.patch.keys().cloned().collect();
-        let asks = Some(asks);
-        self.doubts.insert(id, Doubt { keys, asks });
+        let doubt = Doubt {
+            keys: asks.patch.keys().cloned().collect(),
+            over: asks.over,
+            asks: Some(asks),
+        };
+        self.doubts.insert(id, doubt);
         self.ask = Some(now);
         self.wake.notify_one();
     }
 
-    /// Nobody asks after it any more.
+    /// Its job asks after it no more. Its call may be at work all the same.
     pub(super) fn give_up(&mut self, id: TaskId) {
-        self.doubts.remove(&id);
+        if let Some(doubt) = self.doubts.get_mut(&id) {
+            doubt.asks = None;
+        }
+        self.wake.notify_one();
+    }
+
+    /// It is known what became of it. Who changes the same entries waits until its call can be at work no more, which is proven
+    /// to be from `over` on; and if it is to go up again, until it is back.
+    pub(super) fn known(&mut self, id: TaskId, over: Instant) {
+        if let Some(doubt) = self.doubts.get_mut(&id) {
+            doubt.over = over;
+            if let Some(asks) = doubt.asks.take() {
+                // A job that is gone need not hear it.
+                let _: Result<(), ()> = asks.done.send(());
+            }
+        }
         self.wake.notify_one();
     }
 
@@ -181,16 +205,11 @@ impl Queue {
     /// What is to be done now. Of `expected`, tasks for this resource that are known of and have not come yet, none is
     /// overtaken.
     pub(super) fn turn(&mut self, now: Instant, expected: &BTreeSet<TaskId>) -> Turn {
-        let has_come = |(_, one): &(&TaskId, &Doubt)| one.asks.is_some();
-        let asked = self.doubts.iter().filter(has_come);
-        let asked: Vec<TaskId> = asked.map(|(id, _)| *id).collect();
-        if self.ask.is_none_or(|at| at <= now) {
-            self.ask = Some(now + ASKED_EVERY);
-            if !asked.is_empty() {
-                return Turn::Ask(asked);
-            }
+        let (asked, next) = self.asks(now);
+        if !asked.is_empty() {
+            return Turn::Ask(asked);
         }
-        let ask = self.ask.filter(|_| !self.doubts.is_empty());
+        let ask = (!self.doubts.is_empty()).then_some(next);
         if let Some(wait) = self.wait(now) {
             let next = [wait, ask].into_iter().flatten().min();
             return Turn::Rest(next);
@@ -212,6 +231,17 @@ impl Queue {
         }
         self.due = Some(now + self.period);
         Turn::Merge(calls)
+    }
+
+    /// Who is to be asked after now, and when the next may be.
+    pub(super) fn asks(&mut self, now: Instant) -> (Vec<TaskId>, Instant) {
+        if let Some(next) = self.ask.filter(|at| *at > now) {
+            return (Vec::new(), next);
+        }
+        let next = now + ASKED_EVERY;
+        self.ask = Some(next);
+        let asked = self.doubts.iter().filter(|(_, one)| one.asks.is_some());
+        (asked.map(|(id, _)| *id).collect(), next)
     }
 
     /// The calls of those that came by `cutoff` and are not put off.
@@ -258,40 +288,48 @@ impl Queue {
                 // A job that is gone need not hear it.
                 let _: Result<(), ()> = member.done.send(());
             }
-            if let Some(asks) = self.doubts.remove(id).and_then(|doubt| doubt.asks) {
-                let _: Result<(), ()> = asks.done.send(());
-            }
         }
     }
 
-    /// These wait again, and go up as soon as they may, from `from` on.
+    /// These wait again, and go up as soon as they may, from `from` on. Who has come meanwhile waits for a period, unless one of
+    /// these does not.
     pub(super) fn release(&mut self, ids: &[TaskId], from: Instant) {
+        let mut is_any_left = false;
         for id in ids {
             if let Some(member) = self.members.get_mut(id) {
                 member.is_taken = false;
+                is_any_left = true;
             }
         }
-        if !self.members.is_empty() {
+        if is_any_left {
             self.due = Some(from);
         }
     }
 
-    /// The call of these was lost: from here on nobody changes what they change, until their jobs have come and it is known
-    /// what became of them.
-    pub(super) fn lose(&mut self, ids: &[TaskId]) {
+    /// The call of these was lost, which can be at work no more from `over` on: from here on nobody changes what they change,
+    /// until then, and until their jobs have come and it is known what became of them.
+    pub(super) fn lose(&mut self, ids: &[TaskId], over: Instant) {
         for id in ids {
             if let Some(member) = self.members.remove(id) {
-                let keys = member.item.keys;
-                self.doubts.insert(*id, Doubt { keys, asks: None });
+                let doubt = Doubt {
+                    keys: member.item.keys,
+                    over,
+                    asks: None,
+                };
+                self.doubts.insert(*id, doubt);
                 let _: Result<(), ()> = member.done.send(());
             }
         }
     }
 
-    /// Drops those whose jobs have not come, and will not: `is_open` says which are still on the desk.
-    pub(super) fn prune(&mut self, is_open: impl Fn(TaskId) -> bool) {
-        self.doubts
-            .retain(|id, one| one.asks.is_some() || is_open(*id));
+    /// Drops those whose calls can be at work no more and whose jobs are not to come, or are back in line: `is_open` says which
+    /// are still on the desk.
+    pub(super) fn prune(&mut self, now: Instant, is_open: impl Fn(TaskId) -> bool) {
+        let members = &self.members;
+        self.doubts.retain(|id, one| {
+            let is_to_come = || is_open(*id) && !members.contains_key(id);
+            one.asks.is_some() || one.over > now || is_to_come()
+        });
     }
 
     /// The tasks in doubt that may be asked after together.
@@ -307,18 +345,21 @@ impl Queue {
                     over: asks.over,
                     speechless: asks.speechless,
                     is_mixed: asks.is_mixed,
+                    was_absent: asks.was_absent,
                 });
             }
         }
         groups
     }
 
-    /// The upstream said something of use of these, for now: it may be silent until then. And whether it showed some of them.
-    pub(super) fn heard(&mut self, ids: &[TaskId], (speechless, is_mixed): (Instant, bool)) {
-        for id in ids {
+    /// The upstream showed this of these, for now: it may be silent until then.
+    pub(super) fn heard(&mut self, shown: &[(TaskId, Shows)], speechless: Instant) {
+        let is_mixed = shown.iter().any(|(_, shows)| *shows == Shows::Done);
+        for (id, shows) in shown {
             if let Some(asks) = self.doubts.get_mut(id).and_then(|one| one.asks.as_mut()) {
                 asks.speechless = speechless;
                 asks.is_mixed |= is_mixed;
+                asks.was_absent |= *shows == Shows::NotDone;
             }
         }
     }
@@ -332,4 +373,5 @@ pub(super) struct Asked {
     pub(super) over: Instant,
     pub(super) speechless: Instant,
     pub(super) is_mixed: bool,
+    pub(super) was_absent: bool,
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::plan_tests::{item, merge};
-use super::queue::{Queue, Turn};
+use super::plan_tests::{item, merge, patch};
+use super::queue::{Asks, Queue, Turn};
 use crate::task::id::TaskId;
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -51,6 +51,22 @@ impl Rig {
         let at = (self.at(second), Duration::ZERO);
         self.queue.join(id, item("a", "v", changes), done, at);
         hears
+    }
+
+    /// At this second, of all that are not here, these are still on the desk.
+    fn prune(&mut self, second: u64, open: &[TaskId]) {
+        let at = self.at(second);
+        self.queue.prune(at, |id| open.contains(&id));
+    }
+
+    /// A call that was lost is asked after from this second on, and can be at work until that one.
+    fn doubt(&mut self, id: TaskId, changes: &str, (second, over): (u64, u64)) {
+        let (done, _) = oneshot::channel();
+        let asked = (Arc::new(patch(changes)), "a".into());
+        let times = (self.at(over), self.at(over));
+        let asks = Asks::new(asked, times, done);
+        let at = self.at(second);
+        self.queue.doubt(id, asks, at);
     }
 
     fn turn(&mut self, second: u64) -> Turn {
@@ -131,7 +147,8 @@ async fn who_changes_what_is_in_doubt_waits_and_nobody_else() {
     let (lost, mut hears) = rig.join(0, "+1");
     assert_eq!(rig.turn(0), Turn::Merge(vec![vec![lost]]));
     rig.queue.take(&[lost]);
-    rig.queue.lose(&[lost]);
+    let over = rig.at(2);
+    rig.queue.lose(&[lost], over);
     assert_eq!(hears.try_recv(), Ok(()), "its job finds it in doubt");
     let (same, _hears) = rig.join(1, "-1");
     let (other, _hears_too) = rig.join(1, "+2");
@@ -142,7 +159,14 @@ async fn who_changes_what_is_in_doubt_waits_and_nobody_else() {
         panic!("its job has not come yet, and may never");
     };
     assert!(next <= rig.at(3));
-    rig.queue.prune(|id| id != lost);
+    rig.prune(1, &[]);
+    assert!(
+        matches!(rig.turn(1), Turn::Rest(_)),
+        "its call may be at work"
+    );
+    rig.prune(3, &[lost]);
+    assert!(matches!(rig.turn(3), Turn::Rest(_)), "its job may come");
+    rig.prune(3, &[]);
     assert_eq!(
         rig.turn(3),
         Turn::Merge(vec![vec![same]]),
@@ -166,4 +190,65 @@ async fn one_that_is_put_off_is_waited_for_by_those_alone_who_change_what_it_doe
     assert!(rig.queue.leave(same));
     assert_eq!(rig.turn(3), Turn::Rest(Some(until)));
     assert_eq!(rig.turn(3600), Turn::Merge(vec![vec![first]]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_a_call_is_under_way_waits_for_a_period_all_the_same() {
+    let mut rig = Rig::new(PERIOD);
+    let (first, _hears) = rig.join(0, "+1");
+    assert_eq!(rig.turn(30), Turn::Merge(vec![vec![first]]));
+    rig.queue.take(&[first]);
+    let (second, _hears_too) = rig.join(31, "+2");
+    rig.queue.finish(&[first]);
+    // Nothing of the call is left, or nothing that waits.
+    let from = rig.at(32);
+    rig.queue.release(&[], from);
+    rig.queue.release(&[first], from);
+    assert_eq!(rig.turn(32), Turn::Rest(Some(rig.at(60))));
+    assert_eq!(rig.turn(60), Turn::Merge(vec![vec![second]]));
+}
+
+/// It is done, as far as it shows, and its call may come through yet.
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_not_overtaken_while_its_call_may_be_at_work() {
+    let mut rig = Rig::new(Duration::ZERO);
+    let lost = rig.id();
+    rig.doubt(lost, "+1", (0, 20));
+    let (same, _hears) = rig.join(1, "-1");
+    assert_eq!(rig.turn(1), Turn::Ask(vec![lost]));
+    let over = rig.at(20);
+    rig.queue.known(lost, over);
+    // Its job is gone, and so it is itself.
+    rig.queue.give_up(lost);
+    rig.prune(2, &[]);
+    assert!(!rig.queue.is_idle());
+    assert!(matches!(rig.turn(2), Turn::Rest(Some(_))));
+    rig.prune(20, &[]);
+    assert_eq!(rig.turn(20), Turn::Merge(vec![vec![same]]));
+}
+
+/// One that is to go up again may be taken back before it has joined.
+#[tokio::test(start_paused = true)]
+async fn who_goes_up_again_is_waited_for_until_it_is_back_or_gone() {
+    for comes in [true, false] {
+        let mut rig = Rig::new(Duration::ZERO);
+        let lost = rig.id();
+        rig.doubt(lost, "+1", (0, 20));
+        let (same, _hears) = rig.join(1, "-1");
+        let (other, _hears_too) = rig.join(1, "+2");
+        let now = rig.at(20);
+        rig.queue.known(lost, now);
+        rig.prune(20, &[lost]);
+        assert_eq!(rig.turn(20), Turn::Merge(vec![vec![other]]));
+        rig.queue.take(&[other]);
+        rig.queue.finish(&[other]);
+        if comes {
+            let _hears = rig.join_as(lost, 21, "+1");
+            rig.prune(21, &[lost]);
+            assert_eq!(rig.turn(21), Turn::Merge(vec![vec![lost, same]]));
+        } else {
+            rig.prune(21, &[]);
+            assert_eq!(rig.turn(21), Turn::Merge(vec![vec![same]]));
+        }
+    }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::call::{After, Loaded, Up};
 use super::came::Came;
 use super::gathered::{Key, Way};
+use super::overdue::overdue;
 use crate::dialect::adapter::merged_patch;
 use crate::forward::{Carried, Carrier, Freight};
 use crate::task::desk::Change;
@@ -17,8 +18,11 @@ use crate::task::port::SeatChange;
 use crate::task::record::Mode;
 use crate::task::state::{Event, State};
 use crate::task::worker::commit::Unmade;
+use crate::task::worker::ghosts::Lost;
 use crate::task::worker::pause::back_off;
+use crate::task::worker::recover::sent;
 use crate::task::worker::run::{LARGEST, LONGEST_REST};
+use crate::task::worker::wake::Wake;
 use crate::task::worker::works::Works;
 
 impl Works {
@@ -56,7 +60,23 @@ impl Works {
             return (members, After::Rest(rest));
         }
         up.went = Instant::now();
+        let (lost, hard) = (self.lost_call(&up, &members), up.hard());
+        up.wake = Some(Wake::new(self.clone(), up.asking.clone(), lost, hard));
         self.carried((key, way), up, carrier, members).await
+    }
+
+    /// The call, as one that nobody listens to: it stands for its lead, who has its seat in the store.
+    pub(super) fn lost_call(&self, up: &Up, members: &[Loaded]) -> Lost {
+        let lead = members.iter().find(|one| one.id == up.lead);
+        let left = up.hard().saturating_duration_since(Instant::now());
+        Lost {
+            id: up.lead,
+            number: lead.map_or(0, |one| one.record.fence),
+            of: None,
+            upstream: up.upstream.name().clone(),
+            since: lead.map(|one| sent(&one.record)),
+            until: self.desk.now().after(left),
+        }
     }
 
     async fn carried(
@@ -73,14 +93,25 @@ impl Works {
             headers: up.asking.headers.clone(),
             body: merged_patch(&way.merge, members.iter().map(|one| &one.patch)).into(),
         };
-        let within = up.upstream.config().response_timeout;
         let cap = up.claim.response_cap().filter(|cap| !cap.shadow);
-        let most = cap.map_or(LARGEST, |cap| {
+        let most = cap.as_ref().map_or(LARGEST, |cap| {
             usize::try_from(cap.bytes).unwrap_or(LARGEST).min(LARGEST)
         });
-        match timeout(within, carrier.carry(freight, most, &self.answers)).await {
+        let exchange = timeout_at(up.hard(), carrier.carry(freight, most, &self.answers));
+        let came = tokio::select! {
+            biased;
+            came = exchange => came,
+            // It goes on without them.
+            never = self.end_late(overdue(&up, &members)) => match never {},
+        };
+        match came {
             Ok(Carried::Answer(answer)) => self.judged(key, up, members, answer).await,
-            Ok(Carried::TooLong(head)) => self.too_long(key, up, members, (&head, most)).await,
+            Ok(Carried::TooLong(head)) => {
+                if let Some(cap) = &cap {
+                    up.upstream.stack().note_response_refused(&cap.name);
+                }
+                self.too_long(key, up, members, (&head, most)).await
+            }
             Ok(Carried::Lost(_)) => self.leave_all(key, up, members).await,
             // It can be at work no more.
             Err(_) => self.close_all(key, up, members).await,

@@ -127,7 +127,8 @@ impl Own {
             .resource()
     }
 
-    /// Place and adapter of a call that the gate makes one with others of its kind, if its body allows that.
+    /// Place and adapter of a call that the gate makes one with others of its kind, if its body allows that. One that shows a proof of
+    /// what it says goes up as it came: nothing else may be said by it.
     pub(in crate::task::worker) fn merging(
         &self,
         upstream: &Upstream,
@@ -136,7 +137,8 @@ impl Own {
     ) -> Option<(usize, Arc<Adapter>)> {
         upstream.config().merge_period?;
         let form = self.form(upstream, task, parcel)?;
-        let merges = form.adapter.merge.is_some();
+        let merges =
+            form.adapter.merge.is_some() && !self.forms.is_sealed(form.place, &parcel.headers);
         merges.then_some((form.place, form.adapter))
     }
 
