@@ -254,6 +254,16 @@ async fn a_row_that_cannot_be_read_holds_its_seat() {
     assert!(log.contains(file.to_str().unwrap()), "{log}");
     let freed = delete(&gate, &format!("/tasks/{}/seat", ids[0]), TOKEN).await;
     assert_eq!((freed.status, in_use(&gate).await), (200, 4.into()));
+    // And it stays free, though the row is as it was; the others hold theirs no longer for that.
+    gate.kill();
+    gate.again().await;
+    assert_eq!(in_use(&gate).await, 4, "{:?}", lost_calls(&gate).await);
+    let still = lost_calls(&gate).await;
+    assert_eq!(still.len(), 4);
+    for call in still {
+        let before = lost.iter().find(|before| before["id"] == call["id"]);
+        assert_eq!(call["until"], before.unwrap()["until"], "{call}");
+    }
     model.let_go();
     drop(held);
 }

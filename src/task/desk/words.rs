@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::session::{SealError, StoreError};
+use crate::task::parcel::Parcel;
 use crate::task::port::{Answer, Keep, Key, Most, SeatChange};
 use crate::task::record::{Fault, Millis, Mode, Outcome, Record, Requested, ResultHead};
 use crate::task::state::Illegal;
@@ -153,6 +154,8 @@ pub enum CancelError {
 pub struct Change {
     /// Its seat.
     pub seat: SeatChange,
+    /// What goes up from now on, in the place of what is kept.
+    pub request: Option<Box<Parcel>>,
     /// What the upstream answered.
     pub answer: Option<Answer>,
     /// What is known of the answer.

@@ -78,11 +78,13 @@ impl Job {
             mut carrier,
             freight,
             asking,
+            request,
             earlier,
             stood,
         } = ready;
         let (longest, change) = self.departure(record, &asking);
         let change = Change {
+            request,
             earlier,
             stood,
             ..change
@@ -280,7 +282,7 @@ impl Job {
             .flatten();
         let answer = up.kept(answer);
         let change = Change {
-            seat: self.last_seat(),
+            seat: SeatChange::Free,
             error_type: error_type.map(Arc::from),
             result: Some(fields::head(&answer, Source::Answer)),
             answer: Some(answer),
@@ -295,7 +297,7 @@ impl Job {
     async fn too_long(&self, up: Up, head: &OwnAnswer, most: usize) {
         let status = head.status;
         let change = Change {
-            seat: self.last_seat(),
+            seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
             error: Some(Fault {
                 kind: "answer-too-large",
