@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
-    Change, Event, Mode, Outcome, Record, Recovered, Replay, SeatChange, State, Status,
+    Change, Event, Mode, Outcome, Record, Recovered, Replay, SeatChange, State, Status, TaskStore,
 };
 
 use crate::after::{CLONE, RETRY};
@@ -265,4 +265,35 @@ async fn those_that_went_up_as_one_call_hold_one_seat_at_the_next_start() {
     let second = Rig::start(model.address, set(&store, &keys, 9, LONG)).await;
     assert_eq!((second.found.seats, second.found.waiting), (1, 3));
     second.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_store_has_of_a_lost_call_goes_with_its_seat_and_the_task_s_with_its_end() {
+    let model = Model::start(|_, before| match before {
+        0 => Act::Close,
+        _ => Act::Answer(200, "{}"),
+    })
+    .await;
+    let store = Faulty::remembering();
+    let brief = Duration::from_secs(3);
+    let set = Set {
+        max_blocking: brief,
+        store: store.clone(),
+        ..Set::default()
+    };
+    let rig = Rig::start(model.address, set).await;
+    let mut harmless = clone();
+    (harmless.replay, harmless.run_for) = (Replay::AtLeastOnce, brief);
+    let task = rig.over(rig.submit(harmless).await).await;
+    assert_eq!((task.status.state(), task.attempts), (State::Completed, 2));
+    let (seated, kept) = (rig.seated(), store.seats().await.unwrap());
+    // On a machine that stood still meanwhile, it is over rightly.
+    if shortly(Duration::ZERO) < task.started.unwrap().after(brief) {
+        assert_eq!((seated, kept.len()), (1, 1), "the first may be at work");
+    }
+    assert_eq!(store.unfinished(None, 9).await.unwrap(), []);
+    until("it can be no more", || rig.seated() == 0).await;
+    assert!(rig.desk.forget_free_seats().await);
+    assert_eq!(store.seats().await.unwrap(), []);
+    rig.stop().await;
 }

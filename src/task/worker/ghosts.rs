@@ -52,6 +52,11 @@ struct Ghost {
 }
 
 impl Ghost {
+    /// Whether it holds seats that have no row of their own in the store.
+    const fn needs_row(&self) -> bool {
+        self.noted.is_none() && self.seats.seats() > 0
+    }
+
     fn shown(&self) -> LostCall {
         let Lost {
             id,
@@ -85,7 +90,7 @@ impl Drop for Ghost {
 /// The seats that the store has for the lost calls of a task.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    /// That of the task is one.
+    /// That of the task may be one.
     pub(super) of_task: bool,
     /// Those that have rows of their own.
     pub(super) own: Vec<TaskId>,
@@ -106,7 +111,8 @@ impl Ghosts {
 
     /// Whether the seat that the store has for this task is that of a call that was lost.
     pub(super) fn holds_row(&self, id: TaskId) -> bool {
-        self.rows(id).of_task
+        let all = self.0.lock();
+        all.get(&id).into_iter().flatten().any(Ghost::needs_row)
     }
 
     /// What the store has for the lost calls of this task.
@@ -148,7 +154,7 @@ impl Ghosts {
         calls
     }
 
-    /// One call of this task is over. True where the seat that the store has for the task was that one's.
+    /// One call of this task is over. True where the seat that the store has for the task is none of another lost call.
     pub(super) fn lay_one(&self, id: TaskId, number: u64) -> bool {
         let mut all = self.0.lock();
         let Some(ghosts) = all.get_mut(&id) else {
@@ -156,18 +162,19 @@ impl Ghosts {
         };
         let at = ghosts.iter().position(|ghost| ghost.lost.number == number);
         let gone = at.map(|at| ghosts.swap_remove(at));
+        let is_left = ghosts.iter().any(|ghost| ghost.noted.is_none());
         if ghosts.is_empty() {
             all.remove(&id);
         }
         drop(all);
-        gone.is_some_and(|ghost| ghost.noted.is_none())
+        gone.is_some_and(|ghost| ghost.noted.is_none()) && !is_left
     }
 
     /// The first call of this task whose seat has no row of its own yet, and the limits of that.
     fn without_row(&self, id: TaskId) -> Option<(Lost, Vec<Arc<str>>)> {
         let all = self.0.lock();
         let mut ghosts = all.get(&id)?.iter();
-        let ghost = ghosts.find(|ghost| ghost.noted.is_none())?;
+        let ghost = ghosts.find(|ghost| ghost.needs_row())?;
         Some((ghost.lost.clone(), ghost.seats.limits()))
     }
 

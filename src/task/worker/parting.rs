@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::ghosts::Lost;
 use super::job::Job;
-use super::recover::sent;
 use super::run::Up;
 use crate::admit::Claim;
 use crate::task::desk::Change;
@@ -56,14 +55,12 @@ impl Job {
     pub(super) fn haunt(&self, up: Up) {
         let left = up.hard.saturating_duration_since(Instant::now());
         let seats = up.claim.leave_behind((self.works.clock)());
-        let seen = self.works.desk.watch(self.id);
-        let record = seen.map(|seen| seen.borrow().clone());
         let lost = Lost {
             id: self.id,
-            number: record.as_ref().map_or(0, |record| record.fence),
+            number: up.number,
             of: None,
             upstream: up.upstream.name().clone(),
-            since: record.map(|record| sent(&record)),
+            since: Some(up.since),
             until: self.works.desk.now().after(left),
         };
         self.works.haunt(lost, seats, left);
