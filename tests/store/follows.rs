@@ -87,7 +87,7 @@ async fn several_are_told_of_one_end(bench: Bench) {
     assert_eq!(bench.tasks.due_hooks(at(9), 9).await.unwrap(), hooks);
 }
 
-async fn a_request_that_is_sealed_anew_takes_the_place_of_the_first(bench: Bench) {
+async fn a_request_that_is_sealed_anew_takes_the_place_of_the_first(mut bench: Bench) {
     for (number, sizes) in [
         (1, [100, 200]),
         (2, [100, 1 << 20]),
@@ -117,6 +117,7 @@ async fn a_request_that_is_sealed_anew_takes_the_place_of_the_first(bench: Bench
         bench
             .make(to(&second, after(&second, &[Event::Sent])))
             .await;
+        bench = bench.reopened().await;
         let kept = bench.tasks.request(id(number)).await.unwrap();
         assert_eq!(kept, Some(new_one));
         let third = after(&second, &[Event::Sent]);
