@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate::call::Caller;
 use tidegate::session::Keys;
 use tidegate::store::Memory;
 use tidegate::task::{
-    Change, Event, Mode, Outcome, Record, Recovered, Replay, SeatChange, State, Status, TaskStore,
+    Change, Event, Mode, Outcome, Record, Recovered, Replay, Seat, SeatChange, SeatOf, State,
+    Status, TaskStore,
 };
 
 use crate::after::{CLONE, RETRY};
@@ -296,4 +298,35 @@ async fn what_the_store_has_of_a_lost_call_goes_with_its_seat_and_the_task_s_wit
     assert!(rig.desk.forget_free_seats().await);
     assert_eq!(store.seats().await.unwrap(), []);
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_call_is_remembered_while_the_configuration_has_no_such_upstream() {
+    let (store, keys) = (Faulty::remembering(), Arc::new(Keys::random().unwrap()));
+    let model = Model::start(|_, _| Act::Close).await;
+    let again = || Set {
+        store: store.clone(),
+        keys: keys.clone(),
+        ..Set::default()
+    };
+    let first = Rig::start(model.address, again()).await;
+    first.over(first.submit(clone()).await).await;
+    let seat = Seat {
+        id: first.desk.new_id(),
+        of: SeatOf::Call,
+        upstream: "up".into(),
+        limits: vec!["blocking_tasks".into()],
+        caller: Caller::default(),
+        address: "192.0.2.1".parse().unwrap(),
+        since: None,
+        until: Some(shortly(LONG)),
+    };
+    first.desk.note_seat(seat).await.stay();
+    first.stop().await;
+    let second = Rig::named("other", model.address, again()).await;
+    assert_eq!((second.found.seats, second.seated()), (0, 0));
+    second.stop().await;
+    let third = Rig::start(model.address, again()).await;
+    assert_eq!((third.found.seats, third.seated()), (2, 2));
+    third.stop().await;
 }

@@ -1,5 +1,6 @@
 //! A crew at its desk, in front of a model upstream.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -57,9 +58,14 @@ impl Deref for Rig {
 }
 
 impl Rig {
-    pub async fn start(address: std::net::SocketAddr, set: Set) -> Self {
+    pub async fn start(address: SocketAddr, set: Set) -> Self {
+        Self::named("up", address, set).await
+    }
+
+    /// With this name of the upstream.
+    pub async fn named(name: &str, address: SocketAddr, set: Set) -> Self {
         let text = format!(
-            "[[upstream]]\nname = \"up\"\naddress = \"http://{address}\"\nprofile = \"generic\"\n{}",
+            "[[upstream]]\nname = \"{name}\"\naddress = \"http://{address}\"\nprofile = \"generic\"\n{}",
             set.lines
         );
         let ground = Ground {

@@ -356,3 +356,42 @@ async fn absence_is_believed_once_the_call_can_be_at_work_no_more() {
     assert!(waited >= Duration::from_secs(3), "{waited:?}");
     rig.stop().await;
 }
+
+/// Its request is forgotten with its end: what it was sent for is told by what may be shown of it.
+#[tokio::test]
+async fn a_compensation_whose_answer_is_lost_for_good_holds_its_seat_at_the_next_start() {
+    let model = Model::start(|asked, before| match asked.line.as_str() {
+        CLONE => Act::Answer(500, "{}"),
+        FIND if before == 0 => Act::Answer(200, "[]"),
+        FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
+        _ => Act::Close,
+    })
+    .await;
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let rule = UNDO_LOST
+        .replace(
+            "outcome = \"unknown\"",
+            "outcome = \"known\"\nstatus = [500]",
+        )
+        .replace("\"DELETE\"", "\"POST\"");
+    let blocks = "[[upstream.route]]\nname = \"delete\"\nclass = \"blocking\"\n\
+                  match = { method = \"POST\", path = \"/api/vm/*\" }\n";
+    let again = || Set {
+        lines: ruled(&[&rule]) + blocks,
+        store: store.clone(),
+        keys: keys.clone(),
+        ..Set::default()
+    };
+    let first = Rig::start(model.address, again()).await;
+    let task = first.over(first.submit(clone()).await).await;
+    let undo = made_up(&first, &task).await;
+    assert_eq!(undo.outcome, Some(Outcome::Unknown), "{undo:?}");
+    assert_eq!(first.seated(), 1, "it may be at work");
+    first.stop().await;
+    let second = Rig::start(model.address, again()).await;
+    assert_eq!((second.found.seats, second.seated()), (1, 1));
+    second.stop().await;
+}

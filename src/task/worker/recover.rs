@@ -76,7 +76,8 @@ impl Works {
     }
 
     /// Holds the seats of the last call of a task, which this process did not send, or has lost sight of, until then. False where
-    /// its upstream is gone.
+    /// its upstream is gone, or its routes cannot read the call any more: then nobody does, but the store remembers, as the next
+    /// start may have them back.
     pub(super) async fn hold(self: &Arc<Self>, record: &Arc<Record>, until: Millis) -> bool {
         let id = record.id;
         let requested = &record.requested;
@@ -85,7 +86,6 @@ impl Works {
             (upstream, caller)
         });
         let Some((upstream, caller)) = asking else {
-            self.free_seat(id).await;
             return false;
         };
         let sent = self.sent(record).await;
@@ -94,8 +94,6 @@ impl Works {
         let held =
             asking.and_then(|asking| asking.with(|call, _| upstream.stack().hold_left(call, now)));
         let Ok(seats) = held else {
-            // Routes that cannot read it any more name no limit either.
-            self.free_seat(id).await;
             return false;
         };
         // Whatever the clock says, no longer than a call may take.

@@ -29,12 +29,12 @@ impl Works {
         let now = self.desk.now();
         let until = self.until(seat, now).await;
         let left = until.since(now);
+        // Without it the next start would hold a damaged row's anew.
+        if left.is_zero() && seat.of == SeatOf::Call {
+            self.free_seat(seat.id).await;
+        }
         let upstream = self.upstream(&seat.upstream);
         let Some(upstream) = upstream.filter(|_| !left.is_zero()) else {
-            // Without it the next start would hold a damaged row's anew.
-            if seat.of == SeatOf::Call {
-                self.free_seat(seat.id).await;
-            }
             return false;
         };
         let mut call = Call::new(Class::Blocking, "/", seat.address);
