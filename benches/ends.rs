@@ -53,6 +53,7 @@ fn step(before: &Arc<Record>, events: &[Event], seat: SeatChange) -> Step {
         fence: before.fence,
         seat,
         answer: None,
+        resealed: None,
         forget_request: false,
         release_key: false,
         hooks: Vec::new(),

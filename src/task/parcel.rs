@@ -1,6 +1,7 @@
 //! A request as it is kept: its fields and its body as one run of bytes, to be encrypted as a whole.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -38,6 +39,9 @@ pub struct Look {
     pub every: u64,
     /// When the call went up that may have made it, where nobody knows whether it is over; none where it is.
     pub since: Option<u64>,
+    /// The longest run of that call, milliseconds; none where an older version of the gate did not write it down.
+    #[serde(default)]
+    pub run_for: Option<u64>,
     /// The target.
     pub target: Vec<Left>,
     /// The body.
@@ -49,6 +53,12 @@ impl Look {
     #[must_use]
     pub fn since(&self) -> Option<Millis> {
         self.since.map(Millis)
+    }
+
+    /// The longest run of that call.
+    #[must_use]
+    pub fn run_for(&self) -> Option<Duration> {
+        self.run_for.map(Duration::from_millis)
     }
 }
 
@@ -167,6 +177,7 @@ mod tests {
                 json: Some("/0".to_owned()),
                 every: 5000,
                 since: None,
+                run_for: Some(1),
                 target: vec![Left::Text(target.clone()), Left::Found("0.vm".to_owned())],
                 body: Vec::new(),
             }));

@@ -87,6 +87,8 @@ pub struct Step {
     pub seat: SeatChange,
     /// The upstream's answer.
     pub answer: Option<Answer>,
+    /// Head and body, encrypted, in the place of those that are kept: from now on this is what goes up. None where they stay.
+    pub resealed: Option<Bytes>,
     /// The request, with the credentials in it, is not needed any more.
     pub forget_request: bool,
     /// Its idempotency key may be used for another task.
@@ -119,7 +121,7 @@ pub struct Kept {
 /// Whose a [`Seat`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeatOf {
-    /// A call that a client held.
+    /// A call that a client held, or one that was lost and whose task went up again.
     Call,
     /// A task whose row cannot be read.
     Unreadable,
@@ -298,7 +300,9 @@ pub trait TaskStore: Debug + Send + Sync {
         false
     }
 
-    /// Notes the seat of a call that a client holds. A store that remembers nothing takes none.
+    /// Notes a seat that no task which can be read stands for: of a call that a client holds, of one that was lost before its task
+    /// went up again, of a task whose row is damaged. One of this name that is there gives place to it. A store that remembers
+    /// nothing takes none.
     async fn take_seat(&self, _: &Seat) -> Result<(), StoreError> {
         Ok(())
     }

@@ -325,6 +325,8 @@ impl Record {
             Event::Refused | Event::Again => {
                 next.dispatched = next.may_be_done();
                 next.deadline = None;
+                // The next time the upstream has another name for it.
+                next.upstream_task = None;
             }
             Event::Retry => {
                 next.deadline = None;

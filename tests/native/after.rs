@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidegate::task::{Bond, Mode, Outcome, Replay, State, Status};
 
 use crate::rig::{CLONE, Call, Kept, LONG, Rig};
+use crate::vendors::redfish::Redfish;
 use crate::vendors::vcenter::VCenter;
 use crate::vendors::{Kind, Pace, Twist, When};
 
@@ -135,4 +136,50 @@ async fn what_its_owner_takes_back_is_told_of_and_not_tried_again() {
         (1, 1)
     );
     rig.stop().await;
+}
+
+/// What makes up for another, once it was found, is the upstream's own task here.
+#[tokio::test]
+async fn a_deletion_that_the_upstream_has_begun_is_followed_by_the_next_gate() {
+    let redfish = Redfish::start(Pace::ByHand).await;
+    redfish.native(false);
+    let rules = r#"
+[upstream.limits.blocking_tasks]
+counts = "requests_in_flight"
+limit = 10
+match = { class = ["blocking"] }
+[[upstream.route]]
+name = "ruled"
+match = { method = "PUT", path = "/volumes/*" }
+class = "blocking"
+[[upstream.route.after]]
+state = ["EXPIRED"]
+outcome = "unknown"
+compensate = { method = "DELETE", target = "/redfish/v1/Volumes/{found:Id}", find = { get = "{path}", json = "/Id", every = "100ms" } }
+"#;
+    let kept = Kept::default();
+    let first = Rig::start(redfish.address, "redfish", rules, &kept).await;
+    let mut call = Call::new("PUT", "/volumes/web", "ruled", r#"{"Id":"7"}"#);
+    call.requested.run_for = Duration::from_millis(300);
+    let id = first.submit(&call).await;
+    let task = first.over(id).await;
+    let Some(Bond::CompensatedBy(by)) = task.bond else {
+        panic!("{task:?}");
+    };
+    redfish.native(true);
+    redfish.works.finish_all();
+    let undo = first.reaches(by, Status::Polling).await;
+    assert_eq!(undo.mode, Mode::Native);
+    first.crew.stop().await;
+
+    let second = Rig::start(redfish.address, "redfish", rules, &kept).await;
+    assert_eq!(second.found.followed, 1);
+    crate::rig::until("it is asked for", || redfish.books.count(Kind::Poll) > 0).await;
+    redfish.works.finish_all();
+    let undo = second.over(by).await;
+    assert_eq!(undo.status.state(), State::Completed, "{undo:?}");
+    assert_eq!((undo.attempts, redfish.books.count(Kind::Start)), (1, 1));
+    let deleted = redfish.books.effects("DELETE /redfish/v1/Volumes/7");
+    assert_eq!(deleted, 1);
+    second.crew.stop().await;
 }

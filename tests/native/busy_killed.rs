@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::killed::{ask, until};
-use crate::rig::hurried;
+use crate::support::hurried;
 use crate::support::process::Process;
 use crate::vendors::skytap::Skytap;
 use crate::vendors::{Fault, Kind, Pace, When};
@@ -26,7 +26,7 @@ async fn every_change_is_made_once_and_in_order_over_kills() {
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(&folder).unwrap();
     let folder = folder.canonicalize().unwrap();
-    std::fs::write(folder.join("hurried.toml"), hurried("skytap")).unwrap();
+    std::fs::write(folder.join("hurried.toml"), hurried::text("skytap")).unwrap();
     let text = text(&folder, skytap.address);
     let mut gate = Process::start(&text, &folder, &[]).await;
     let mut tasks = Vec::new();

@@ -9,7 +9,7 @@ use crate::rig::{CLONE, Call, Kept, LONG, Rig, times, until};
 use crate::support::client::Client;
 use crate::vendors::nsx_v::NsxV;
 use crate::vendors::vcenter::VCenter;
-use crate::vendors::{Fault, Kind, Model, Pace, Vendor, When};
+use crate::vendors::{Fault, Kind, Model, Pace, Twist, Vendor, When};
 
 const NAT: &str = "/api/4.0/edges/edge-4/nat/config";
 
@@ -202,5 +202,48 @@ async fn a_change_that_may_be_made_twice_is_made_again_where_it_is_not_found() {
     assert_eq!(task.status.state(), State::Completed, "{task:?}");
     assert_eq!((times(&task, Event::Again), task.attempts), (1, 2));
     assert!(task.requested.run_for <= LONG);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_of_a_dead_gate_is_found_by_the_next_by_what_was_there_before() {
+    let nsx = NsxV::start(Pace::ByHand).await;
+    nsx.add(NAT);
+    call(&nsx, &format!("PUT {NAT}?async=true"), "a", "<nat/>").await;
+    nsx.faults.on(Kind::Start, When::Next(1), Fault::Hangs);
+    let kept = Kept::default();
+    let first = Rig::start(nsx.address, "nsx-v", "", &kept).await;
+    let id = first
+        .submit(&Call::new("PUT", NAT, "edge-put", "<nat/>"))
+        .await;
+    until("it is up", || nsx.books.count(Kind::Start) == 2).await;
+    first.stop().await;
+
+    let second = Rig::start(nsx.address, "nsx-v", "", &kept).await;
+    let task = second.reaches(id, Status::Polling).await;
+    assert_eq!(task.upstream_task.as_deref(), Some("jobdata-2129"));
+    nsx.works.finish_all();
+    assert_eq!(second.over(id).await.status.state(), State::Completed);
+    assert_eq!(nsx.books.count(Kind::Start), 2);
+    second.stop().await;
+}
+
+/// The name of the job that is gone is not its name any more.
+#[tokio::test]
+async fn one_that_is_begun_again_after_its_job_was_gone_is_found_by_its_new_name() {
+    let nsx = NsxV::start(Pace::ByHand).await;
+    nsx.add(NAT);
+    nsx.works.twist(When::Nth(1), Twist::vanishes_for_good(1));
+    nsx.faults.on(Kind::Start, When::Nth(2), Fault::LostAnswer);
+    let rig = Rig::start(nsx.address, "nsx-v", "", &Kept::default()).await;
+    let mut call = Call::new("PUT", NAT, "edge-put", "<nat/>");
+    call.requested.replay = tidegate::task::Replay::AtLeastOnce;
+    let id = rig.submit(&call).await;
+    let is_found = |task: &Record| times(task, Event::Found) == 1;
+    let task = rig.until(id, is_found).await;
+    assert_eq!(task.upstream_task.as_deref(), Some("jobdata-2129"));
+    assert_eq!((task.attempts, times(&task, Event::Again)), (2, 1));
+    nsx.works.finish_all();
+    assert_eq!(rig.over(id).await.status.state(), State::Completed);
     rig.stop().await;
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::Value;
 
-use crate::rig::hurried;
 use crate::support::PATIENCE;
 use crate::support::client::{Answer, Client};
+use crate::support::hurried;
 use crate::support::process::Process;
 use crate::vendors::vcenter::VCenter;
 use crate::vendors::{Kind, Pace};
@@ -90,7 +90,7 @@ async fn a_gate_that_is_killed_begins_nothing_twice_and_loses_no_end() {
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(&folder).unwrap();
     let folder = folder.canonicalize().unwrap();
-    std::fs::write(folder.join("hurried.toml"), hurried("vcenter")).unwrap();
+    std::fs::write(folder.join("hurried.toml"), hurried::text("vcenter")).unwrap();
     let text = text(&folder, vc.address);
     let mut gate = Process::start(&text, &folder, &[]).await;
     let mut tasks = Vec::new();

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::Value;
 
-use crate::rig::hurried;
 use crate::support::PATIENCE;
 use crate::support::client::{Answer, Client};
+use crate::support::hurried;
 use crate::support::process::Process;
 use crate::vendors::nsx_v::NsxV;
 use crate::vendors::vcenter::VCenter;
@@ -224,7 +224,11 @@ fn folder() -> PathBuf {
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(&folder).unwrap();
     for dialect in ["vcenter", "nsx-v"] {
-        std::fs::write(folder.join(format!("{dialect}.toml")), hurried(dialect)).unwrap();
+        std::fs::write(
+            folder.join(format!("{dialect}.toml")),
+            hurried::text(dialect),
+        )
+        .unwrap();
     }
     folder.canonicalize().unwrap()
 }

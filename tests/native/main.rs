@@ -4,6 +4,8 @@
 mod support;
 #[path = "../support/vendors/mod.rs"]
 mod vendors;
+#[path = "../worker/crew.rs"]
+mod crew;
 #[path = "../worker/faulty.rs"]
 #[expect(dead_code, reason = "its whims are for tests/worker")]
 mod faulty;

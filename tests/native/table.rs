@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tidegate::app::Running;
 use tokio::task::JoinSet;
 
-use crate::rig::{CLONE, hurried};
+use crate::rig::CLONE;
 use crate::support::client::Client;
+use crate::support::hurried;
 use crate::support::{PATIENCE, gate, plain};
 use crate::vendors::nsx_v::NsxV;
 use crate::vendors::vcenter::VCenter;
@@ -28,7 +29,7 @@ const MONITORS: &str = "/api/4.0/edges/edge-4/loadbalancer/config/monitors";
 fn before(upstream: SocketAddr, dialect: &str, profile: &str) -> Running {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = folder.join(format!("table-{dialect}-{}.toml", std::process::id()));
-    std::fs::write(&file, hurried(dialect)).unwrap();
+    std::fs::write(&file, hurried::text(dialect)).unwrap();
     let lines = format!("dialect_files = [\"{}\"]", file.display());
     let text = plain(upstream, &lines).replace("\"generic\"", &format!("\"{profile}\""));
     gate(&text)

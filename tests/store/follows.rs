@@ -1,5 +1,6 @@
-//! What every store promises of the ends of tasks that have consequences, tried on each.
+//! What every store promises of steps that have consequences, tried on each.
 
+use bytes::Bytes;
 use tidegate::task::{Advanced, Bond, Event, Found, Key, New, Step, Submitted};
 
 use super::task::{after, at, fresh, hook, id, new, to};
@@ -9,6 +10,7 @@ use super::*;
 on_every_store! {
     what_makes_up_for_a_task_comes_with_its_end_or_not_at_all
     several_are_told_of_one_end
+    a_request_that_is_sealed_anew_takes_the_place_of_the_first
 }
 
 /// The task `number`, keyed by the one that it makes up for.
@@ -83,4 +85,47 @@ async fn several_are_told_of_one_end(bench: Bench) {
     bench.make(step).await;
     let bench = bench.reopened().await;
     assert_eq!(bench.tasks.due_hooks(at(9), 9).await.unwrap(), hooks);
+}
+
+async fn a_request_that_is_sealed_anew_takes_the_place_of_the_first(mut bench: Bench) {
+    for (number, sizes) in [
+        (1, [100, 200]),
+        (2, [100, 1 << 20]),
+        (3, [1 << 20, 100]),
+        (4, [1 << 20, 1 << 19]),
+    ] {
+        let [old, new_one] = sizes.map(|size| Bytes::from(vec![7; size]));
+        let first = fresh(number);
+        let new = New {
+            sealed: old.clone(),
+            ..new(&first)
+        };
+        bench.tasks.submit(new).await.unwrap();
+        let second = after(&first, &[Event::Dispatch]);
+        let late = Step {
+            resealed: Some(new_one.clone()),
+            ..to(&second, after(&second, &[Event::Sent]))
+        };
+        let stale = bench.tasks.advance(late).await.unwrap();
+        assert_eq!(stale, Advanced::Stale);
+        assert_eq!(bench.tasks.request(id(number)).await.unwrap(), Some(old));
+        let step = Step {
+            resealed: Some(new_one.clone()),
+            ..to(&first, second.clone())
+        };
+        bench.make(step).await;
+        bench
+            .make(to(&second, after(&second, &[Event::Sent])))
+            .await;
+        bench = bench.reopened().await;
+        let kept = bench.tasks.request(id(number)).await.unwrap();
+        assert_eq!(kept, Some(new_one));
+        let third = after(&second, &[Event::Sent]);
+        let over = Step {
+            forget_request: true,
+            ..to(&third, after(&third, &[Event::Complete]))
+        };
+        bench.make(over).await;
+        assert_eq!(bench.tasks.request(id(number)).await.unwrap(), None);
+    }
 }

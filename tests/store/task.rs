@@ -132,6 +132,7 @@ pub fn to(before: &Record, next: Record) -> Step {
         fence: before.fence,
         seat: SeatChange::Keep,
         answer: None,
+        resealed: None,
         forget_request: false,
         release_key: false,
         hooks: Vec::new(),

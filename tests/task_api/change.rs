@@ -281,6 +281,7 @@ async fn what_the_store_knows_sooner_than_the_desk_decides() {
         fence: task.fence,
         seat: SeatChange::Keep,
         answer: None,
+        resealed: None,
         forget_request: false,
         release_key: false,
         hooks: Vec::new(),

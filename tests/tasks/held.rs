@@ -204,6 +204,34 @@ async fn the_seat_of_a_task_in_doubt_is_freed_for_good() {
 }
 
 #[tokio::test]
+async fn the_seat_of_a_call_before_the_last_is_freed_for_good() {
+    let model = Model::start(20);
+    let setup = Setup::new("lever-again").tasks("max_blocking = \"1h\"\nreconcile = \"1h\"");
+    let mut gate = Gate::start(setup, &model).await;
+    let person = Person::log_in(gate.http(), "user1@corp").await;
+    model.hold();
+    let asked = Asked::new(Work::Set, "state");
+    let id = person.submitted(gate.http(), &asked).await;
+    until("it runs", || model.books.running() == 1).await;
+    gate.kill();
+    gate.again().await;
+    until("it runs twice", || model.books.running() == 2).await;
+    assert_eq!(in_use(&gate).await, 2);
+    let freed = delete(&gate, &format!("/tasks/{id}/seat"), TOKEN).await;
+    assert_eq!((freed.status, in_use(&gate).await), (200, 1.into()));
+    gate.kill();
+    gate.again().await;
+    until("it runs once more", || model.books.running() == 3).await;
+    assert_eq!(
+        in_use(&gate).await,
+        2,
+        "the first is over, says the operator"
+    );
+    model.let_go();
+    assert_eq!(person.end(gate.http(), &id).await["state"], "COMPLETED");
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_holds_its_seat() {
     let model = Model::start(20);
     let setup = Setup::new("unreadable").tasks("max_blocking = \"1h\"\nreconcile = \"1h\"");
@@ -254,6 +282,16 @@ async fn a_row_that_cannot_be_read_holds_its_seat() {
     assert!(log.contains(file.to_str().unwrap()), "{log}");
     let freed = delete(&gate, &format!("/tasks/{}/seat", ids[0]), TOKEN).await;
     assert_eq!((freed.status, in_use(&gate).await), (200, 4.into()));
+    // And it stays free, though the row is as it was; the others hold theirs no longer for that.
+    gate.kill();
+    gate.again().await;
+    assert_eq!(in_use(&gate).await, 4, "{:?}", lost_calls(&gate).await);
+    let still = lost_calls(&gate).await;
+    assert_eq!(still.len(), 4);
+    for call in still {
+        let before = lost.iter().find(|before| before["id"] == call["id"]);
+        assert_eq!(call["until"], before.unwrap()["until"], "{call}");
+    }
     model.let_go();
     drop(held);
 }

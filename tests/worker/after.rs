@@ -261,3 +261,67 @@ async fn a_try_that_waits_outlives_the_gate() {
     assert_eq!((task.status.state(), task.attempts), (State::Completed, 2));
     second.stop().await;
 }
+
+/// The keys that went up, in their order.
+fn keys(model: &Model) -> Vec<String> {
+    let key = |asked: Asked| {
+        let fields = asked.head.lines().filter_map(|line| line.split_once(": "));
+        let mut keys = fields.filter(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+        keys.next().unwrap().1.to_owned()
+    };
+    model.asked().into_iter().map(key).collect()
+}
+
+/// What the upstream has spoken of, it would say again under the same key; and what may be done twice by no other proof than its
+/// key keeps that.
+#[tokio::test]
+async fn a_try_has_a_key_of_its_own_once_the_upstream_has_spoken_and_again_does_no_harm() {
+    let refused = format!("{REFUSAL}\n{RETRY}");
+    let any = format!("state = [\"FAILED\"]\n{RETRY}");
+    let (busy, broken) = (Act::Answer(400, BUSY), Act::Answer(500, "{}"));
+    for (rule, act, replay, is_new) in [
+        (&refused, busy, "", true),
+        (&any, broken.clone(), "replay = \"at-least-once\"\n", true),
+        (&any, broken, "", false),
+        (&any, Act::Close, "replay = \"at-least-once\"\n", false),
+    ] {
+        let model = Model::start(move |_, before| match before {
+            0 | 1 => act.clone(),
+            _ => Act::Answer(200, "{}"),
+        })
+        .await;
+        let key = "upstream_key = \"derive\"\n";
+        let lines = seats(10) + key + replay + "[[upstream.route.after]]\n" + rule;
+        let (store, sealing) = (
+            Arc::new(Memory::default()),
+            Arc::new(Keys::random().unwrap()),
+        );
+        let again = || Set {
+            lines: lines.clone(),
+            store: store.clone(),
+            keys: sealing.clone(),
+            ..Set::default()
+        };
+        let mut rig = Rig::start(model.address, again()).await;
+        let mut requested = clone();
+        requested.replay = Replay::AtLeastOnce;
+        let id = rig.submit_keyed(requested, "\"its own\"").await;
+        let mut seen = rig.desk.watch(id).unwrap();
+        seen.wait_for(|task| task.attempts == 2).await.unwrap();
+        rig.stop().await;
+        rig = Rig::start(model.address, again()).await;
+        let task = rig.over(id).await;
+        assert_eq!(task.status.state(), State::Completed, "{rule} {replay}");
+        let sent = keys(&model);
+        let tries = task.retries();
+        assert_eq!(sent.first().unwrap(), "\"its own\"");
+        let last = sent.last().unwrap();
+        let wanted = if is_new {
+            format!("\"gw-{id}-{tries}\"")
+        } else {
+            "\"its own\"".to_owned()
+        };
+        assert_eq!(*last, wanted, "{sent:?}");
+        rig.stop().await;
+    }
+}

@@ -1,6 +1,6 @@
 //! A store that fails when it is told to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tidegate::session::StoreError;
 use tidegate::store::Memory;
 use tidegate::task::{
     Advanced, Answer, Filter, Found, Hook, HookId, HookOutcome, Kept, Millis, New, Purged, Record,
-    Step, Submitted, TaskId, TaskStore,
+    Seat, Step, Submitted, TaskId, TaskStore,
 };
 use tokio::sync::Semaphore;
 
@@ -55,6 +55,8 @@ pub struct Faulty {
     pub stuck: AtomicBool,
     /// Seats that somebody gives back, or gave.
     pub freed: Mutex<Vec<TaskId>>,
+    /// Seats of calls, as a store that outlives the process remembers them; none where it is not one.
+    seats: Option<Mutex<BTreeMap<TaskId, Seat>>>,
 }
 
 impl Faulty {
@@ -62,6 +64,14 @@ impl Faulty {
         Arc::new(Self {
             inner: Memory::default(),
             whims: Mutex::new(whims.iter().copied().collect()),
+            ..Self::default()
+        })
+    }
+
+    /// One that remembers seats, as those that outlive the process do.
+    pub fn remembering() -> Arc<Self> {
+        Arc::new(Self {
+            seats: Some(Mutex::default()),
             ..Self::default()
         })
     }
@@ -174,10 +184,29 @@ impl TaskStore for Faulty {
         self.inner.list(filter, before, most).await
     }
 
+    fn remembers(&self) -> bool {
+        self.seats.is_some()
+    }
+
+    async fn take_seat(&self, seat: &Seat) -> Result<(), StoreError> {
+        if let Some(seats) = &self.seats {
+            seats.lock().unwrap().insert(seat.id, seat.clone());
+        }
+        Ok(())
+    }
+
+    async fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+        let seats = self.seats.as_ref().map(|seats| seats.lock().unwrap());
+        Ok(seats.map_or_else(Vec::new, |seats| seats.values().cloned().collect()))
+    }
+
     async fn free_seat(&self, id: TaskId) -> Result<(), StoreError> {
         self.freed.lock().unwrap().push(id);
         if self.stuck.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if let Some(seats) = &self.seats {
+            seats.lock().unwrap().remove(&id);
         }
         self.inner.free_seat(id).await
     }

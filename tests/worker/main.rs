@@ -1,6 +1,7 @@
 //! The crew over real sockets: tasks handed in at the desk, done at a model upstream that counts.
 
 mod after;
+mod crew;
 mod doubt;
 mod ends;
 mod faulty;

@@ -71,7 +71,7 @@ pub fn body(action: &str, nth: u8) -> String {
 pub async fn two(rig: &Rig) -> [TaskId; 2] {
     let mut ids = Vec::new();
     for nth in 1..=2 {
-        ids.push(rig.hand_in(patch(LONG), body("add", nth)).await.unwrap());
+        ids.push(rig.submit_of(patch(LONG), body("add", nth)).await.unwrap());
     }
     ids.try_into().unwrap()
 }
@@ -125,7 +125,7 @@ async fn whoever_sends_a_merged_call_up_may_break_and_its_seat_has_an_heir() {
     assert_eq!((lost.len(), lost[0].of, lost[0].id), wanted, "{lost:?}");
     assert_eq!(rig.seated(), 1, "its call may be at work");
     let other = rig.submit(clone()).await;
-    let behind = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let behind = rig.submit_of(patch(LONG), body("delete", 1)).await.unwrap();
     for id in ids {
         let task = rig.over(id).await;
         let not_applied = (State::Failed, Some(Outcome::NotApplied));
@@ -154,9 +154,9 @@ async fn what_comes_behind_a_queue_that_broke_overtakes_nothing_of_it() {
         ..at_once(roomy("4s"))
     };
     let rig = Rig::start(model.address, set).await;
-    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    let first = rig.submit_of(patch(LONG), body("add", 1)).await.unwrap();
     until("it broke", || !rig.crew.lever().lost().is_empty()).await;
-    let behind = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let behind = rig.submit_of(patch(LONG), body("delete", 1)).await.unwrap();
     let behind = rig.over(behind).await;
     assert_eq!(behind.status.state(), State::Completed);
     let first = rig.over(first).await;
@@ -174,10 +174,10 @@ async fn whose_deadline_is_over_is_told_so_and_the_call_goes_on_with_its_seat_fo
         ..set("600s")
     };
     let rig = Rig::start(model.address, set).await;
-    let stays = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    let stays = rig.submit_of(patch(LONG), body("add", 1)).await.unwrap();
     // The last of them has the seat of the call in the store.
     let short = patch(Duration::from_millis(200));
-    let late = rig.hand_in(short, body("add", 2)).await.unwrap();
+    let late = rig.submit_of(short, body("add", 2)).await.unwrap();
     let task = rig.over(late).await;
     assert_eq!(ended(&task), (State::Expired, Some(Outcome::Unknown)));
     assert_eq!(
@@ -210,17 +210,17 @@ async fn whose_deadline_is_over_is_told_so_and_the_call_goes_on_with_its_seat_fo
 #[tokio::test]
 async fn what_was_overdue_when_its_call_was_lost_is_not_overtaken() {
     let model = model(EMPTY, |before| match before {
-        0 => Act::HangUp,
+        0 => Act::Breaks,
         _ => Act::Answer(200, EMPTY),
     })
     .await;
     let rig = Rig::start(model.address, roomy("4s")).await;
     let short = patch(Duration::from_millis(200));
-    let late = rig.hand_in(short, body("add", 1)).await.unwrap();
+    let late = rig.submit_of(short, body("add", 1)).await.unwrap();
     let late = rig.over(late).await;
     assert_eq!(ended(&late), (State::Expired, Some(Outcome::Unknown)));
     model.release();
-    let same = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let same = rig.submit_of(patch(LONG), body("delete", 1)).await.unwrap();
     let same = rig.over(same).await;
     assert_eq!(same.status.state(), State::Completed);
     let over = late.started.unwrap().after(Duration::from_secs(4));
@@ -323,7 +323,7 @@ async fn a_token_that_is_over_fails_its_own_alone_in_whatever_field_it_stands() 
     let rig = Rig::start(model.address, set("600s")).await;
     let mut ids = Vec::new();
     for (token, nth) in [("lasts", 1), ("over", 2)] {
-        let id = rig.hand_in_as(token, patch(LONG), body("add", nth)).await;
+        let id = rig.submit_as(token, patch(LONG), body("add", nth)).await;
         ids.push(id.unwrap());
     }
     let over = rig.over(ids[1]).await;

@@ -22,7 +22,7 @@ async fn what_may_have_stood_so_before_is_done_but_its_call_is_waited_for() {
     })
     .await;
     let rig = Rig::start(model.address, roomy("3s")).await;
-    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    let first = rig.submit_of(patch(LONG), body("add", 1)).await.unwrap();
     let task = rig.over(first).await;
     assert_eq!(ended(&task), (State::Completed, Some(Outcome::Known)));
     assert_eq!(task.result.clone().unwrap().source, Source::Probe);
@@ -32,7 +32,7 @@ async fn what_may_have_stood_so_before_is_done_but_its_call_is_waited_for() {
         seated == 1 || shortly(Duration::ZERO) >= over,
         "it may be at work"
     );
-    let same = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let same = rig.submit_of(patch(LONG), body("delete", 1)).await.unwrap();
     let same = rig.over(same).await;
     assert_eq!(same.status.state(), State::Completed);
     assert!(
@@ -53,7 +53,7 @@ async fn the_next_gate_holds_the_seat_of_a_call_that_may_come_through_though_its
         ..set("600s")
     };
     let rig = Rig::start(model.address, set()).await;
-    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    let first = rig.submit_of(patch(LONG), body("add", 1)).await.unwrap();
     assert_eq!(rig.over(first).await.status.state(), State::Completed);
     assert_eq!(rig.seated(), 1);
     rig.stop().await;
@@ -76,11 +76,11 @@ async fn what_is_seen_to_come_through_is_over_and_nobody_waits_for_it() {
     .await;
     // Longer than any test waits.
     let rig = Rig::start(model.address, set("600s")).await;
-    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    let first = rig.submit_of(patch(LONG), body("add", 1)).await.unwrap();
     let task = rig.over(first).await;
     assert_eq!(ended(&task), (State::Completed, Some(Outcome::Known)));
     assert_eq!((rig.seated(), rig.crew.lever().lost().len()), (0, 0));
-    let same = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let same = rig.submit_of(patch(LONG), body("delete", 1)).await.unwrap();
     assert_eq!(rig.over(same).await.status.state(), State::Completed);
     rig.stop().await;
 }
@@ -89,16 +89,16 @@ async fn what_is_seen_to_come_through_is_over_and_nobody_waits_for_it() {
 #[tokio::test]
 async fn what_is_in_doubt_is_asked_after_while_the_next_call_waits_for_its_limits() {
     let model = Model::start(|asked, before| match (&*asked.line, before) {
-        (PATCH, 0) => Act::HangUp,
+        (PATCH, 0) => Act::Breaks,
         (PATCH, _) => Act::Answer(200, FULL),
         (_, 0) => Act::Answer(200, EMPTY),
         _ => Act::Answer(200, FULL),
     })
     .await;
     let rig = Rig::start(model.address, at_once(set("600s"))).await;
-    let first = rig.hand_in(patch(LONG), body("add", 1)).await.unwrap();
+    let first = rig.submit_of(patch(LONG), body("add", 1)).await.unwrap();
     until("it is up", || model.running() == 1).await;
-    let next = rig.hand_in(patch(LONG), body("add", 2)).await.unwrap();
+    let next = rig.submit_of(patch(LONG), body("add", 2)).await.unwrap();
     model.release();
     for id in [first, next] {
         assert_eq!(rig.over(id).await.status.state(), State::Completed);
@@ -122,7 +122,7 @@ async fn what_was_not_applied_goes_up_again_where_its_route_says_so_before_what_
     let rig = Rig::start(model.address, set).await;
     let ids = two(&rig).await;
     until("it went up", || model.times(PATCH) == 1).await;
-    let behind = rig.hand_in(patch(LONG), body("delete", 1)).await.unwrap();
+    let behind = rig.submit_of(patch(LONG), body("delete", 1)).await.unwrap();
     let mut back = Vec::new();
     for id in ids {
         let task = rig.over(id).await;

@@ -21,7 +21,9 @@ pub enum Act {
     /// The connection is closed without an answer.
     Close,
     /// The same, once the test lets go.
-    HangUp,
+    Breaks,
+    /// It is never answered.
+    Hangs,
     /// It says something that is no HTTP.
     Garbage,
     /// It announces more than it says, and closes.
@@ -146,18 +148,18 @@ async fn one(
     inner.most.fetch_max(running, Ordering::SeqCst);
     inner.asked.lock().unwrap().push(asked.clone());
     let act = (inner.says)(&asked, before);
-    if matches!(act, Act::Hold | Act::HangUp) {
+    match act {
         // An error means that the model is gone.
-        drop(go.wait_for(|go| *go).await);
-    } else {
-        tokio::task::yield_now().await;
+        Act::Hold | Act::Breaks => drop(go.wait_for(|go| *go).await),
+        Act::Hangs => std::future::pending().await,
+        _ => tokio::task::yield_now().await,
     }
     inner.running.fetch_sub(1, Ordering::SeqCst);
     let said = match act {
         Act::Answer(status, body) => answer(status, "X-Model: 1", body),
         Act::With(status, field, body) => answer(status, field, body),
         Act::Hold => answer(200, "X-Model: 1", "held"),
-        Act::Close | Act::HangUp => return Ok(()),
+        Act::Close | Act::Breaks | Act::Hangs => return Ok(()),
         Act::Garbage => "what is this\r\n\r\n".to_owned(),
         Act::Cut => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc".to_owned(),
     };

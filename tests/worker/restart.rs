@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate::call::Caller;
 use tidegate::session::Keys;
 use tidegate::store::Memory;
-use tidegate::task::{Outcome, Recovered, Replay, State};
+use tidegate::task::{
+    Change, Event, Mode, Outcome, Record, Recovered, Replay, Seat, SeatChange, SeatOf, State,
+    Status, TaskStore,
+};
 
+use crate::after::{CLONE, RETRY};
+use crate::faulty::Faulty;
 use crate::model::{Act, Model};
-use crate::rig::{Rig, Set, clone, seats, shortly, until};
+use crate::rig::{LONG, Rig, Set, clone, seats, shortly, until};
 
 fn set(store: &Arc<Memory>, keys: &Arc<Keys>, limit: u64, max_blocking: Duration) -> Set {
     Set {
@@ -161,4 +167,166 @@ async fn a_request_that_cannot_be_opened_any_more_fails_and_says_so() {
     );
     assert_eq!(task.error.clone().unwrap().kind, "request-lost");
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_the_upstream_ended_holds_no_seat_at_the_next_start() {
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let model = Model::start(|_, _| Act::Answer(503, "restarting")).await;
+    let mut harmless = clone();
+    harmless.replay = Replay::AtLeastOnce;
+    let first = Rig::start(model.address, set(&store, &keys, 1, LONG)).await;
+    let id = first.submit(harmless).await;
+    let mut seen = first.desk.watch(id).unwrap();
+    let is_back = |task: &Arc<Record>| task.attempts > 0 && task.status == Status::Queued;
+    seen.wait_for(is_back).await.unwrap();
+    first.stop().await;
+    let second = Rig::start(model.address, set(&store, &keys, 1, LONG)).await;
+    assert_eq!((second.found.seats, second.found.waiting), (0, 1));
+    second.stop().await;
+}
+
+/// Its run was over before its connection broke: nothing in its history says that a call of it is at work still.
+#[tokio::test]
+async fn each_lost_call_of_a_task_holds_one_seat_at_the_next_start_until_it_is_freed_for_good() {
+    let model = Model::start(|_, before| match before {
+        0 => Act::Breaks,
+        _ => Act::Hangs,
+    })
+    .await;
+    let (store, keys) = (Faulty::remembering(), Arc::new(Keys::random().unwrap()));
+    let again = || Set {
+        store: store.clone(),
+        keys: keys.clone(),
+        ..crate::after::set(&[&format!("state = [\"EXPIRED\"]\n{RETRY}")])
+    };
+    let mut harmless = clone();
+    (harmless.replay, harmless.run_for) = (Replay::AtLeastOnce, Duration::from_millis(100));
+    let first = Rig::start(model.address, again()).await;
+    let id = first.submit(harmless).await;
+    let mut seen = first.desk.watch(id).unwrap();
+    seen.wait_for(|task| task.retries() == 1).await.unwrap();
+    assert_eq!(first.seated(), 1, "its call is at work");
+    model.release();
+    until("it is up again", || model.times(CLONE) == 2).await;
+    assert_eq!(first.seated(), 2);
+    first.stop().await;
+
+    let second = Rig::start(model.address, again()).await;
+    assert_eq!((second.found.seats, second.seated() >= 2), (2, true));
+    until("it is up once more", || model.times(CLONE) == 3).await;
+    let lever = second.crew.lever();
+    assert_eq!((lever.lost().len(), second.seated()), (2, 3));
+    for call in lever.lost() {
+        lever.free(call.id).await.unwrap();
+    }
+    assert_eq!((lever.lost(), second.seated()), (vec![], 1));
+    second.stop().await;
+
+    let third = Rig::start(model.address, again()).await;
+    assert_eq!(third.found.seats, 1, "that of the call which was up");
+    third.stop().await;
+}
+
+/// A call that the gate made of several had one seat, that of its lead.
+#[tokio::test]
+async fn those_that_went_up_as_one_call_hold_one_seat_at_the_next_start() {
+    let model = Model::start(|_, _| Act::Hangs).await;
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let first = Rig::start(model.address, set(&store, &keys, 9, LONG)).await;
+    // It works on nothing: what happens to its tasks is made by hand.
+    first.stop().await;
+    let until_then = shortly(LONG);
+    for seat in [
+        SeatChange::Keep,
+        SeatChange::Keep,
+        SeatChange::Take { until: until_then },
+    ] {
+        let mut harmless = clone();
+        harmless.replay = Replay::AtLeastOnce;
+        let id = first.submit(harmless).await;
+        let sent = Change {
+            seat,
+            mode: Some(Mode::Merged),
+            ..Change::default()
+        };
+        for (event, change) in [
+            (Event::Dispatch, sent),
+            (Event::Lost, Change::default()),
+            (Event::Again, Change::default()),
+        ] {
+            first.desk.advance(id, event, change).await.unwrap();
+        }
+    }
+    let second = Rig::start(model.address, set(&store, &keys, 9, LONG)).await;
+    assert_eq!((second.found.seats, second.found.waiting), (1, 3));
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_store_has_of_a_lost_call_goes_with_its_seat_and_the_task_s_with_its_end() {
+    let model = Model::start(|_, before| match before {
+        0 => Act::Close,
+        _ => Act::Answer(200, "{}"),
+    })
+    .await;
+    let store = Faulty::remembering();
+    let brief = Duration::from_secs(3);
+    let set = Set {
+        max_blocking: brief,
+        store: store.clone(),
+        ..Set::default()
+    };
+    let rig = Rig::start(model.address, set).await;
+    let mut harmless = clone();
+    (harmless.replay, harmless.run_for) = (Replay::AtLeastOnce, brief);
+    let task = rig.over(rig.submit(harmless).await).await;
+    assert_eq!((task.status.state(), task.attempts), (State::Completed, 2));
+    let (seated, kept) = (rig.seated(), store.seats().await.unwrap());
+    // On a machine that stood still meanwhile, it is over rightly.
+    if shortly(Duration::ZERO) < task.started.unwrap().after(brief) {
+        assert_eq!((seated, kept.len()), (1, 1), "the first may be at work");
+    }
+    assert_eq!(store.unfinished(None, 9).await.unwrap(), []);
+    until("it can be no more", || rig.seated() == 0).await;
+    assert!(rig.desk.forget_free_seats().await);
+    assert_eq!(store.seats().await.unwrap(), []);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_call_is_remembered_while_the_configuration_has_no_such_upstream() {
+    let (store, keys) = (Faulty::remembering(), Arc::new(Keys::random().unwrap()));
+    let model = Model::start(|_, _| Act::Close).await;
+    let again = || Set {
+        store: store.clone(),
+        keys: keys.clone(),
+        ..Set::default()
+    };
+    let first = Rig::start(model.address, again()).await;
+    first.over(first.submit(clone()).await).await;
+    let seat = Seat {
+        id: first.desk.new_id(),
+        of: SeatOf::Call,
+        upstream: "up".into(),
+        limits: vec!["blocking_tasks".into()],
+        caller: Caller::default(),
+        address: "192.0.2.1".parse().unwrap(),
+        since: None,
+        until: Some(shortly(LONG)),
+    };
+    first.desk.note_seat(seat).await.stay();
+    first.stop().await;
+    let second = Rig::named("other", model.address, again()).await;
+    assert_eq!((second.found.seats, second.seated()), (0, 0));
+    second.stop().await;
+    let third = Rig::start(model.address, again()).await;
+    assert_eq!((third.found.seats, third.seated()), (2, 2));
+    third.stop().await;
 }

@@ -180,6 +180,22 @@ async fn a_job_that_breaks_while_its_call_is_up_leaves_no_gap_for_another() {
 }
 
 #[tokio::test]
+async fn a_job_that_breaks_in_doubt_holds_no_seat_for_a_call_that_is_over() {
+    let model = Model::start(|_, _| Act::Answer(503, "restarting")).await;
+    // It breaks as it notes that nobody will know.
+    let store = Faulty::new(&[Whim::Works, Whim::Works, Whim::Breaks]);
+    let rig = rig_over(&model, &store).await;
+    let task = rig.over(rig.submit(clone()).await).await;
+    assert_eq!(
+        (task.status.state(), task.outcome),
+        (State::Failed, Some(Outcome::Unknown))
+    );
+    assert_eq!((rig.seated(), store.left()), (0, 0), "its call is over");
+    assert_eq!(store.unfinished(None, 9).await.unwrap(), []);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_forgotten_while_it_was_read_is_not_remembered() {
     let model = Model::start(|_, _| Act::Answer(200, "{}")).await;
     let store = Faulty::new(&[]);

@@ -8,7 +8,7 @@ use tidegate::store::Memory;
 use tidegate::task::{Bond, Outcome, State};
 
 use crate::after::{
-    CLONE, DELETE, FIND, RETRY, UNDO_KNOWN, UNDO_LOST, alerts, all, has_token, made_up, set,
+    CLONE, DELETE, FIND, RETRY, UNDO_KNOWN, UNDO_LOST, alerts, all, has_token, made_up, ruled, set,
 };
 use crate::faulty::{Faulty, Whim};
 use crate::model::{Act, Model};
@@ -291,12 +291,14 @@ async fn a_gate_that_dies_as_a_task_ends_leaves_its_compensation_or_none() {
     }
 }
 
+/// By then another has made a thing of the same name.
 #[tokio::test]
 async fn a_gate_that_dies_as_it_makes_up_for_a_task_goes_on_with_that() {
     let model = Model::start(|asked, before| match asked.line.as_str() {
         CLONE => Act::Close,
         FIND if before == 0 => Act::Answer(200, "[]"),
-        FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
+        FIND if before == 1 => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
+        FIND => Act::Answer(200, r#"[{"vm":"vm-8"}]"#),
         _ if before == 0 => Act::Hold,
         _ => Act::Answer(404, ""),
     })
@@ -305,21 +307,91 @@ async fn a_gate_that_dies_as_it_makes_up_for_a_task_goes_on_with_that() {
         Arc::new(Memory::default()),
         Arc::new(Keys::random().unwrap()),
     );
+    let blocks = "[[upstream.route]]\nname = \"delete\"\nclass = \"blocking\"\n\
+                  match = { method = \"DELETE\", path = \"/api/vm/*\" }\n";
     let again = || Set {
+        lines: ruled(&[UNDO_LOST]) + blocks,
         store: store.clone(),
         keys: keys.clone(),
-        ..set(&[UNDO_LOST])
+        ..Set::default()
     };
     let first = Rig::start(model.address, again()).await;
     let task = first.over(first.submit(clone()).await).await;
     until("it is being deleted", || model.times(DELETE) == 1).await;
+    assert_eq!(first.seated(), 2, "the lost call, and the deletion");
     first.crew.stop().await;
     let second = Rig::start(model.address, again()).await;
+    assert_eq!(second.found.seats, 2);
     let undo = made_up(&second, &task).await;
     // That it is gone by now says that the first deletion was done.
     assert_eq!(undo.status.state(), State::Completed, "{undo:?}");
     assert_eq!((model.times(CLONE), model.times(DELETE)), (1, 2));
+    assert_eq!(model.times("DELETE /api/vm/vm-8"), 0, "it is another's");
     assert_eq!(all(&second).await.len(), 2);
     model.release();
     second.crew.stop().await;
+}
+
+/// However long the deletion may take itself.
+#[tokio::test]
+async fn absence_is_believed_once_the_call_can_be_at_work_no_more() {
+    let model = Model::start(|asked, _| match asked.line.as_str() {
+        CLONE => Act::Close,
+        _ => Act::Answer(200, "[]"),
+    })
+    .await;
+    let brief = UNDO_LOST.replace("method", "deadline = \"1s\", method");
+    let set = Set {
+        max_blocking: Duration::from_millis(100),
+        ..set(&[&brief])
+    };
+    let rig = Rig::start(model.address, set).await;
+    let mut requested = clone();
+    requested.run_for = Duration::from_secs(3);
+    let task = rig.over(rig.submit(requested).await).await;
+    let undo = made_up(&rig, &task).await;
+    assert_eq!(undo.error.clone().unwrap().kind, "nothing-to-undo");
+    let sent = task.started.unwrap();
+    let waited = undo.ended.unwrap().since(sent);
+    assert!(waited >= Duration::from_secs(3), "{waited:?}");
+    rig.stop().await;
+}
+
+/// Its request is forgotten with its end: what it was sent for is told by what may be shown of it.
+#[tokio::test]
+async fn a_compensation_whose_answer_is_lost_for_good_holds_its_seat_at_the_next_start() {
+    let model = Model::start(|asked, before| match asked.line.as_str() {
+        CLONE => Act::Answer(500, "{}"),
+        FIND if before == 0 => Act::Answer(200, "[]"),
+        FIND => Act::Answer(200, r#"[{"vm":"vm-7"}]"#),
+        _ => Act::Close,
+    })
+    .await;
+    let (store, keys) = (
+        Arc::new(Memory::default()),
+        Arc::new(Keys::random().unwrap()),
+    );
+    let rule = UNDO_LOST
+        .replace(
+            "outcome = \"unknown\"",
+            "outcome = \"known\"\nstatus = [500]",
+        )
+        .replace("\"DELETE\"", "\"POST\"");
+    let blocks = "[[upstream.route]]\nname = \"delete\"\nclass = \"blocking\"\n\
+                  match = { method = \"POST\", path = \"/api/vm/*\" }\n";
+    let again = || Set {
+        lines: ruled(&[&rule]) + blocks,
+        store: store.clone(),
+        keys: keys.clone(),
+        ..Set::default()
+    };
+    let first = Rig::start(model.address, again()).await;
+    let task = first.over(first.submit(clone()).await).await;
+    let undo = made_up(&first, &task).await;
+    assert_eq!(undo.outcome, Some(Outcome::Unknown), "{undo:?}");
+    assert_eq!(first.seated(), 1, "it may be at work");
+    first.stop().await;
+    let second = Rig::start(model.address, again()).await;
+    assert_eq!((second.found.seats, second.seated()), (1, 1));
+    second.stop().await;
 }

@@ -90,6 +90,7 @@ impl Tasks {
             return Advanced::Stale;
         }
         row.record = step.record;
+        row.sealed = step.resealed.or(row.sealed.take());
         if step.forget_request {
             row.sealed = None;
         }

@@ -9,6 +9,7 @@
 //!
 //! Nothing here touches the store or a clock.
 
+mod key;
 mod undo;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 use memchr::memmem;
 
+pub(super) use key::{is_key_spent, keyed};
 pub(super) use undo::{Undo, undo};
 
 use super::port::Answer;

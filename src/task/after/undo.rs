@@ -1,11 +1,14 @@
 //! The call that makes up for a task, as a task of its own: made of the request and the answer of that one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use super::End;
+use super::key::{IDEMPOTENCY_KEY, own_key};
 use crate::config::{self, Compensate, Probe, UpstreamKey};
 use crate::dialect::adapter::{Answered, Left, Origin, Seen, Stands, filled, whole};
 use crate::observe::redacted;
@@ -18,7 +21,6 @@ use crate::task::worker::probe;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What is asked for, and what goes up.
 pub(in crate::task) struct Undo {
@@ -79,11 +81,16 @@ fn look(end: End<'_>, find: &Probe, target: Vec<Left>, body: Vec<Left>) -> Look 
     Look {
         status: find.status,
         json: find.json.clone(),
-        every: u64::try_from(find.every.as_millis()).unwrap_or(u64::MAX),
+        every: millis(find.every),
         since: (!is_over).then_some(sent.0),
+        run_for: Some(millis(end.task.requested.run_for)),
         target,
         body,
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn requested(end: End<'_>, undo: &Compensate, parcel: &Parcel) -> Requested {
@@ -129,7 +136,7 @@ fn own_fields(sent: &HeaderMap, route: &config::Route, undo: &Compensate, id: Ta
         headers.insert(REQUEST_ID, id);
     }
     if route.work.upstream_key == UpstreamKey::Derive
-        && let Ok(key) = HeaderValue::from_str(&format!("\"gw-{id}\""))
+        && let Some(key) = own_key(&id.to_string())
     {
         headers.insert(IDEMPOTENCY_KEY, key);
     }

@@ -8,7 +8,7 @@ use super::words::{AdvanceError, Change};
 use super::{Desk, config};
 use crate::config::Probe;
 use crate::session::StoreError;
-use crate::task::after::{Undo, has_nothing_to_undo, undo};
+use crate::task::after::{Undo, has_nothing_to_undo, is_key_spent, keyed, undo};
 use crate::task::hook;
 use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
@@ -58,10 +58,8 @@ impl Desk {
             return Ok((draft, Consequence::default()));
         }
         if let Some(next) = draft.end(before).again(&route, now) {
-            return Ok((
-                self.put_off(before, &draft, next, now)?,
-                Consequence::default(),
-            ));
+            let again = self.put_off(before, &draft, &route, (next, now)).await?;
+            return Ok((again, Consequence::default()));
         }
         let end = draft.end(before);
         let (mut alert, is_left) = (end.alert(&route), end.compensation(&route).is_some());
@@ -103,12 +101,12 @@ impl Desk {
     }
 
     /// One more try in place of the end.
-    fn put_off(
+    async fn put_off(
         &self,
         before: &Record,
         draft: &Draft,
-        next: Millis,
-        now: Millis,
+        route: &config::Route,
+        (next, now): (Millis, Millis),
     ) -> Result<Draft, AdvanceError> {
         let ended = &draft.record;
         let error = ended.error.as_ref().map(|fault| fault.kind);
@@ -119,11 +117,35 @@ impl Desk {
         );
         let change = Change {
             seat: draft.change.seat,
+            request: self.keyed_anew(before, draft, route).await?,
             not_before: Some(next),
             not_executed: ended.outcome == Some(Outcome::NotApplied),
             ..Change::default()
         };
         Ok(self.draft(before, Event::Retry, change, now)?)
+    }
+
+    /// The request with a key of its own for the next try, where the upstream would say under the last one what it said before.
+    async fn keyed_anew(
+        &self,
+        before: &Record,
+        draft: &Draft,
+        route: &config::Route,
+    ) -> Result<Option<Box<Parcel>>, AdvanceError> {
+        let said = draft.change.outcome;
+        if !is_key_spent(before, said, route) {
+            return Ok(None);
+        }
+        let request = match self.request(before.id).await {
+            Ok(request) => request.and_then(Parcel::decode),
+            // Its next try says so.
+            Err(RequestError::Closed(_)) => None,
+            Err(RequestError::Store(error)) => return Err(error.into()),
+        };
+        let name = format!("{}-{}", before.id, before.retries() + 1);
+        Ok(request
+            .and_then(|request| keyed(request, &name))
+            .map(Box::new))
     }
 
     /// The task that makes up for this one, where a rule has one made. Its request is sealed anew, so that it has the
@@ -180,8 +202,11 @@ impl Desk {
         self.rules.look_before(task)
     }
 
-    /// Who is to be told of the end of a task: by its client's wish, and by the operator's.
+    /// Who is to be told of the end of a task: by its client's wish, and by the operator's. Nobody, of a step that is none.
     pub(super) fn hooks(&self, task: &Record, consequence: &Consequence) -> Vec<Hook> {
+        if !task.status.state().is_done() {
+            return Vec::new();
+        }
         let own = task.requested.callback.clone();
         let own = own.map(|url| (url, hook::body(task, &self.prefix)));
         let alerts = consequence.alert.iter().flatten();

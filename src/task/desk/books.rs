@@ -38,6 +38,8 @@ struct Entry {
     now: watch::Sender<Arc<Record>>,
     /// What polls of the upstream told of it.
     live: Option<Arc<Live>>,
+    /// The store has ended and forgotten it, sooner than it was heard here that it is over.
+    is_forgotten: bool,
     /// Given back when the entry goes.
     _room: Room,
 }
@@ -202,6 +204,7 @@ impl Books {
         let entry = Entry {
             now: watch::Sender::new(record.clone()),
             live: None,
+            is_forgotten: false,
             _room: room,
         };
         let before = pages.open.insert(record.id, entry);
@@ -256,8 +259,11 @@ impl Books {
             }
         }
         let ended = if state.is_done() {
-            pages.end(record.clone());
-            pages.strike(record)
+            let struck = pages.strike(record);
+            if struck.as_ref().is_none_or(|entry| !entry.is_forgotten) {
+                pages.end(record.clone());
+            }
+            struck
         } else {
             None
         };
@@ -287,11 +293,17 @@ impl Books {
         let mut pages = self.0.lock();
         pages.forgotten += u64::from(!ids.is_empty());
         let Pages {
-            ended, ended_order, ..
+            open,
+            ended,
+            ended_order,
+            ..
         } = &mut *pages;
         let before = ended.len();
         for id in ids {
             ended.remove(id);
+            if let Some(entry) = open.get_mut(id) {
+                entry.is_forgotten = true;
+            }
         }
         if ended.len() < before {
             ended_order.retain(|id| ended.contains_key(id));
@@ -364,5 +376,22 @@ mod tests {
         let upstream = &first.requested.upstream;
         assert_eq!(books.counts(upstream).map(|(_, count)| count), [0, 0]);
         assert!(books.room(&first.requested, 1, 1).is_ok());
+    }
+
+    /// The store ends a task and may forget it before its desk hears that it is over.
+    #[test]
+    fn what_is_forgotten_before_its_end_is_heard_is_not_remembered() {
+        let books = Arc::new(Books::default());
+        let [first, other] = [Millis(0), Millis(1)].map(|at| Arc::new(sample(at)));
+        for task in [&first, &other] {
+            let room = books.room(&task.requested, 2, 2).unwrap();
+            books.open(task, room);
+        }
+        let over = |task: &Record| Arc::new(task.after(Event::Abort, Millis(9)).unwrap());
+        books.forget(&[first.id]);
+        books.changed(&over(&first));
+        books.changed(&over(&other));
+        assert_eq!(books.find(first.id), None);
+        assert_eq!(books.find(other.id), Some(over(&other)));
     }
 }

@@ -39,6 +39,11 @@ pub struct Noted {
 }
 
 impl Noted {
+    /// Its name in the store.
+    pub(in crate::task) const fn id(&self) -> TaskId {
+        self.id
+    }
+
     /// The process ends while the call is at work: the next one is to find its seat held.
     pub fn stay(&mut self) {
         self.stays = true;
@@ -64,13 +69,29 @@ impl Desk {
     /// Has the store note a seat, and waits until it has: before the first byte of its call goes up. A store that does not
     /// take it is in no call's way, and counts as lost.
     pub async fn note_seat(self: &Arc<Self>, seat: Seat) -> Noted {
+        self.noted(&seat).await.0
+    }
+
+    /// The same, for one that nothing is to be sent without.
+    ///
+    /// # Errors
+    /// When the store does not take it; then it is to forget it, should it have it all the same.
+    pub(in crate::task) async fn keep_seat(
+        self: &Arc<Self>,
+        seat: &Seat,
+    ) -> Result<Noted, StoreError> {
+        let (noted, taken) = self.noted(seat).await;
+        taken.map(|()| noted)
+    }
+
+    async fn noted(self: &Arc<Self>, seat: &Seat) -> (Noted, Result<(), StoreError>) {
         // First of all: it is given back though nobody waits to the end, or the store says no and has it.
         let noted = Noted {
             desk: self.clone(),
             id: seat.id,
             stays: false,
         };
-        let taken = timeout(NOTED, self.store.take_seat(&seat)).await;
+        let taken = timeout(NOTED, self.store.take_seat(seat)).await;
         let taken = taken.unwrap_or_else(|_| {
             Err(StoreError {
                 lasting: false,
@@ -78,7 +99,7 @@ impl Desk {
             })
         });
         self.standing.heard(&taken);
-        noted
+        (noted, taken)
     }
 
     /// Has the store forget seats that are free, for as long as this is polled.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::after::{Consequence, is_bad};
 use super::words::{AdvanceError, CancelError, Change};
 use super::{Desk, to_its_end};
 use crate::session::StoreError;
 use crate::task::after::End;
 use crate::task::id::TaskId;
+use crate::task::parcel::Parcel;
 use crate::task::port::{Advanced, Found, Step};
 use crate::task::raw;
 use crate::task::record::{Bond, Fault, Millis, Mode, Outcome, Record};
@@ -70,18 +73,16 @@ impl Desk {
             release_key,
         } = draft;
         let is_done = record.status.state().is_done();
-        let hooks = if is_done {
-            self.hooks(&record, &consequence)
-        } else {
-            Vec::new()
-        };
+        let hooks = self.hooks(&record, &consequence);
         let next = Arc::new(record);
         let told = !hooks.is_empty();
+        let resealed = self.resealed(id, change.request.as_deref())?;
         let step = Step {
             record: next.clone(),
             fence: before.fence,
             seat: change.seat,
             answer: raw::joined(change.answer, change.raw.map(|raw| *raw)),
+            resealed,
             forget_request: is_done,
             release_key,
             hooks,
@@ -101,6 +102,19 @@ impl Desk {
                 Ok(next)
             }
             Advanced::Stale => Err(AdvanceError::Stale),
+        }
+    }
+
+    fn resealed(&self, id: TaskId, request: Option<&Parcel>) -> Result<Option<Bytes>, StoreError> {
+        let Some(parcel) = request else {
+            return Ok(None);
+        };
+        match self.keys.seal_request(&id.bytes(), &parcel.encode()) {
+            Ok(sealed) => Ok(Some(sealed.into())),
+            Err(error) => Err(StoreError {
+                lasting: false,
+                what: format!("the request cannot be kept: {error}"),
+            }),
         }
     }
 
@@ -130,7 +144,10 @@ impl Desk {
         next.not_before = change.not_before;
         next.mode = change.mode.unwrap_or(next.mode);
         next.upstream_task = change.upstream_task.clone().or(next.upstream_task);
-        next.earlier = change.earlier.clone().or(next.earlier);
+        // As it was before the call that is up; nobody compares with it once that is over.
+        if event == Event::Dispatch || is_done {
+            next.earlier.clone_from(&change.earlier);
+        }
         // While nothing of it was executed, what was found last counts, or that nobody could tell.
         let is_first = event == Event::Dispatch && !before.dispatched;
         next.stood = next.stood.filter(|_| !is_first).or(change.stood);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::session::{SealError, StoreError};
+use crate::task::parcel::Parcel;
 use crate::task::port::{Answer, Keep, Key, Most, SeatChange};
 use crate::task::raw::Raw;
 use crate::task::record::{Fault, Millis, Mode, Outcome, Record, Requested, ResultHead};
@@ -154,6 +155,8 @@ pub enum CancelError {
 pub struct Change {
     /// Its seat.
     pub seat: SeatChange,
+    /// What goes up from now on, in the place of what is kept.
+    pub request: Option<Box<Parcel>>,
     /// What the upstream answered.
     pub answer: Option<Answer>,
     /// What it said of its own task, of which the answer was made.

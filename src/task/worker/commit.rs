@@ -31,13 +31,22 @@ pub(super) enum Unmade {
 }
 
 impl Works {
-    /// Makes a step, or says why not; then the desk has the task as the store knows it, if that can be asked.
+    /// Makes a step, or says why not; then the desk has the task as the store knows it, if that can be asked. Where the step takes
+    /// a seat, those of calls that were lost before are kept beside it first.
     pub(super) async fn step(
         &self,
         id: TaskId,
         event: Event,
         change: Change,
     ) -> Result<Arc<Record>, Unmade> {
+        let takes = matches!(change.seat, SeatChange::Take { .. });
+        if takes
+            && self.ghosts.has(id)
+            && let Err(error) = Box::pin(self.keep_lost(id)).await
+        {
+            self.store_fails(id, &error);
+            return Err(Unmade::Store);
+        }
         match self.desk.advance(id, event, change).await {
             Ok(record) => {
                 self.store_works();
@@ -57,7 +66,8 @@ impl Works {
     }
 
     /// Makes a step whatever it takes, unless something else has happened to the task. The units of its call, which is over
-    /// upstream, are given back as soon as it is clear that this takes longer.
+    /// upstream, are given back as soon as it is clear that this takes longer. A seat that is to be free, and is that of a call which
+    /// was lost before, stays.
     pub(super) async fn settle(
         &self,
         id: TaskId,
@@ -68,7 +78,12 @@ impl Works {
         let mut claim = claim;
         let mut waits: Option<Counted<'_>> = None;
         for failed in 1.. {
-            let mut step = std::pin::pin!(self.desk.advance(id, event, change.clone()));
+            let seat = self.seat_left(id, change.seat);
+            let now = Change {
+                seat,
+                ..change.clone()
+            };
+            let mut step = std::pin::pin!(self.desk.advance(id, event, now));
             let made = if let Ok(made) = timeout(PATIENCE, &mut step).await {
                 made
             } else {
@@ -89,7 +104,7 @@ impl Works {
                 Ok(_) => break,
                 // It was over before: but for its seat nothing is left to note of it.
                 Err(AdvanceError::Illegal(_) | AdvanceError::Unknown) => {
-                    if change.seat == SeatChange::Free {
+                    if seat == SeatChange::Free {
                         self.free_seat(id).await;
                     }
                     break;
@@ -98,6 +113,15 @@ impl Works {
         }
         self.store_works();
         self.release(claim);
+    }
+
+    /// What becomes of the seat that the store has for a task, whose call is over where that is to be free.
+    fn seat_left(&self, id: TaskId, seat: SeatChange) -> SeatChange {
+        if seat == SeatChange::Free && self.ghosts.holds_row(id) {
+            SeatChange::Keep
+        } else {
+            seat
+        }
     }
 
     /// Gives the units of an answered call back, and lets the limits learn how long it held them.

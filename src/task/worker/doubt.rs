@@ -92,7 +92,7 @@ impl Job {
             AfterLoss::Resend => {
                 let nth = u32::try_from(lost).unwrap_or(u32::MAX);
                 let rest = back_off(nth, self.works.spread.next());
-                self.again(rest, SeatChange::Keep).await;
+                self.again(rest).await;
             }
             AfterLoss::Unknown => self.unknown().await,
             AfterLoss::Ask => match self.question(record, probe).await {
@@ -146,13 +146,14 @@ impl Job {
                 let rewriter = question.asking.upstream.rewriter();
                 // It answers the gate's own question: no route lists fields of that.
                 let answer = fields::kept(*answer, &question.asked, rewriter, &[]);
-                self.works.ghosts.lay(self.id);
+                // One of its calls did it: those before the last may be at work still.
+                self.works.ghosts.lay_one(self.id, record.fence);
                 self.done(answer).await;
             }
             Found::NotDone => {
                 self.works.ghosts.lay(self.id);
                 if requeue {
-                    self.again(Duration::ZERO, SeatChange::Free).await;
+                    self.again(Duration::ZERO).await;
                 } else {
                     self.not_applied().await;
                 }
@@ -188,9 +189,9 @@ impl Job {
         }
     }
 
-    pub(super) async fn again(&self, rest: Duration, seat: SeatChange) {
+    pub(super) async fn again(&self, rest: Duration) {
         let change = Change {
-            seat,
+            seat: SeatChange::Free,
             not_before: Some(self.works.desk.now().after(rest)),
             ..Change::default()
         };
@@ -223,13 +224,8 @@ impl Job {
     /// Nobody will know. The call may still be at work, and holds its seat as long as it can be.
     pub(super) async fn unknown(&mut self) {
         let answer = self.doubtful.take();
-        let is_held = self.works.ghosts.has(self.id);
         let change = Change {
-            seat: if is_held {
-                SeatChange::Keep
-            } else {
-                SeatChange::Free
-            },
+            seat: SeatChange::Free,
             outcome: Some(Outcome::Unknown),
             error: Some(unknown()),
             result: answer

@@ -9,7 +9,6 @@ use super::job::{Job, over};
 use super::run::Up;
 use crate::forward::Carried;
 use crate::task::desk::Change;
-use crate::task::port::SeatChange;
 use crate::task::record::{Fault, Outcome};
 use crate::task::state::Event;
 
@@ -89,8 +88,8 @@ impl Job {
             // It can be at work no more.
             None => drop(up.claim),
         }
-        // Else a call of it that was lost before may still be at work, and frees the seat when it can be no more.
-        if self.last_seat() == SeatChange::Free {
+        // Else it is that of a call which was lost before, and may still be at work.
+        if !self.works.ghosts.holds_row(self.id) {
             self.works.free_seat(self.id).await;
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -12,6 +11,7 @@ use super::crew::Told;
 use super::gate::Turn;
 use super::look::{Found, Stood};
 use super::merge::Expected;
+use super::native;
 use super::pause::back_off;
 use super::place::{Standing, from_now};
 use super::run::LONGEST_REST;
@@ -26,7 +26,7 @@ use crate::task::id::TaskId;
 use crate::task::parcel::Parcel;
 use crate::task::port::{Answer, SeatChange};
 use crate::task::record::{Fault, Mode, Outcome, Record};
-use crate::task::state::{Event, State, Status};
+use crate::task::state::{Event, Status};
 
 /// One task in hand.
 pub(super) struct Job {
@@ -66,6 +66,8 @@ pub(super) struct Ready {
     pub(super) carrier: Carrier,
     pub(super) freight: Freight,
     pub(super) asking: Asking,
+    /// What goes up, where that was found: it is kept in the place of the question.
+    pub(super) request: Option<Box<Parcel>>,
     /// What it changes, as that is before.
     pub(super) earlier: Option<Arc<str>>,
     /// Whether what a compensation would look for is there already.
@@ -127,11 +129,13 @@ impl Job {
     pub(super) async fn take_over(self) {
         if let Some(seen) = self.works.desk.watch(self.id) {
             let record = seen.borrow().clone();
-            let longest = self.works.longest(&record.requested);
-            let has_seat = record.status.state() == State::Running && record.mode == Mode::Queued;
-            if has_seat && !self.works.ghosts.has(self.id) {
-                let until = super::recover::sent(&record).after(longest);
-                self.works.hold(&record, record.fence, until).await;
+            let is_up = matches!(record.status, Status::Dispatching | Status::InFlight);
+            if is_up
+                && record.mode == Mode::Queued
+                && !self.works.ghosts.knows(self.id, record.fence)
+            {
+                let until = self.works.latest_end(&record);
+                self.works.hold(&record, until).await;
             }
         }
         self.work().await;
@@ -147,7 +151,7 @@ impl Job {
         self.fail(fault).await;
     }
 
-    /// The task fails without an answer. What of it may be at work holds its seat.
+    /// The task fails without an answer. A call of it that was lost holds its seat.
     pub(super) async fn fail(&self, fault: Fault) {
         let dispatched = self
             .works
@@ -160,19 +164,11 @@ impl Job {
             } else {
                 Outcome::NotApplied
             }),
+            seat: SeatChange::Free,
             error: Some(fault),
             ..Change::default()
         };
         self.works.settle(self.id, Event::Fail, change, None).await;
-    }
-
-    /// What becomes of its seat as it ends: a call of it that was lost before may still be at work.
-    pub(super) fn last_seat(&self) -> SeatChange {
-        if self.works.ghosts.has(self.id) {
-            SeatChange::Keep
-        } else {
-            SeatChange::Free
-        }
     }
 
     async fn queued(
@@ -208,6 +204,7 @@ impl Job {
     /// It is too late for the task to begin.
     pub(super) async fn expires(&self) {
         let change = Change {
+            seat: SeatChange::Free,
             outcome: Some(Outcome::NotApplied),
             error: Some(Fault {
                 kind: "expired",
@@ -277,19 +274,21 @@ impl Job {
                 Box::pin(self.parcel()).await?;
                 continue;
             };
-            let freight = asking.freight(parcel?.body);
+            let (freight, request) = self.loads(&asking, parcel?);
             let carrier = asking.upstream.carrier(claim.socket_group());
             match Box::pin(carrier).await {
                 Ok(_) if !self.takes_turn(&free, &mut stale) => {}
                 Ok(carrier) => {
                     let form = asking.form.as_deref();
                     let earlier = form.and_then(|form| free.earlier(form, &freight.body));
+                    let shown = || native::kept(self.before.as_deref()?);
                     return Ok(Ready {
                         claim,
                         carrier,
                         freight,
                         asking,
-                        earlier,
+                        request,
+                        earlier: earlier.or_else(shown),
                         stood: Box::pin(self.stands_still(record, &stood)).await,
                     });
                 }
@@ -332,6 +331,12 @@ impl Job {
         }
     }
 
+    /// What is sent, and what of it is to be kept.
+    fn loads(&self, asking: &Asking, parcel: Parcel) -> (Freight, Option<Box<Parcel>>) {
+        let found = self.found.get().map(|_| Box::new(parcel.clone()));
+        (asking.freight(parcel.body), found)
+    }
+
     /// Its request. While the store cannot be read it waits, and no task is taken in: it was accepted, so it does not fail for
     /// that. What is damaged, or is gone, nobody can send.
     pub(super) async fn parcel(&self) -> Result<Parcel, Fault> {
@@ -343,21 +348,6 @@ impl Job {
     async fn read_parcel(&self) -> Result<Result<Parcel, Fault>, StoreError> {
         let read = self.works.read_parcel(self.id).await?;
         Ok(read.map(|parcel| self.with_found(parcel)))
-    }
-
-    /// Sends the task back to its line: it was not executed. Its units are given back at once, and how long it held them
-    /// tells nobody how long calls take.
-    pub(super) async fn send_back(&self, rest: Duration, claim: Option<Claim>) {
-        drop(claim);
-        let change = Change {
-            seat: SeatChange::Free,
-            not_before: Some(self.works.desk.now().after(rest)),
-            mode: Some(Mode::Queued),
-            ..Change::default()
-        };
-        self.works
-            .settle(self.id, Event::Refused, change, None)
-            .await;
     }
 }
 

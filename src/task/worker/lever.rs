@@ -1,19 +1,25 @@
 //! The operator's lever: which calls are lost and hold seats, and the word that one of them is over.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::works::Works;
+use crate::call::Caller;
 use crate::session::StoreError;
 use crate::task::id::TaskId;
+use crate::task::port::{Seat, SeatOf};
 use crate::task::record::Millis;
-use crate::task::state::Status;
+
+/// Whose a lost call is that only a damaged row tells of.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// A call that may be at work upstream though nobody listens to it: it holds its seats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostCall {
     /// The name of its task; or its own, where it is none's.
     pub id: TaskId,
-    /// Whose it is: `task`; `call` where a client held it; `unreadable` where the row of its task is damaged.
+    /// Whose it is: `task`; `call` where a client held it, or a gate before this one sent its task up
+    /// again; `unreadable` where the row of its task is damaged.
     pub of: &'static str,
     /// Name of the upstream.
     pub upstream: Arc<str>,
@@ -56,10 +62,7 @@ impl Lever {
         if calls.is_empty() {
             return Ok(calls);
         }
-        // What went up once more holds a seat for that.
-        if !self.is_up(id) {
-            self.0.desk.store().free_seat(id).await?;
-        }
+        self.0.forget_lost(id, &calls).await?;
         self.0.ghosts.lay(id);
         for call in &calls {
             let LostCall {
@@ -72,10 +75,37 @@ impl Lever {
         }
         Ok(calls)
     }
+}
 
-    fn is_up(&self, id: TaskId) -> bool {
-        let seen = self.0.desk.watch(id);
-        let status = seen.map(|seen| seen.borrow().status);
-        matches!(status, Some(Status::Dispatching | Status::InFlight))
+impl Works {
+    /// Has the store forget the seats of the lost calls of this name, and no other.
+    async fn forget_lost(&self, id: TaskId, calls: &[LostCall]) -> Result<(), StoreError> {
+        let store = self.desk.store();
+        let rows = self.ghosts.rows(id);
+        for row in rows.own {
+            store.free_seat(row).await?;
+        }
+        // Of a task that went up once more it is that of the call which is up.
+        if !rows.of_task {
+            return Ok(());
+        }
+        match calls.iter().find(|call| call.of == UNREADABLE) {
+            Some(call) => store.take_seat(&spent(call)).await,
+            None => store.free_seat(id).await,
+        }
+    }
+}
+
+/// A row that cannot be read does not say what became of its task: without a seat whose time is up, the next start would hold one.
+fn spent(call: &LostCall) -> Seat {
+    Seat {
+        id: call.id,
+        of: SeatOf::Unreadable,
+        upstream: call.upstream.clone(),
+        limits: call.limits.clone(),
+        caller: Caller::default(),
+        address: Ipv4Addr::UNSPECIFIED.into(),
+        since: call.since,
+        until: Some(Millis::default()),
     }
 }

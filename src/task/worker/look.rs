@@ -1,4 +1,5 @@
-//! What is to be undone is found before it is undone: nothing is ever undone blindly.
+//! What is to be undone is found before it is undone: nothing is ever undone blindly. From the moment at which that goes up it is
+//! kept with the task: it goes up again for the same thing alone, whatever has the same name by then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::forward::OwnAnswer;
 use crate::task::after::NOTHING_TO_UNDO;
 use crate::task::desk::Change;
 use crate::task::parcel::{Look, Parcel};
+use crate::task::port::SeatChange;
 use crate::task::record::{Fault, Outcome, Record};
 use crate::task::state::Event;
 
@@ -71,12 +73,12 @@ impl Job {
     ) -> Result<Found, Fault> {
         let works = &*self.works;
         let question = question(look);
-        // Measured once: no jump of the clock moves them.
         let longest = works.longest(&record.requested);
-        let begun = Instant::now();
-        let left = look.since().map(|sent| sent.after(longest));
-        let left = left.map(|end| end.since(works.desk.now()).min(longest));
-        let over = left.map_or(begun, from_now);
+        // Measured once: no jump of the clock moves it.
+        let of_call = works.max_blocking.max(look.run_for().unwrap_or(longest));
+        let left = look.since().map(|sent| sent.after(of_call));
+        let left = left.map(|end| end.since(works.desk.now()).min(of_call));
+        let over = left.map_or_else(Instant::now, from_now);
         let mut speechless = from_now(longest);
         let mut absent = 0;
         loop {
@@ -156,6 +158,7 @@ impl Job {
     /// It has nothing to do.
     pub(super) async fn nothing_to_undo(&self, fault: Fault) {
         let change = Change {
+            seat: SeatChange::Free,
             outcome: Some(Outcome::NotApplied),
             error: Some(fault),
             ..Change::default()

@@ -11,7 +11,7 @@ use super::works::Works;
 use crate::session::StoreError;
 use crate::task::parcel::Parcel;
 use crate::task::port::Kept;
-use crate::task::record::{Millis, Mode, Record, Replay};
+use crate::task::record::{Millis, Mode, Record};
 use crate::task::state::{Event, State, Status};
 
 /// Tasks that are read in one go.
@@ -55,15 +55,11 @@ impl Works {
         // its call is known to be over.
         let is_up = state == State::Running && record.status != Status::Reconciling;
         let has_seat = is_up && record.mode == Mode::Queued;
-        let until_last = seat.or_else(|| has_seat.then(|| self.latest_end(&record)));
-        if let Some(until) = until_last {
-            found.seats += usize::from(self.hold(&record, record.fence, until).await);
-        }
-        for (number, until) in self.left_before(&record) {
-            // The last one's seat is the one that is kept, where one is.
-            if until_last.is_none() || number != record.fence {
-                found.seats += usize::from(self.hold(&record, number, until).await);
-            }
+        let until = seat.or_else(|| has_seat.then(|| self.latest_end(&record)));
+        if until.is_some_and(|until| until <= self.desk.now()) {
+            self.free_seat(record.id).await;
+        } else if let Some(until) = until {
+            found.seats += usize::from(self.hold(&record, until).await);
         }
         match (state, record.status) {
             (State::Scheduled, _) => found.waiting += 1,
@@ -74,30 +70,15 @@ impl Works {
         self.desk.restore(&record);
     }
 
-    /// When each call of it can be at work no more that was lost before the last one went up, or before it went back to its
-    /// line: the store keeps one seat for a task, that of the last.
-    fn left_before(&self, record: &Record) -> Vec<(u64, Millis)> {
-        let longest = self.longest(&record.requested);
-        let ends = lost_calls(record)
-            .into_iter()
-            .map(|(number, sent)| (number, sent.after(longest)));
-        let now = self.desk.now();
-        ends.filter(|(_, end)| *end > now).collect()
-    }
-
     /// When its last call can be at work no more.
-    fn latest_end(&self, record: &Record) -> Millis {
+    pub(super) fn latest_end(&self, record: &Record) -> Millis {
         sent(record).after(self.longest(&record.requested))
     }
 
-    /// Holds the seats of the `number`th call of a task, which this process did not send, or has lost sight of, until then.
-    /// False where its upstream is gone.
-    pub(super) async fn hold(
-        self: &Arc<Self>,
-        record: &Arc<Record>,
-        number: u64,
-        until: Millis,
-    ) -> bool {
+    /// Holds the seats of the last call of a task, which this process did not send, or has lost sight of, until then. False where
+    /// its upstream is gone, or its routes cannot read the call any more: then nobody does, but the store remembers, as the next
+    /// start may have them back.
+    pub(super) async fn hold(self: &Arc<Self>, record: &Arc<Record>, until: Millis) -> bool {
         let id = record.id;
         let requested = &record.requested;
         let asking = self.upstream(&requested.upstream).cloned().map(|upstream| {
@@ -105,7 +86,6 @@ impl Works {
             (upstream, caller)
         });
         let Some((upstream, caller)) = asking else {
-            self.free_seat(id).await;
             return false;
         };
         let sent = self.sent(record).await;
@@ -114,15 +94,15 @@ impl Works {
         let held =
             asking.and_then(|asking| asking.with(|call, _| upstream.stack().hold_left(call, now)));
         let Ok(seats) = held else {
-            // Routes that cannot read it any more name no limit either.
-            self.free_seat(id).await;
             return false;
         };
         // Whatever the clock says, no longer than a call may take.
         let left: Duration = until.since(self.desk.now()).min(self.longest(requested));
+        // What begins a task of the upstream's own takes no seat in the store: one that is there is of a call before.
+        let is_last = record.mode != Mode::Native;
         let lost = Lost {
             id,
-            number,
+            number: if is_last { record.fence } else { 0 },
             of: None,
             upstream: requested.upstream.clone(),
             since: Some(self::sent(record)),
@@ -147,28 +127,6 @@ impl Works {
         let shown = record.requested.target.trim_end_matches('…');
         (shown.to_owned(), HeaderMap::new())
     }
-}
-
-/// Number and time of each of its calls that went up and whose answer was lost, but for one that is up now: nothing proves
-/// that they are over. One that may be done once is sent again on a proof alone.
-fn lost_calls(record: &Record) -> Vec<(u64, Millis)> {
-    let (mut number, mut up, mut is_lost, mut lost) = (0, None, false, Vec::new());
-    if record.requested.replay == Replay::AtMostOnce {
-        return lost;
-    }
-    for moved in &record.history {
-        match moved.event {
-            Event::Dispatch => {
-                number += 1;
-                (up, is_lost) = (Some((number, moved.at)), false);
-            }
-            Event::Lost => is_lost = true,
-            Event::Again => lost.extend(up.take()),
-            Event::Retry if is_lost => lost.extend(up.take()),
-            _ => {}
-        }
-    }
-    lost
 }
 
 /// When it last went up.

@@ -26,7 +26,7 @@ use crate::dialect::{come_back, error_type};
 use crate::forward::{Carried, Carrier, Freight, OwnAnswer, Upstream, UpstreamFault};
 use crate::task::desk::Change;
 use crate::task::port::{Answer, SeatChange};
-use crate::task::record::{Fault, Mode, Outcome, Record, Source};
+use crate::task::record::{Fault, Millis, Mode, Outcome, Record, Source};
 use crate::task::state::{Event, State};
 
 /// Largest body of an answer that is kept, bytes, where no limit says less.
@@ -54,8 +54,11 @@ pub(super) struct Up {
     route: Arc<str>,
     /// The upstream's own form, by which it went up, with its body.
     form: Option<Box<Form>>,
+    /// Which call of the task it is, and when it went up.
+    pub(super) number: u64,
+    pub(super) since: Millis,
     pub(super) went: Instant,
-    /// When its call can be at work no more.
+    /// When it can be at work no more.
     pub(super) hard: Instant,
 }
 
@@ -78,11 +81,13 @@ impl Job {
             mut carrier,
             freight,
             asking,
+            request,
             earlier,
             stood,
         } = ready;
         let (longest, change) = self.departure(record, &asking);
         let change = Change {
+            request,
             earlier,
             stood,
             ..change
@@ -137,6 +142,8 @@ impl Job {
             asked: asking.headers.clone(),
             route: sent.requested.route.clone(),
             form: form.map(|form| Box::new(form.with_body(body))),
+            number: sent.fence,
+            since: recover::sent(sent),
             went,
             hard,
         }
@@ -280,7 +287,7 @@ impl Job {
             .flatten();
         let answer = up.kept(answer);
         let change = Change {
-            seat: self.last_seat(),
+            seat: SeatChange::Free,
             error_type: error_type.map(Arc::from),
             result: Some(fields::head(&answer, Source::Answer)),
             answer: Some(answer),
@@ -295,7 +302,7 @@ impl Job {
     async fn too_long(&self, up: Up, head: &OwnAnswer, most: usize) {
         let status = head.status;
         let change = Change {
-            seat: self.last_seat(),
+            seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
             error: Some(Fault {
                 kind: "answer-too-large",

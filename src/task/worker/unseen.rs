@@ -10,6 +10,7 @@ use super::works::Works;
 use crate::call::{Call, Class};
 use crate::session::StoreError;
 use crate::task::port::{Seat, SeatOf};
+use crate::task::record::Millis;
 
 impl Works {
     /// Holds every seat that no task stands for.
@@ -26,11 +27,14 @@ impl Works {
     /// False where its time is up, or its upstream is gone.
     async fn hold_unseen(self: &Arc<Self>, seat: &Seat) -> bool {
         let now = self.desk.now();
-        let until = seat.until.unwrap_or_else(|| now.after(self.max_blocking));
+        let until = self.until(seat, now).await;
         let left = until.since(now);
+        // Without it the next start would hold a damaged row's anew.
+        if left.is_zero() && seat.of == SeatOf::Call {
+            self.free_seat(seat.id).await;
+        }
         let upstream = self.upstream(&seat.upstream);
         let Some(upstream) = upstream.filter(|_| !left.is_zero()) else {
-            self.free_seat(seat.id).await;
             return false;
         };
         let mut call = Call::new(Class::Blocking, "/", seat.address);
@@ -51,6 +55,23 @@ impl Works {
         // Whatever the clock says, no longer than a call may take.
         self.haunt(lost, seats, left.min(self.longest_unseen()));
         true
+    }
+
+    /// When it is free whatever happens. Where nothing says that, it is counted from the first start that finds it, and kept: each
+    /// start after would count from itself.
+    async fn until(&self, seat: &Seat, now: Millis) -> Millis {
+        if let Some(until) = seat.until {
+            return until;
+        }
+        let until = now.after(self.max_blocking);
+        let counted = Seat {
+            until: Some(until),
+            ..seat.clone()
+        };
+        if let Err(error) = self.desk.store().take_seat(&counted).await {
+            self.store_fails(seat.id, &error);
+        }
+        until
     }
 
     fn longest_unseen(&self) -> Duration {

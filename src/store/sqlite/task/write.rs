@@ -1,6 +1,7 @@
 //! Every change of tasks, as work for the writer.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -31,6 +32,8 @@ const BESIDE: &str = "INSERT OR REPLACE INTO body (task, part, bytes) VALUES (?,
 /// A step: only of the task that it was made for.
 const ADVANCE: &str = "UPDATE task SET state = ?, substate = ?, version = ?, fence = ?, expires = ?, weight = ?, \
      share = ?, progress = ?, history = ?, upstream_task = ? WHERE id = ? AND version = ? AND fence = ?";
+const RESEALED: &str =
+    "DELETE FROM body WHERE task = ? AND part = 0; UPDATE task SET sealed = ? WHERE id = ?";
 const FORGET_REQUEST: &str =
     "UPDATE task SET sealed = NULL WHERE id = ?; DELETE FROM body WHERE task = ? AND part = 0";
 const RELEASE_KEY: &str = "DELETE FROM idem WHERE name = (SELECT idem FROM task WHERE id = ?); \
@@ -160,6 +163,9 @@ impl Work for Step {
         if let Some(answer) = &self.answer {
             answered(on, &id, answer).await?;
         }
+        if let Some(sealed) = &self.resealed {
+            resealed(on, &id, sealed).await?;
+        }
         if self.forget_request {
             let query = sqlx::query(FORGET_REQUEST);
             let query = query.bind(id.as_slice()).bind(id.as_slice());
@@ -181,7 +187,8 @@ impl Work for Step {
 
     fn bytes(&self) -> usize {
         let follows = self.follows.as_ref().map_or(0, |new| new.sealed.len());
-        follows + self.answer.as_ref().map_or(0, |answer| answer.body.len())
+        let resealed = self.resealed.as_ref().map_or(0, Bytes::len);
+        follows + resealed + self.answer.as_ref().map_or(0, |answer| answer.body.len())
     }
 }
 
@@ -234,6 +241,12 @@ async fn seat(
         SeatChange::Free => sqlx::query(FREE_SEAT).bind(id.as_slice()),
     };
     query.execute(on).await.map(drop)
+}
+
+async fn resealed(on: &mut SqliteConnection, id: &[u8], sealed: &[u8]) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(RESEALED).bind(id).bind(in_row(sealed)).bind(id);
+    query.execute(&mut *on).await?;
+    beside(on, id, REQUEST, sealed).await
 }
 
 async fn answered(

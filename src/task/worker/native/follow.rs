@@ -18,7 +18,7 @@ use crate::dialect::adapter::{Earlier, Failure, Made, Request, Told, poll_reques
 use crate::dialect::error_type;
 use crate::forward::OwnAnswer;
 use crate::task::desk::Change;
-use crate::task::port::Answer;
+use crate::task::port::{Answer, SeatChange};
 use crate::task::raw::Raw;
 use crate::task::record::{Fault, Outcome, Record, Replay, Source};
 use crate::task::state::{Event, Status};
@@ -231,7 +231,7 @@ impl Job {
         let is_told = matches!(event, Event::Complete | Event::PartlyDone | Event::Fail);
         let answer = answer.filter(|_| is_told);
         let change = Change {
-            seat: self.last_seat(),
+            seat: SeatChange::Free,
             outcome: Some(Outcome::Known),
             error,
             error_type: error_type.flatten().map(Arc::from),
@@ -259,7 +259,7 @@ impl Job {
 
     pub(super) async fn late(&self) {
         let change = Change {
-            seat: self.last_seat(),
+            seat: SeatChange::Free,
             outcome: Some(Outcome::Unknown),
             error: Some(fault(
                 "expired",

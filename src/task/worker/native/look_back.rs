@@ -9,7 +9,6 @@ use super::follow::Trail;
 use super::member::{End, Word};
 use crate::config::Became;
 use crate::dialect::adapter::Earlier;
-use crate::task::port::SeatChange;
 use crate::task::record::{Record, Replay};
 use crate::task::state::Event;
 use crate::task::worker::job::Job;
@@ -93,7 +92,7 @@ impl Job {
             Made::Otherwise => self.ended(record, trail, end).await,
             Made::Yes => match self.told(record, trail, (end.told, end.read)).await {
                 Some(answer) => {
-                    self.works.ghosts.lay(self.id);
+                    self.works.ghosts.lay_one(self.id, record.fence);
                     self.done(answer).await;
                 }
                 None => self.unknown().await,
@@ -101,14 +100,14 @@ impl Job {
             Made::No | Made::Unclear if again && lost(record) <= MOST_RESENT => {
                 let nth = u32::try_from(lost(record)).unwrap_or(u32::MAX);
                 let rest = back_off(nth, self.works.spread.next());
-                self.again(rest, SeatChange::Keep).await;
+                self.again(rest).await;
             }
             Made::No if !again && requeue() => {
-                self.works.ghosts.lay(self.id);
-                self.again(Duration::ZERO, SeatChange::Free).await;
+                self.works.ghosts.lay_one(self.id, record.fence);
+                self.again(Duration::ZERO).await;
             }
             Made::No if !again => {
-                self.works.ghosts.lay(self.id);
+                self.works.ghosts.lay_one(self.id, record.fence);
                 self.not_applied().await;
             }
             Made::No | Made::Unclear => self.unknown().await,

@@ -30,4 +30,4 @@ mod take_back;
 pub(super) use form::{Form, Own};
 pub(super) use rounds::Rounds;
 pub(super) use seekers::Seekers;
-pub(super) use shown::Shown;
+pub(super) use shown::{Shown, kept};

@@ -21,6 +21,7 @@ use crate::dialect::user::{Aliases, normal};
 use crate::forward::OwnAnswer;
 use crate::session::StoreError;
 use crate::task::desk::Change;
+use crate::task::port::SeatChange;
 use crate::task::record::{Millis, Mode, Record};
 use crate::task::state::{Event, State};
 use crate::task::tally::Poll;
@@ -61,12 +62,14 @@ impl Job {
             return false;
         };
         tracing::info!(task = %self.id, upstream_task = %name, "the upstream's own task of a start whose answer was lost is found");
+        // It was taken: that call is over, and no other of the task.
+        self.works.ghosts.lay_one(self.id, record.fence);
         let change = Change {
+            seat: SeatChange::Free,
             mode: Some(Mode::Native),
             upstream_task: Some(Arc::from(name)),
             ..Change::default()
         };
-        self.works.ghosts.lay(self.id);
         self.works.settle(self.id, Event::Found, change, None).await;
         true
     }
@@ -85,8 +88,9 @@ impl Job {
         let aliases = Aliases::new(&upstream.speech.domains);
         let user = record.requested.user.as_deref();
         let user = user.and_then(|user| normal(user, &aliases));
+        let before = self.shown_before(record);
         // Without these none could be told to be it.
-        if (find.unseen && self.before.is_none()) || (find.user.is_some() && user.is_none()) {
+        if (find.unseen && before.is_none()) || (find.user.is_some() && user.is_none()) {
             return None;
         }
         let seeker = Seeker {
@@ -95,7 +99,7 @@ impl Job {
                 user,
                 aliases,
                 up: (sent.into(), given_up.into()),
-                before: self.before.clone(),
+                before,
             },
             form,
             sent,

@@ -1,4 +1,5 @@
-//! What the upstream's list of tasks shows before a start goes up, where only what is new in it can be that start.
+//! What the upstream's list of tasks shows before a start goes up, where only what is new in it can be that start. It is kept with
+//! the start, for a gate that has to look for that after this one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,9 +14,15 @@ use crate::task::record::{Owner, Record};
 use crate::task::tally::Poll;
 use crate::task::worker::asking::Asking;
 use crate::task::worker::job::Job;
+use crate::task::worker::recover::sent;
 
 /// How long a start is kept back for it. One that goes up without is not looked for, should its answer be lost.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest text of names that is kept with a start, bytes. With more of them, none is found again by another gate.
+const KEPT: usize = 4 * 1024;
+/// How long after a start another gate takes what is new for it. Whoever else works on the same may have begun it in that time.
+const NEW_FOR: Duration = Duration::from_mins(1);
 
 /// What the list of one upstream showed last: one asks for it at a time, for all.
 #[derive(Debug, Default)]
@@ -29,7 +36,28 @@ struct Sheet {
     names: Arc<BTreeSet<String>>,
 }
 
+/// The names, as they are kept with the start; none where they are too long.
+pub(in crate::task::worker) fn kept(names: &BTreeSet<String>) -> Option<Arc<str>> {
+    let text = serde_json::to_string(names).ok()?;
+    (text.len() <= KEPT).then(|| text.into())
+}
+
+/// What [`kept`] wrote.
+fn read(text: &str) -> Option<Arc<BTreeSet<String>>> {
+    serde_json::from_str(text).ok().map(Arc::new)
+}
+
 impl Job {
+    /// The names that were there before a start whose answer was lost: as this gate saw them, or as one before it has kept them
+    /// just now.
+    pub(super) fn shown_before(&self, record: &Record) -> Option<Arc<BTreeSet<String>>> {
+        let before = || {
+            let is_new = self.works.desk.now().since(sent(record)) <= NEW_FOR;
+            read(record.earlier.as_deref()?).filter(|_| is_new)
+        };
+        self.before.clone().or_else(before)
+    }
+
     /// The names that are there before it goes up; none where its dialect does not ask for them, or they cannot be had.
     pub(in crate::task::worker) async fn look_before(
         &self,
