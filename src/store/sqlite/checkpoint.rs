@@ -13,8 +13,8 @@ use super::writer::Written;
 const SHORT: Duration = Duration::from_millis(100);
 /// Changes that are not gathered for longer: the more pages a sync has to write, the longer do commits wait for it, all at once.
 const MANY: u64 = 32;
-/// How long fewer are gathered.
-const LONG: Duration = Duration::from_secs(1);
+/// How much longer fewer are gathered.
+const LONGER: Duration = Duration::from_millis(900);
 /// Pages in the log (of 4 KiB) at which the writer carries the rest itself: while it writes all the time, the other never comes to
 /// the end of the log, where it begins anew.
 pub(super) const WRITER_AT: &str = "8000";
@@ -31,7 +31,7 @@ pub(super) async fn run(on: &mut SqliteConnection, (written, wakes): (&Written, 
             }
         };
         // Whether many or few: it is time.
-        drop(timeout(LONG - SHORT, many).await);
+        drop(timeout(LONGER, many).await);
         carried = written.so_far().1;
         let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
             .execute(&mut *on)
