@@ -69,17 +69,17 @@ impl Trial {
         })
     }
 
-    /// Asks.
-    pub(super) async fn ask(&self, shared: &Shared) -> Verdict {
+    /// Asks; none where the limits have no room for the question.
+    pub(super) async fn ask(&self, shared: &Shared) -> Option<Verdict> {
         let of = (Class::Rest, SessionKind::Rest);
         let request = self.request.clone();
         let answer = shared.try_own(self.upstream, request, of, PATIENCE).await;
-        let status = match answer {
-            Ok(answer) if answer.status != TOO_MANY => answer.status,
-            Ok(_) | Err(Unanswered::Unsent) => return Verdict::Unasked,
-            Err(Unanswered::Silent) => return Verdict::Silent,
-        };
-        self.verdict(shared, status)
+        match answer {
+            Ok(answer) if answer.status == TOO_MANY => Some(Verdict::Unasked),
+            Ok(answer) => Some(self.verdict(shared, answer.status)),
+            Err(Unanswered::Silent) => Some(Verdict::Silent),
+            Err(Unanswered::Unsent) => None,
+        }
     }
 
     fn verdict(&self, shared: &Shared, status: u16) -> Verdict {

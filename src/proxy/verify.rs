@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 pub(super) use self::verdict::Verdict;
 use super::own_call::Unanswered;
@@ -27,6 +27,9 @@ const AT_ONCE: usize = 8;
 const OF_AN_ADDRESS: u64 = 2;
 /// Longest wait for one's turn to be asked about, and the answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a question waits for room in the limits, and how often it looks.
+const FOR_ROOM: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(200);
 /// Sessions that are asked about, or wait for it, at the same time, and of one client address.
 const MOST_ASKED: usize = 1024;
 const MOST_OF_AN_ADDRESS: u64 = 128;
@@ -237,12 +240,26 @@ impl Asked {
         tell.send_replace(Some(verdict));
     }
 
+    /// Asks as soon as the limits have room for the question. For what is proven it need not be asked.
     async fn ask(&self) -> Verdict {
+        let until = Instant::now() + FOR_ROOM;
+        loop {
+            let said = self.ask_once().await;
+            match said {
+                Some(verdict) => return verdict,
+                None if self.inquiry.is_proven() || Instant::now() >= until => {
+                    return Verdict::Unasked;
+                }
+                None => sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// None where the limits have no room.
+    async fn ask_once(&self) -> Option<Verdict> {
         let verifier = &self.shared.tasks.verifier;
         let place = self.place().await;
-        let Ok(turn) = verifier.at_once.acquire().await else {
-            return Verdict::Unasked;
-        };
+        let turn = verifier.at_once.acquire().await.ok()?;
         let verdict = match &self.inquiry {
             Inquiry::Whose(question) => self.whose(question).await,
             Inquiry::Trial(trial) => trial.ask(&self.shared).await,
@@ -252,16 +269,16 @@ impl Asked {
         verdict
     }
 
-    async fn whose(&self, question: &Question) -> Verdict {
-        match self.shared.try_whose(question).await {
+    async fn whose(&self, question: &Question) -> Option<Verdict> {
+        Some(match self.shared.try_whose(question).await {
             Ok(Whose::User(name)) => self
                 .shared
                 .adopt(question, &name)
                 .map_or(Verdict::Unknown, Verdict::User),
             Ok(Whose::Gone) => Verdict::Gone,
             Ok(Whose::Unknown) | Err(Unanswered::Silent) => Verdict::Unknown,
-            Err(Unanswered::Unsent) => Verdict::Unasked,
-        }
+            Err(Unanswered::Unsent) => return None,
+        })
     }
 
     /// A place among the questions of its client's address.

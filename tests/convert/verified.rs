@@ -194,8 +194,9 @@ async fn where_nobody_can_ask_only_what_was_accepted_is_good() {
     let text = text(upstream, "").replace("name = \"up\"", &named);
     let gate = gate(&format!("{text}\n[upstream.limits.none]\n{none}\n"));
     let task = submit(&gate, "/clone?hold").await;
-    for who in [ALICE, BOB] {
-        let unasked = get(&gate, &format!("/-/tasks/{task}"), who).await;
+    let path = format!("/-/tasks/{task}");
+    let both = tokio::join!(get(&gate, &path, ALICE), get(&gate, &path, BOB));
+    for unasked in [both.0, both.1] {
         assert_eq!(unasked.status, 503, "{unasked:?}");
         assert!(unasked.header("retry-after").is_some());
     }
