@@ -106,7 +106,6 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::config;
 
     const FIND: &str = "state = [\"EXPIRED\"]\noutcome = \"unknown\"\ncompensate = { method = \"DELETE\", target = \"/api/x/{found:uuid}\", find = { get = \"/api/x\", json = \"/uuid\" } }";
