@@ -3,16 +3,12 @@
 //! `cargo bench --bench ends`; takes up to two minutes: until the 95 % interval is narrow. `TIDEGATE_BENCH_DIR` says on which disk (the folder for temporary
 //! files).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::cast_precision_loss,
-    reason = "a benchmark may stop where it stands, and its numbers are small"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop where it stands")]
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use sqlx::Connection;
@@ -24,13 +20,11 @@ use tidegate::task::{
 };
 
 mod stored;
-use stored::{folder, half, new, show, show_ratio};
+use stored::{at_once, folder, half, new, show, show_ratio};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Who submits at once.
-const SUBMITTERS: usize = 64;
 /// One turn of one part.
 const TURN: Duration = Duration::from_millis(500);
 /// Fewest and most turns of each part.
@@ -82,27 +76,13 @@ async fn live(tasks: &Sqlite, number: u64) {
     assert_eq!(tasks.advance(end).await.unwrap(), Advanced::Done);
 }
 
-/// Lives a second, of `SUBMITTERS` who each wait for theirs.
+/// Lives a second, of those who each wait for theirs.
 async fn lives(tasks: &Arc<Sqlite>, next: &Arc<AtomicU64>) -> f64 {
-    let began = Instant::now();
-    let all: Vec<_> = (0..SUBMITTERS)
-        .map(|_| {
-            let (tasks, next) = (tasks.clone(), next.clone());
-            tokio::spawn(async move {
-                let mut done = 0_u64;
-                while began.elapsed() < TURN {
-                    live(&tasks, next.fetch_add(1, Ordering::Relaxed)).await;
-                    done += 1;
-                }
-                done
-            })
-        })
-        .collect();
-    let mut done = 0;
-    for one in all {
-        done += one.await.unwrap();
-    }
-    done as f64 / began.elapsed().as_secs_f64()
+    at_once(next, TURN, |number| {
+        let tasks = tasks.clone();
+        async move { live(&tasks, number).await }
+    })
+    .await
 }
 
 /// Takes the counting away: a store as it was before it had any.

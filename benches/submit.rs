@@ -27,13 +27,11 @@ mod bare;
 #[expect(dead_code, reason = "another bench uses the rest")]
 mod stored;
 use bare::Bare;
-use stored::{SEALED, folder, new, show, show_ratio};
+use stored::{SEALED, SUBMITTERS, at_once, folder, new, show, show_ratio};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Who submits at once.
-const SUBMITTERS: usize = 64;
 /// One turn of one part.
 const TURN: Duration = Duration::from_millis(1500);
 /// Turns of each part.
@@ -52,26 +50,11 @@ async fn store(path: &Path) -> Arc<Sqlite> {
 
 /// Submits a second, of `SUBMITTERS` who each wait for theirs.
 async fn closed(tasks: &Arc<Sqlite>, next: &Arc<AtomicU64>) -> f64 {
-    let began = Instant::now();
-    let all: Vec<_> = (0..SUBMITTERS)
-        .map(|_| {
-            let (tasks, next) = (tasks.clone(), next.clone());
-            tokio::spawn(async move {
-                let mut done = 0_u64;
-                while began.elapsed() < TURN {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    assert_eq!(tasks.submit(new(number)).await.unwrap(), Submitted::New);
-                    done += 1;
-                }
-                done
-            })
-        })
-        .collect();
-    let mut done = 0;
-    for one in all {
-        done += one.await.unwrap();
-    }
-    done as f64 / began.elapsed().as_secs_f64()
+    at_once(next, TURN, |number| {
+        let tasks = tasks.clone();
+        async move { assert_eq!(tasks.submit(new(number)).await.unwrap(), Submitted::New) }
+    })
+    .await
 }
 
 /// Milliseconds that each submit took from when it was due, at `RATE` a second, whoever waits.

@@ -2,18 +2,21 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     reason = "a benchmark may stop where it stands, and its numbers are small"
 )]
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tidegate::task::{Key, Millis, New, Owner, Record, Replay, Requested, TaskId};
+use tokio::task::JoinSet;
 
+/// Who submits at once.
+pub const SUBMITTERS: usize = 64;
 /// Bytes of a sealed request.
 pub const SEALED: usize = 900;
 
@@ -62,6 +65,28 @@ pub fn new(number: u64) -> New {
         record: Arc::new(record),
         sealed: Bytes::from(vec![(number % 251) as u8; SEALED]),
     }
+}
+
+/// How many of these are done a second by `SUBMITTERS` who each wait for theirs.
+pub async fn at_once<F: Future<Output = ()> + Send + 'static>(
+    next: &Arc<AtomicU64>,
+    turn: Duration,
+    one: impl Fn(u64) -> F,
+) -> f64 {
+    let began = Instant::now();
+    let mut all = JoinSet::new();
+    for _ in 0..SUBMITTERS {
+        all.spawn(one(next.fetch_add(1, Ordering::Relaxed)));
+    }
+    let mut done = 0_u64;
+    while let Some(came) = all.join_next().await {
+        came.unwrap();
+        done += 1;
+        if began.elapsed() < turn {
+            all.spawn(one(next.fetch_add(1, Ordering::Relaxed)));
+        }
+    }
+    done as f64 / began.elapsed().as_secs_f64()
 }
 
 /// Mean, and half of its 95 % interval.
