@@ -190,7 +190,9 @@ impl Works {
         }
         while let Some(read) = reads.join_next().await {
             match read {
-                Ok((id, Ok(loaded))) => cache.extend(loaded.map(|loaded| (id, loaded))),
+                Ok((id, Ok(Some(loaded)))) => drop(cache.insert(id, loaded)),
+                // It is over: nothing of it goes up.
+                Ok((id, Ok(None))) => drop(self.gathered.with(key, |queue| queue.finish(&[id]))),
                 Ok((id, Err(fault))) => self.fail_alone(key, id, fault).await,
                 // It stays where it is, and is tried again.
                 Err(_) => {}

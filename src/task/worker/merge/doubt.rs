@@ -4,16 +4,18 @@
 //! contract (section 4.3: the probe finds the thing). It may have been so before, and then nothing proves that this call did it.
 //! For the request that is the same: done by it or not, or once more by a call that is late, its entries are as it wanted them, as
 //! long as nobody changes them. So nobody does, and the call keeps its seat, until it can be at work no more; unless the resource was
-//! seen without it since, which proves that the call has come through. (The next gate knows of the seat alone.)
+//! seen without it since: then it is believed that the call has come through, as it is of a call by itself. (The next gate knows of
+//! the seat alone.)
 //!
 //! Where it is not so, the call may still be at work; once it can be no more, nothing of it was applied. It is never sent again by
 //! itself: what others have done to the same entries meanwhile, past the gate, would be undone by that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::call::Loaded;
 use super::gathered::{Key, Way};
@@ -34,6 +36,8 @@ use crate::task::worker::works::Works;
 
 /// Longest answer that is read, bytes.
 const LONGEST: usize = 16 * 1024 * 1024;
+/// Longest that one question takes, its wait for the limits included: the pool's other requests may wait for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,49 +56,55 @@ impl Works {
     /// Asks what became of these, and says so of each of which it is known by now.
     pub(super) async fn ask_after(self: &Arc<Self>, key: &Key, way: &Way, ids: &[TaskId]) {
         let groups = self.gathered.with(key, |queue| queue.doubts_of(ids));
+        let mut asked = JoinSet::new();
         for group in groups.unwrap_or_default().into_values() {
-            let answer = self.resource(key, &group).await;
-            let shown = answer.as_ref().and_then(|answer| match answer.status {
-                200 => shown_of(
-                    &way.merge,
-                    group.iter().map(|one| &*one.patch),
-                    &answer.body,
-                ),
-                404 | 410 => Some(vec![Shows::NotDone; group.len()]),
-                _ => None,
-            });
-            let now = Instant::now();
-            let known = known(&group, shown.as_deref(), now);
-            if let Some(shown) = &shown {
-                let ids = group.iter().map(|one| one.id);
-                let heard: Vec<_> = ids.zip(shown.iter().copied()).collect();
-                self.gathered
-                    .with(key, |queue| queue.heard(&heard, now + self.reconcile));
-            }
-            let answer = answer.map(Arc::new);
-            let count = group.len();
-            let mut told = JoinSet::new();
-            for (one, known) in group.into_iter().zip(known) {
-                let (works, key, answer) = (self.clone(), key.clone(), answer.clone());
-                told.spawn(async move {
-                    let known = (known, now);
-                    works
-                        .tell(&key, (&one, count), known, answer.as_deref())
-                        .await;
-                });
-            }
-            // One that breaks is asked after again.
-            while told.join_next().await.is_some() {}
+            let (works, key, way) = (self.clone(), key.clone(), way.clone());
+            asked.spawn(async move { works.ask_after_group(&key, &way, group).await });
         }
+        // One that breaks is asked after again.
+        while asked.join_next().await.is_some() {}
+    }
+
+    /// The same, of those that may be asked after together.
+    async fn ask_after_group(self: &Arc<Self>, key: &Key, way: &Way, group: Vec<Asked>) {
+        let answer = timeout(PATIENCE, self.resource(key, &group)).await;
+        let answer = answer.ok().flatten();
+        let shown = answer.as_ref().and_then(|answer| match answer.status {
+            200 => {
+                let patches = group.iter().map(|one| &*one.patch);
+                shown_of(&way.merge, patches, &answer.body)
+            }
+            404 | 410 => Some(vec![Shows::NotDone; group.len()]),
+            _ => None,
+        });
+        let now = Instant::now();
+        let known = known(&group, shown.as_deref(), now);
+        if let Some(shown) = &shown {
+            let ids = group.iter().map(|one| one.id);
+            let heard: Vec<_> = ids.zip(shown.iter().copied()).collect();
+            self.gathered
+                .with(key, |queue| queue.heard(&heard, now + self.reconcile));
+        }
+        let answer = answer.map(Arc::new);
+        let count = group.len();
+        let mut told = JoinSet::new();
+        for (one, known) in group.into_iter().zip(known) {
+            let (works, key, answer) = (self.clone(), key.clone(), answer.clone());
+            told.spawn(async move {
+                let known = (known, now);
+                works
+                    .tell(&key, (&one, count), known, answer.as_deref())
+                    .await;
+            });
+        }
+        while told.join_next().await.is_some() {}
     }
 
     /// The resource, as the last of those shows who can ask for it.
     async fn resource(self: &Arc<Self>, key: &Key, group: &[Asked]) -> Option<OwnAnswer> {
         for one in group.iter().rev() {
             if let Some(asking) = self.asks_after(key, one.id).await {
-                return self
-                    .answer(&asking, Bytes::new(), LONGEST, self.reconcile)
-                    .await;
+                return self.answer(&asking, Bytes::new(), LONGEST, PATIENCE).await;
             }
         }
         None

@@ -296,6 +296,10 @@ impl Queue {
     pub(super) fn release(&mut self, ids: &[TaskId], from: Instant) {
         let mut is_any_left = false;
         for id in ids {
+            // One whose job is gone was over while its call was up.
+            if self.members.get(id).is_some_and(|one| one.done.is_closed()) {
+                self.members.remove(id);
+            }
             if let Some(member) = self.members.get_mut(id) {
                 member.is_taken = false;
                 is_any_left = true;

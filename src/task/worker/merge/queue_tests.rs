@@ -252,3 +252,20 @@ async fn who_goes_up_again_is_waited_for_until_it_is_back_or_gone() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_over_while_its_call_was_up_is_not_waited_for_once_that_is_refused() {
+    let mut rig = Rig::new(Duration::ZERO);
+    let (over, gone) = rig.join(0, "+1");
+    let (stays, _hears) = rig.join(0, "+2");
+    assert_eq!(rig.turn(0), Turn::Merge(vec![vec![over, stays]]));
+    rig.queue.take(&[over, stays]);
+    drop(gone);
+    let (back, from) = (rig.at(5), rig.at(1));
+    rig.queue.put_off(&[over, stays], back);
+    rig.queue.release(&[over, stays], from);
+    assert_eq!(rig.turn(5), Turn::Merge(vec![vec![stays]]));
+    rig.queue.take(&[stays]);
+    rig.queue.finish(&[stays]);
+    assert!(rig.queue.is_idle(), "or its queue would never end");
+}
