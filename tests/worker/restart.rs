@@ -303,7 +303,7 @@ async fn what_the_store_has_of_a_lost_call_goes_with_its_seat_and_the_task_s_wit
 #[tokio::test]
 async fn a_lost_call_is_remembered_while_the_configuration_has_no_such_upstream() {
     let (store, keys) = (Faulty::remembering(), Arc::new(Keys::random().unwrap()));
-    let model = Model::start(|_, _| Act::Close).await;
+    let model = Model::start(|_, before| if before == 0 { Act::Close } else { Act::Hangs }).await;
     let again = || Set {
         store: store.clone(),
         keys: keys.clone(),
@@ -311,6 +311,8 @@ async fn a_lost_call_is_remembered_while_the_configuration_has_no_such_upstream(
     };
     let first = Rig::start(model.address, again()).await;
     first.over(first.submit(clone()).await).await;
+    let up = first.submit(clone()).await;
+    until("it is up", || model.running() == 1).await;
     let seat = Seat {
         id: first.desk.new_id(),
         of: SeatOf::Call,
@@ -325,8 +327,10 @@ async fn a_lost_call_is_remembered_while_the_configuration_has_no_such_upstream(
     first.stop().await;
     let second = Rig::named("other", model.address, again()).await;
     assert_eq!((second.found.seats, second.seated()), (0, 0));
+    let lost = second.over(up).await;
+    assert_eq!(lost.outcome, Some(Outcome::Unknown));
     second.stop().await;
     let third = Rig::start(model.address, again()).await;
-    assert_eq!((third.found.seats, third.seated()), (2, 2));
+    assert_eq!((third.found.seats, third.seated()), (3, 3));
     third.stop().await;
 }

@@ -138,8 +138,8 @@ const KINDS: &[Kind] = &[
     says(
         "raw-not-kept",
         "The upstream's own words are not kept",
-        "The upstream did this as a task of its own, and what it said of that at its end was too long to be kept beside the result, or \
-         the task ended under an older version of the gateway.",
+        "The upstream did this as a task of its own, and what it said of that at its end was too long to be kept beside the result, or no JSON \
+         of a list; or the task ended under an older version of the gateway.",
         "Read the result without raw=true.",
     ),
     says(

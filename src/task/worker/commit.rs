@@ -115,9 +115,11 @@ impl Works {
         self.release(claim);
     }
 
-    /// What becomes of the seat that the store has for a task, whose call is over where that is to be free.
+    /// What becomes of the seat that the store has for a task, whose call is over where that is to be free: it may be that of a call
+    /// before.
     fn seat_left(&self, id: TaskId, seat: SeatChange) -> SeatChange {
-        if seat == SeatChange::Free && self.ghosts.holds_row(id) {
+        let is_anothers = || self.ghosts.holds_row(id) || self.unheld.lock().contains(&id);
+        if seat == SeatChange::Free && is_anothers() {
             SeatChange::Keep
         } else {
             seat

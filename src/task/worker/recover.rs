@@ -59,7 +59,11 @@ impl Works {
         if until.is_some_and(|until| until <= self.desk.now()) {
             self.free_seat(record.id).await;
         } else if let Some(until) = until {
-            found.seats += usize::from(self.hold(&record, until).await);
+            let is_held = self.hold(&record, until).await;
+            found.seats += usize::from(is_held);
+            if !is_held {
+                self.unheld.lock().insert(record.id);
+            }
         }
         match (state, record.status) {
             (State::Scheduled, _) => found.waiting += 1,

@@ -1,6 +1,7 @@
 //! What every job uses: the desk, the upstreams, who users are, and the clock of the limits.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +17,9 @@ use super::native::{Own, Rounds, Seekers, Shown};
 use super::pause::Spread;
 use crate::call::{Caller, Spoken};
 use crate::forward::Upstream;
-use crate::limit::{Memory, Moment};
+use crate::limit::{self, Memory, Moment};
 use crate::task::desk::Desk;
+use crate::task::id::TaskId;
 use crate::task::record::Requested;
 
 /// Requests that are read from the store at the same time, as jobs begin.
@@ -70,6 +72,8 @@ pub(super) struct Works {
     /// Who stands at the door of an upstream that is down, for all its tasks.
     pub(super) leads: Vec<Mutex<()>>,
     pub(super) ghosts: Ghosts,
+    /// Tasks of calls that may be at work and whose seats nobody can hold, as the configuration has not what they were of.
+    pub(super) unheld: limit::Mutex<HashSet<TaskId>>,
     /// The upstreams' own forms of calls.
     pub(super) own: Vec<Own>,
     pub(super) rounds: Rounds,
@@ -114,6 +118,7 @@ impl Works {
             reading: Semaphore::new(READ_AT_ONCE),
             answers: Memory::new(ALL_ANSWERS),
             ghosts: Ghosts::default(),
+            unheld: limit::Mutex::default(),
             at_work: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
             complained: AtomicBool::new(false),
