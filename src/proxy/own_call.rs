@@ -144,12 +144,11 @@ impl Shared {
         };
         let said = self.try_own(upstream, request, (class, kind), PATIENCE);
         let said = said.await?;
-        Ok(own::answer(
-            session.dialect,
-            session.spoken,
-            said.status,
-            &said.body,
-        ))
+        match own::answer(session.dialect, session.spoken, said.status, &said.body) {
+            // It is busy or broken: that is no answer to this question.
+            Whose::Unknown if said.status >= 500 || said.status == 429 => Err(Unanswered::Silent),
+            whose => Ok(whose),
+        }
     }
 
     /// Takes a session up that the upstream says is `name`'s; the user.

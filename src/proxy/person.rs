@@ -88,7 +88,7 @@ impl Person {
             // Where it says nothing of them, the same credentials are enough: an upstream that is down takes nobody's tasks away.
             Verdict::Accepted(_) | Verdict::Mute | Verdict::Silent => {}
             Verdict::Gone => self.standing = Standing::Gone,
-            Verdict::Unknown => self.standing = Standing::Doubtful,
+            Verdict::Untold | Verdict::Unknown => self.standing = Standing::Doubtful,
             Verdict::Unasked | Verdict::Doubted => self.standing = Standing::Unasked,
         }
         self

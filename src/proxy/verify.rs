@@ -276,7 +276,8 @@ impl Asked {
                 .adopt(question, &name)
                 .map_or(Verdict::Unknown, Verdict::User),
             Ok(Whose::Gone) => Verdict::Gone,
-            Ok(Whose::Unknown) | Err(Unanswered::Silent) => Verdict::Unknown,
+            Ok(Whose::Unknown) => Verdict::Untold,
+            Err(Unanswered::Silent) => Verdict::Unknown,
             Err(Unanswered::Unsent) => return None,
         })
     }
@@ -334,7 +335,7 @@ mod tests {
 
     #[test]
     fn only_a_clear_word_takes_one_back_that_was_against_them() {
-        use Verdict::{Accepted, Doubted, Gone, Mute, Silent, Unasked, Unknown};
+        use Verdict::{Accepted, Doubted, Gone, Mute, Silent, Unasked, Unknown, Untold};
         let verifier = Verifier::new();
         let (key, at) = (key(1), |seconds: u64| {
             Moment::from_nanos(seconds * 1_000_000_000)
@@ -354,8 +355,11 @@ mod tests {
                 assert_eq!(said(no_word, 1000), word, "however long ago");
             }
             // A page that never says anything does not leave a mere doubt for ever.
-            let mute = if word == Gone { Gone } else { Mute };
-            assert_eq!(said(Mute, 1500), mute);
+            for no_more in [Mute, Untold] {
+                let wanted = if word == Gone { Gone } else { no_more.clone() };
+                assert_eq!(said(no_more, 1500), wanted);
+                note();
+            }
             assert_eq!(said(Accepted(None), 2000), Accepted(None));
             assert_eq!(said(Silent, 3000), Silent);
         }

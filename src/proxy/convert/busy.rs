@@ -133,7 +133,7 @@ impl Changes<'_> {
 
     /// The same, which who asks alone waits for.
     fn hold_alone(&self) -> Option<Held> {
-        let is_free = !self.are_up(&self.by_all);
+        let is_free = !(self.is_known && self.are_up(&self.by_all));
         let held = is_free.then(|| self.changing.hold(&self.by_one, &self.resource, ""));
         held.flatten()
     }

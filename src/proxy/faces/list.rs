@@ -165,10 +165,13 @@ impl Listing {
                 continue;
             };
             let reads = api.reads(&self.face, &task, self.wish.is_brief());
-            if reads.is_some_and(|bytes| bytes <= room as u64) {
+            let read = reads.filter(|bytes| *bytes <= room as u64);
+            if let Some(bytes) = read {
                 told = shown(Says::Fares).await.unwrap_or(told);
+                room = room.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
+            } else {
+                room = room.saturating_sub(told.len());
             }
-            room = room.saturating_sub(told.len());
             ours.push((name_of(&self.face, &task.id.to_string()), told));
         }
         Some(ours)

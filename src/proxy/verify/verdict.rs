@@ -19,7 +19,9 @@ pub(in crate::proxy) enum Verdict {
     Accepted(Option<User>),
     /// It is none; they are not good.
     Gone,
-    /// It did not say whose it is.
+    /// It answered, and did not say whose it is.
+    Untold,
+    /// It could not say whose it is, or was not heard.
     Unknown,
     /// It says nothing of what was tried, and never will.
     Mute,
@@ -36,7 +38,7 @@ impl Verdict {
         match self {
             Self::User(_) | Self::Accepted(_) | Self::Mute => HOLDS,
             Self::Gone | Self::Silent => HOLDS_GONE,
-            Self::Unknown | Self::Unasked | Self::Doubted => HOLDS_UNKNOWN,
+            Self::Untold | Self::Unknown | Self::Unasked | Self::Doubted => HOLDS_UNKNOWN,
         }
     }
 
@@ -46,7 +48,9 @@ impl Verdict {
         let is_word = matches!(self, Self::User(_) | Self::Accepted(_) | Self::Gone);
         match before {
             Some(Self::Gone) if !is_word => Self::Gone,
-            Some(Self::Doubted) if !is_word && self != Self::Mute => Self::Doubted,
+            Some(Self::Doubted) if !is_word && !matches!(self, Self::Mute | Self::Untold) => {
+                Self::Doubted
+            }
             _ => self,
         }
     }
