@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use pingora_proxy::Session;
 
 use super::key::{Held, IDEMPOTENCY_KEY, Running};
-use super::looks::{Seen, Sight};
+use super::looks::{Seen, Sight, Watch};
 use super::plan::Plan;
 use crate::answer;
 use crate::config::{Adapter, Before, Native};
@@ -63,16 +63,14 @@ pub(super) async fn consider(
     let shared = stage.shared.clone();
     let owner = plan.person.owners.first().map(|owner| owner.0.clone());
     let owner = owner.unwrap_or_default();
-    let changes = Changes {
-        changing: &shared.tasks.changing,
-        resource,
-        by_all: [Owner(upstream.name().clone())],
-        by_one: [Owner(format!("{} {owner}", upstream.name()).into())],
-        is_known: plan.person.user.is_some(),
-    };
+    let is_known = plan.person.user.is_some();
+    let by = (upstream, &*owner, is_known);
+    let changes = Changes::of(&shared.tasks.changing, resource, by);
     if changes.go_on() {
         return Err(refused(stage, upstream, (LOCKED, before.every)));
     }
+    let looks = &shared.tasks.looks;
+    let watch = looks.watch((upstream.index(), changes.resource.clone()));
     let key = (upstream.index(), owner, request.target.clone());
     let looked = async {
         // Another was quicker, while this one waited to look: nothing is asked for it.
@@ -81,27 +79,21 @@ pub(super) async fn consider(
         }
         look(session, stage, upstream, (native, before, &origin), request).await
     };
-    let looks = &shared.tasks.looks;
     let (sight, until) = looks.sight(key, || shared.now(), looked).await;
-    let held = match sight {
-        Sight::Busy(status) => {
-            let left = until.since(shared.now());
-            return Err(refused(stage, upstream, (status, left)));
-        }
-        // The upstream says in its own words what is wrong with the call. Were it in the way of others meanwhile, anybody could
-        // be, with credentials made up.
-        Sight::Unseen => return Ok(()),
-        Sight::Unknown => changes.hold_alone(),
-        Sight::Free => changes.hold(),
-    };
-    match held {
-        Some(held) => {
-            stage.change = Some(Box::new(held));
-            Ok(())
-        }
-        // Another was quicker.
-        None => Err(refused(stage, upstream, (LOCKED, before.every))),
+    if let Sight::Busy(status) = sight {
+        let left = until.since(shared.now());
+        return Err(refused(stage, upstream, (status, left)));
     }
+    // The upstream says in its own words what is wrong with the call. Were it in the way of others meanwhile, anybody could
+    // be, with credentials made up.
+    if sight == Sight::Unseen {
+        return Ok(());
+    }
+    let Some(held) = changes.begin(sight, &watch) else {
+        return Err(refused(stage, upstream, (LOCKED, before.every)));
+    };
+    stage.change = Some(Box::new(held));
+    Ok(())
 }
 
 /// Changes of a resource that are up.
@@ -116,7 +108,21 @@ struct Changes<'a> {
     is_known: bool,
 }
 
-impl Changes<'_> {
+impl<'a> Changes<'a> {
+    fn of(
+        changing: &'a Running,
+        resource: String,
+        (upstream, owner, is_known): (&Upstream, &str, bool),
+    ) -> Self {
+        Self {
+            changing,
+            resource,
+            by_all: [Owner(upstream.name().clone())],
+            by_one: [Owner(format!("{} {owner}", upstream.name()).into())],
+            is_known,
+        }
+    }
+
     /// Whether there are some that who asks is to wait for.
     fn go_on(&self) -> bool {
         self.are_up(&self.by_one) || (self.is_known && self.are_up(&self.by_all))
@@ -124,6 +130,19 @@ impl Changes<'_> {
 
     fn are_up(&self, by: &[Owner]) -> bool {
         self.changing.holds(by, &self.resource, "")
+    }
+
+    /// Notes one more by what was seen; none where another was quicker. That may be over by now: it began while this one looked,
+    /// and was not seen.
+    fn begin(&self, sight: Sight, watch: &Watch<'_>) -> Option<Held> {
+        let held = if sight == Sight::Free {
+            self.hold()
+        } else {
+            self.hold_alone()
+        };
+        let held = held.filter(|_| !watch.is_late())?;
+        watch.begin();
+        Some(held)
     }
 
     /// Notes one more, which everybody waits for; none where there is one.

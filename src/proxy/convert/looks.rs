@@ -32,9 +32,66 @@ pub(super) type Seen = (Sight, Moment);
 
 /// What was seen lately.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Looks(Mutex<HashMap<Key, Arc<Turnstile<Option<Seen>>>>>);
+pub(in crate::proxy) struct Looks {
+    seen: Mutex<HashMap<Key, Arc<Turnstile<Option<Seen>>>>>,
+    /// Of each resource that is looked at at this moment, by how many, and how many changes have begun meanwhile.
+    begun: Mutex<HashMap<Resource, (usize, u64)>>,
+}
+
+/// Of which upstream, and its name.
+type Resource = (usize, String);
+
+/// Sees whether a change begins while somebody looks: what is seen then may be how it was before.
+pub(super) struct Watch<'a> {
+    looks: &'a Looks,
+    of: Resource,
+    from: u64,
+}
+
+impl Watch<'_> {
+    /// One has begun since this was made.
+    pub(super) fn is_late(&self) -> bool {
+        let begun = self.looks.begun.lock();
+        begun
+            .get(&self.of)
+            .is_some_and(|(_, now)| *now != self.from)
+    }
+
+    /// One begins.
+    pub(super) fn begin(&self) {
+        if let Some((_, now)) = self.looks.begun.lock().get_mut(&self.of) {
+            *now += 1;
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut begun = self.looks.begun.lock();
+        if let Some((lookers, _)) = begun.get_mut(&self.of) {
+            *lookers -= 1;
+            if *lookers == 0 {
+                begun.remove(&self.of);
+            }
+        }
+    }
+}
 
 impl Looks {
+    /// Watches a resource for as long as it is looked at.
+    pub(super) fn watch(&self, of: Resource) -> Watch<'_> {
+        let mut begun = self.begun.lock();
+        let (lookers, from) = begun.entry(of.clone()).or_default();
+        *lookers += 1;
+        let from = *from;
+        drop(begun);
+        Watch {
+            looks: self,
+            of,
+            from,
+        }
+    }
+
     /// What is seen at `key` now, by `look` where nothing is known. What was seen free counts for one alone: that one changes it.
     pub(super) async fn sight(
         &self,
@@ -56,7 +113,7 @@ impl Looks {
     }
 
     fn place(&self, key: Key, now: Moment) -> Arc<Turnstile<Option<Seen>>> {
-        let mut all = self.0.lock();
+        let mut all = self.seen.lock();
         if all.len() >= MOST {
             // Who looks at this moment holds it, and so it stays.
             all.retain(|_, place| {
@@ -121,6 +178,23 @@ mod tests {
         assert_eq!(asked.get(), 1);
     }
 
+    #[test]
+    fn a_change_that_begins_while_another_looks_makes_that_look_late() {
+        let looks = Looks::default();
+        let of = |name: &str| (0, name.to_owned());
+        let (one, same, other) = (
+            looks.watch(of("/a")),
+            looks.watch(of("/a")),
+            looks.watch(of("/b")),
+        );
+        assert!(!one.is_late());
+        one.begin();
+        assert!(same.is_late() && !other.is_late());
+        assert!(!looks.watch(of("/a")).is_late(), "it looks from now on");
+        drop((one, same, other));
+        assert!(looks.begun.lock().is_empty());
+    }
+
     #[tokio::test]
     async fn only_so_much_is_remembered() {
         let looks = Looks::default();
@@ -128,10 +202,10 @@ mod tests {
             let seen = (Sight::Busy(423), at(u64::from(number > 9)));
             looks.sight(key(number), || at(0), async { seen }).await;
         }
-        assert_eq!(looks.0.lock().len(), MOST);
+        assert_eq!(looks.seen.lock().len(), MOST);
         looks
             .sight(key(MOST + 20), || at(2), async { (Sight::Free, at(3)) })
             .await;
-        assert_eq!(looks.0.lock().len(), 1);
+        assert_eq!(looks.seen.lock().len(), 1);
     }
 }
