@@ -102,8 +102,11 @@ impl Trial {
             ("TIDEGATE_FS_KILL", &*plan),
         ];
         if !self.gate.tried(&env).await {
-            // It died before it stood: nobody could ask for anything.
+            // It died before it stood: nobody could ask for anything. The next life begins as every other does, with what a gate
+            // left that stopped: on a log that one left which was killed, its syncs would be others.
             self.table.kills += 1;
+            assert!(self.gate.tried(&[]).await, "{}", self.gate.log());
+            self.gate.stop();
             return true;
         }
         self.lives += 1;
