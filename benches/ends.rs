@@ -1,7 +1,7 @@
 //! Whole lives of tasks, through the store's port: each is submitted, takes its seat, and ends with an answer. By turns with and
 //! without the triggers that count how much is kept of what is over.
-//! `cargo bench --bench ends`; takes up to two minutes: until the 95 % interval is narrow. `TIDEGATE_BENCH_DIR` says on which disk (the folder for temporary
-//! files).
+//! `cargo bench --bench ends`; takes up to two minutes: until the 95 % interval is narrow. `TIDEGATE_BENCH_DIR` says on
+//! which disk (the folder for temporary files).
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may stop where it stands")]
 
@@ -20,7 +20,7 @@ use tidegate::task::{
 };
 
 mod stored;
-use stored::{at_once, folder, half, new, show, show_ratio};
+use stored::{at_once, half, new, on_folder, show, show_ratio};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -129,13 +129,5 @@ async fn measure(folder: &Path) {
 }
 
 fn main() {
-    // Cargo tells benches so; there is nothing to choose from here.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    let folder = folder("ends");
-    runtime.block_on(measure(&folder));
-    std::fs::remove_dir_all(folder).unwrap();
+    on_folder("ends", async |folder| measure(folder).await);
 }

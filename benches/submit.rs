@@ -27,7 +27,7 @@ mod bare;
 #[expect(dead_code, reason = "another bench uses the rest")]
 mod stored;
 use bare::Bare;
-use stored::{SEALED, SUBMITTERS, at_once, folder, new, show, show_ratio};
+use stored::{SEALED, SUBMITTERS, at_once, new, on_folder, show, show_ratio};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -140,15 +140,7 @@ fn show_latencies(what: &str, took: &[f64]) {
 }
 
 fn main() {
-    // Cargo tells benches so; there is nothing to choose from here.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    let folder = folder("submit");
-    runtime.block_on(measure(&folder));
-    std::fs::remove_dir_all(folder).unwrap();
+    on_folder("submit", async |folder| measure(folder).await);
 }
 
 /// Rows of one task as they stand in the file: what the bare loop writes.

@@ -36,7 +36,7 @@ pub use desk::{
 pub use hook::body as hook_body;
 pub use id::TaskId;
 pub use outbox::{Carrier, Letter, Outbox, Signer, Tried, Verdict, verdict};
-pub use parcel::{Look, Parcel};
+pub use parcel::{IDEMPOTENCY_KEY, Look, Parcel};
 pub use port::{
     Advanced, Answer, Filter, Found, GONE_FOR, Hook, HookId, HookOutcome, Keep, Kept, Key,
     MOST_GONE, Most, New, Purged, Seat, SeatChange, SeatOf, Step, Submitted, TaskStore, Tombstone,

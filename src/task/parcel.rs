@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::record::Millis;
 use crate::dialect::adapter::Left;
 
+/// By which a client tells that a request is the same as one before (draft-ietf-httpapi-idempotency-key-header-07).
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// First byte: how the rest is written.
 const FORM: u8 = 1;
 /// The same, with a question behind the target.

@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method};
 use pingora_proxy::Session;
 
-use super::key::{Held, IDEMPOTENCY_KEY, Running};
+use super::key::{Held, Running};
 use super::looks::{Seen, Sight, Watch};
 use super::plan::Plan;
 use crate::answer;
@@ -26,7 +26,7 @@ use crate::proxy::judge;
 use crate::proxy::onward::hop;
 use crate::proxy::said::Stop;
 use crate::proxy::stage::Stage;
-use crate::task::Owner;
+use crate::task::{IDEMPOTENCY_KEY, Owner};
 
 /// Longest that a look may take. Without an answer the call is passed on: the upstream says in its own words how it is.
 const PATIENCE: Duration = Duration::from_secs(10);

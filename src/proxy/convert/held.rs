@@ -5,7 +5,6 @@ use bytes::Bytes;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::key::IDEMPOTENCY_KEY;
 use super::plan::Plan;
 use super::{body, parcel, policy, refused};
 use crate::config::Route;
@@ -14,7 +13,7 @@ use crate::proxy::judge;
 use crate::proxy::said::Stop;
 use crate::proxy::stage::Stage;
 use crate::task::api::Applied;
-use crate::task::{Found, Record, SubmitError, Submitted};
+use crate::task::{Found, IDEMPOTENCY_KEY, Record, SubmitError, Submitted};
 
 /// Takes the client's key off a call that goes up, whatever its class: it speaks to the gate, and what an upstream that was
 /// not made for it does with it nobody knows. It stays where the call's route says that the upstream understands keys, and

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use crate::limit::Mutex;
-use crate::task::Owner;
+use crate::task::{IDEMPOTENCY_KEY, Owner};
 
-/// The field.
-pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest key.
 const LONGEST: usize = 255;
 

@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 use sha2::{Digest, Sha256};
 
-use super::key::IDEMPOTENCY_KEY;
 use super::plan::{Plan, START_DEADLINE};
 use super::{fingerprint, policy};
 use crate::config::{Route, UpstreamKey};
@@ -16,7 +15,7 @@ use crate::observe::redacted;
 use crate::proxy::onward::hop;
 use crate::proxy::stage::Stage;
 use crate::task::api::Prefer;
-use crate::task::{Key, Owner, Parcel, Replay, Requested, Submission, TaskId};
+use crate::task::{IDEMPOTENCY_KEY, Key, Owner, Parcel, Replay, Requested, Submission, TaskId};
 
 /// `Prefer`.
 const PREFER: HeaderName = HeaderName::from_static("prefer");

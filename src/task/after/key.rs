@@ -1,13 +1,11 @@
 //! The key that a try goes up with, where the upstream reads keys: whoever shows one again is told what became of it the first
 //! time (draft-ietf-httpapi-idempotency-key-header-07, section 2.6), a failure included.
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderValue;
 
 use crate::config::{self, UpstreamKey};
-use crate::task::parcel::Parcel;
+use crate::task::parcel::{IDEMPOTENCY_KEY, Parcel};
 use crate::task::record::{Outcome, Record};
-
-pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Whether the next try of a task needs another key than the last, of which the upstream `said` what became of it.
 ///

@@ -8,12 +8,12 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use super::End;
-use super::key::{IDEMPOTENCY_KEY, own_key};
+use super::key::own_key;
 use crate::config::{self, Compensate, Probe, UpstreamKey};
 use crate::dialect::adapter::{Answered, Left, Origin, Seen, Stands, filled, whole};
 use crate::observe::redacted;
 use crate::task::id::TaskId;
-use crate::task::parcel::{Look, Parcel};
+use crate::task::parcel::{IDEMPOTENCY_KEY, Look, Parcel};
 use crate::task::port::Answer;
 use crate::task::record::{Outcome, Replay, Requested};
 use crate::task::state::Event;

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::config::Probe;
+use crate::task::parcel::IDEMPOTENCY_KEY;
 
 /// What stands in a target as it is (RFC 3986 section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -26,7 +27,7 @@ const NOT_ASKED_WITH: [HeaderName; 9] = [
     IF_MATCH,
     IF_NONE_MATCH,
     // A key stands for its own request alone: of another with the same key an upstream that reads keys thinks it knows the answer.
-    HeaderName::from_static("idempotency-key"),
+    IDEMPOTENCY_KEY,
     HeaderName::from_static("vapi-operation"),
     HeaderName::from_static("vapi-service"),
 ];

@@ -16,6 +16,7 @@ use crate::dialect::adapter::Patch;
 use crate::forward::{Carrier, Upstream};
 use crate::task::desk::Change;
 use crate::task::id::TaskId;
+use crate::task::parcel::IDEMPOTENCY_KEY;
 use crate::task::record::{Fault, Outcome, Record};
 use crate::task::state::Event;
 use crate::task::worker::asking::Asking;
@@ -258,7 +259,7 @@ impl Works {
         // Its answer is read by whoever asked, whatever codings each takes.
         headers.remove(ACCEPT_ENCODING);
         // A key stands for one request alone.
-        headers.remove("idempotency-key");
+        headers.remove(IDEMPOTENCY_KEY);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let caller = self.roster.caller(key.upstream, requested);
         let sent = (lead.target.clone(), headers);
